@@ -1,0 +1,63 @@
+//! Time of a default training step and of a translation: `cargo bench --bench step`. With
+//! `PROFILE=1` also the time of each operation of a step, the least of five.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use common::{Model, Training};
+use criterion::{Criterion, criterion_group, criterion_main};
+use pix2pix_engine::tape::Step;
+use pix2pix_engine::tensor::Shape;
+
+fn step(c: &mut Criterion) {
+    let (mut training, mut model) = (Training::new(), Model::new());
+    let mut group = c.benchmark_group("256 x 256, batch 1");
+    group.sample_size(10);
+    group.bench_function("training step", |b| b.iter(|| training.run()));
+    group.bench_function("translation", |b| b.iter(|| model.run()));
+    group.finish();
+    if std::env::var_os("PROFILE").is_some() {
+        profile(&mut training);
+    }
+}
+
+fn profile(training: &mut Training) {
+    let mut least: Vec<(String, String, f64)> = Vec::new();
+    for round in 0..5 {
+        training.run();
+        for (i, step) in training.step.program.steps().iter().enumerate() {
+            let start = Instant::now();
+            step.run(&mut training.cpu).expect("the step runs");
+            let ms = 1e3 * start.elapsed().as_secs_f64();
+            if round == 0 {
+                let (name, shape) = describe(step);
+                least.push((name, shape.to_string(), ms));
+            } else {
+                least[i].2 = least[i].2.min(ms);
+            }
+        }
+    }
+    let mut sums: BTreeMap<&str, f64> = BTreeMap::new();
+    for (name, shape, ms) in &least {
+        println!("{name:28} {shape:20} {ms:8.2} ms");
+        *sums.entry(name).or_default() += ms;
+    }
+    for (name, ms) in sums {
+        println!("all {name:24} {ms:29.1} ms");
+    }
+}
+
+/// Direction, operation, extents of its output.
+fn describe(step: &Step) -> (String, Shape) {
+    match step {
+        Step::Forward(op, io) => (format!("forward {}", op.name()), io.y.shape),
+        Step::Backward(op, io) => (format!("backward {}", op.name()), io.y.shape),
+        Step::Fill(view, _) => ("fill".to_string(), view.shape),
+        Step::Adam(group, _) => ("adam".to_string(), group.values.shape),
+    }
+}
+
+criterion_group!(steps, step);
+criterion_main!(steps);

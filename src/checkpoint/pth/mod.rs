@@ -1,0 +1,274 @@
+//! PyTorch's `.pth` files: a pickled state dict and the numbers it points to.
+//!
+//! Two containers are read: the zip archive that PyTorch writes since 1.6, and the plain sequence of
+//! pickles and storages before that, in which the published pix2pix weights of 2017 and 2018 come.
+//! The zip archive is written. Nothing of a file is trusted: every storage is compared with the
+//! bytes that are there, and every tensor with its storage, before memory is taken for it.
+//!
+//! Source: `torch/serialization.py`, `_save` and `_legacy_save`.
+
+mod legacy;
+mod write;
+mod zip;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use super::elem::Elem;
+use super::pickle::{Kind, Parse, Pickle, Value};
+use super::refuse;
+use crate::{Error, Result};
+
+pub use write::write;
+
+/// The longest pickle that is read; that of a U-Net takes 20 KB.
+const PICKLE_LIMIT: u64 = 1 << 20;
+/// How much larger than the file all its tensors together may be: tensors may share storage, but
+/// a small file must not ask for much memory.
+const SHARING: u64 = 4;
+
+/// Where a storage's numbers lie in the file.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    at: u64,
+    bytes: u64,
+}
+
+/// The storages of a file by their key.
+type Places = HashMap<String, Place>;
+
+/// A container went wrong: the disk's doing or the file's.
+#[derive(Debug)]
+enum Fault {
+    Io(io::Error),
+    Refused(String),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Fault::Refused("the file is truncated".into()),
+            _ => Fault::Io(error),
+        }
+    }
+}
+
+impl From<String> for Fault {
+    fn from(sentence: String) -> Self {
+        Fault::Refused(sentence)
+    }
+}
+
+/// A tensor of a state dict, not read yet.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Its key in the state dict.
+    pub name: String,
+    /// Extents in PyTorch's order.
+    pub size: Vec<usize>,
+    stride: Vec<usize>,
+    elem: Elem,
+    /// First byte in the file.
+    at: u64,
+}
+
+/// An open state dict.
+pub struct StateDict<R = BufReader<File>> {
+    source: R,
+    path: PathBuf,
+    tensors: Vec<Stored>,
+}
+
+impl StateDict {
+    /// Opens a file of either container and checks all that it claims; numbers are read later.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be read; [`Error::Input`] with what is wrong with it.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|e| Error::file("open", path, e))?;
+        StateDict::new(BufReader::with_capacity(1 << 16, file), path)
+    }
+}
+
+impl<R: Read + Seek> StateDict<R> {
+    /// As [`StateDict::open`], from any source; `path` only names it in errors.
+    ///
+    /// # Errors
+    /// As [`StateDict::open`].
+    pub fn new(mut source: R, path: &Path) -> Result<Self> {
+        let opened = open(&mut source);
+        let tensors = opened.map_err(|fault| match fault {
+            Fault::Io(e) => Error::file("read", path, e),
+            Fault::Refused(what) => refuse(path, what),
+        })?;
+        Ok(StateDict { source, path: path.to_path_buf(), tensors })
+    }
+
+    /// The floating-point tensors in the file's order; integers (`num_batches_tracked`) are left
+    /// out.
+    pub fn tensors(&self) -> &[Stored] {
+        &self.tensors
+    }
+
+    /// The numbers of the tensor at `index`, its extents taken in the given order, the last one
+    /// fastest: `&[0, 2, 3, 1]` reads a filter (dim0, dim1, r, s) as (dim0, r, s, dim1).
+    ///
+    /// # Errors
+    /// [`Error::File`] if the disk fails, [`Error::Input`] if `order` does not fit the tensor.
+    pub fn read(&mut self, index: usize, order: &[usize]) -> Result<Vec<f32>> {
+        let Some(Stored { name, size, stride, elem, at }) = self.tensors.get(index) else {
+            return Err(Error::input(format!("{}: no tensor {index}", self.path.display())));
+        };
+        if order.len() != size.len() || order.iter().any(|&d| d >= size.len()) {
+            let detail = format!("{name} has {} extents, not {}", size.len(), order.len());
+            return Err(Error::input(format!("{}: {detail}", self.path.display())));
+        }
+        // `describe` compared the span with the storage, and the storage with the file.
+        let span = span(size, stride).expect("describe checked the span") as usize;
+        let mut numbers = vec![0.0; span];
+        let read = self.source.seek(SeekFrom::Start(*at));
+        read.and_then(|_| elem.read(&mut self.source, &mut numbers))
+            .map_err(|e| Error::file("read", &self.path, e))?;
+        let dims: Vec<_> = order.iter().map(|&d| (size[d], stride[d])).collect();
+        Ok(gather(numbers, &dims))
+    }
+}
+
+fn open<R: Read + Seek>(source: &mut R) -> std::result::Result<Vec<Stored>, Fault> {
+    let length = source.seek(SeekFrom::End(0))?;
+    source.seek(SeekFrom::Start(0))?;
+    let mut magic = [0; 4];
+    source.read_exact(&mut magic)?;
+    let (input, pickle_at, places) = if &magic == b"PK\x03\x04" {
+        zip::open(source, length)?
+    } else {
+        legacy::open(source, length)?
+    };
+    let pickle = Pickle::read(&input[pickle_at..])?;
+    Ok(describe(&pickle, &places, length)?)
+}
+
+/// The tensors of a pickled state dict, each compared with its storage.
+fn describe(pickle: &Pickle, places: &Places, length: u64) -> Parse<Vec<Stored>> {
+    let Value::Dict(members) = pickle.get(pickle.root) else {
+        return Err("it holds no state dict; save `network.state_dict()` with torch.save".into());
+    };
+    let mut tensors = Vec::new();
+    let mut total = 0u64;
+    for &(key, value) in members {
+        let Value::Text(name) = *pickle.get(key) else {
+            return Err("its state dict has a key that is no text".into());
+        };
+        let Value::Tensor(tensor) = pickle.get(value) else {
+            return Err(format!(
+                "its member {name} is no tensor; save `network.state_dict()` by itself"
+            ));
+        };
+        let storage = tensor.storage;
+        let Kind::Float(elem) = storage.kind else { continue };
+        let place = places.get(storage.key).ok_or_else(|| {
+            format!("{name} wants the storage {}, which is not there", storage.key)
+        })?;
+        let there = place.bytes / elem.size() as u64;
+        if storage.count > there {
+            return Err(format!(
+                "{name} wants a storage of {} numbers, but {there} are there",
+                storage.count
+            ));
+        }
+        let count = tensor
+            .size
+            .iter()
+            .try_fold(1u64, |n, &d| n.checked_mul(d as u64))
+            .filter(|&count| count > 0);
+        let first = storage.view.checked_add(tensor.offset);
+        let end = span(&tensor.size, &tensor.stride).zip(first).and_then(|(s, f)| s.checked_add(f));
+        let (Some(count), Some(first)) = (count, first.filter(|_| end.is_some_and(|e| e <= there)))
+        else {
+            return Err(format!(
+                "{name} has the extents {:?} and strides {:?}, which do not fit its storage of \
+                 {there} numbers",
+                tensor.size, tensor.stride
+            ));
+        };
+        total = total.saturating_add(count.saturating_mul(elem.size() as u64));
+        if total > SHARING.saturating_mul(length) {
+            return Err(format!(
+                "the tensors up to {name} would take {total} bytes, but the file has only {length}"
+            ));
+        }
+        if tensors.iter().any(|t: &Stored| t.name == name) {
+            return Err(format!("the name {name} comes twice"));
+        }
+        tensors.push(Stored {
+            name: name.into(),
+            size: tensor.size.clone(),
+            stride: tensor.stride.clone(),
+            elem,
+            at: place.at + first * elem.size() as u64,
+        });
+    }
+    Ok(tensors)
+}
+
+/// Elements from a tensor's first to its last, both counted; `None` if it has none, or where 64 bits
+/// do not suffice.
+fn span(size: &[usize], stride: &[usize]) -> Option<u64> {
+    size.iter().zip(stride).try_fold(1u64, |span, (&extent, &stride)| {
+        (extent as u64).checked_sub(1)?.checked_mul(stride as u64)?.checked_add(span)
+    })
+}
+
+/// The numbers at all indices of `dims` (extent, stride), the last one fastest.
+fn gather(numbers: Vec<f32>, dims: &[(usize, usize)]) -> Vec<f32> {
+    let mut run = 1;
+    let dense = dims.iter().rev().all(|&(extent, stride)| {
+        let fits = extent == 1 || stride == run;
+        run *= extent;
+        fits
+    });
+    if dense {
+        return numbers;
+    }
+    let count = dims.iter().map(|d| d.0).product();
+    let mut out = Vec::with_capacity(count);
+    let mut index = vec![0; dims.len()];
+    let mut at = 0;
+    while out.len() < count {
+        out.push(numbers[at]);
+        for (i, &(extent, stride)) in index.iter_mut().zip(dims).rev() {
+            *i += 1;
+            at += stride;
+            if *i < extent {
+                break;
+            }
+            at -= *i * stride;
+            *i = 0;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gather_follows_strides() {
+        let numbers: Vec<f32> = (0..6u8).map(f32::from).collect();
+        assert_eq!(gather(numbers.clone(), &[(2, 3), (3, 1)]), numbers);
+        assert_eq!(gather(numbers.clone(), &[(3, 1), (2, 3)]), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+        assert_eq!(gather(numbers[..5].to_vec(), &[(1, 99), (3, 2)]), [0.0, 2.0, 4.0]);
+        assert_eq!(gather(vec![7.0], &[(2, 0), (2, 0)]), [7.0; 4]);
+        assert_eq!(gather(vec![7.0], &[]), [7.0]);
+    }
+
+    #[test]
+    fn a_span_that_overflows_is_none() {
+        assert_eq!(span(&[2, 3], &[3, 1]), Some(6));
+        assert_eq!(span(&[2, 0], &[3, 1]), None);
+        assert_eq!(span(&[3], &[usize::MAX]), None);
+    }
+}

@@ -1,0 +1,338 @@
+//! Safetensors files: a length, a JSON header, then the tensors' bytes in a row.
+//!
+//! A checkpoint is about 700 MB and is written in the middle of training, so tensors stream: neither
+//! side ever holds a second copy of all of them, and a reader touches only what is asked for. That
+//! is why only the header's types come from the `safetensors` crate, whose reader wants the whole
+//! file in memory and whose writer orders metadata by chance.
+//!
+//! Filters are written as they lie in memory, (k, r, s, c); a vector (1, 1, 1, c) has the one
+//! extent c. Written files are equal byte for byte when their contents are.
+//!
+//! Source: the format's description, <https://huggingface.co/docs/safetensors>.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use safetensors::Dtype;
+use safetensors::tensor::TensorInfo;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+
+use super::elem::{self, Elem};
+use crate::atomic;
+use crate::tensor::Shape;
+use crate::{Error, Result};
+
+/// The longest header that is read: 250 tensors need about 25 KB.
+const HEADER_LIMIT: u64 = 2 << 20;
+/// The header's key for free text.
+const METADATA: &str = "__metadata__";
+
+/// A tensor to be written.
+pub struct Entry<'a> {
+    /// Its name in the file.
+    pub name: String,
+    /// Its extents.
+    pub shape: Shape,
+    /// `shape.count()` numbers, channels fastest.
+    pub data: Cow<'a, [f32]>,
+}
+
+/// Writes `entries` in their order, atomically (see [`atomic::replace`]).
+///
+/// # Errors
+/// [`Error::File`] if the disk fails; [`Error::Shape`] if data and shape disagree or a name is used
+/// twice.
+pub fn write(path: &Path, entries: &[Entry], metadata: &BTreeMap<String, String>) -> Result<()> {
+    let layout: Vec<_> = entries.iter().map(|e| (e.name.as_str(), e.shape)).collect();
+    let header = header(&layout, metadata)?;
+    atomic::replace(path, |sink| {
+        let fail = |e| Error::file("write", path, e);
+        sink.write_all(&header).map_err(fail)?;
+        entries.iter().try_for_each(|entry| {
+            check_length(&entry.name, entry.shape, entry.data.len())?;
+            elem::write(sink, &entry.data).map_err(fail)
+        })
+    })
+}
+
+/// As [`write()`], for tensors that do not lie in host memory: `fetch(i, buffer)` puts the numbers of
+/// `layout[i]` into `buffer`, which is empty and reused, so one tensor is held at a time.
+///
+/// # Errors
+/// As [`write()`], and whatever `fetch` returns.
+pub fn write_each<S: AsRef<str>>(
+    path: &Path,
+    layout: &[(S, Shape)],
+    metadata: &BTreeMap<String, String>,
+    mut fetch: impl FnMut(usize, &mut Vec<f32>) -> Result<()>,
+) -> Result<()> {
+    let header = header(layout, metadata)?;
+    atomic::replace(path, |sink| {
+        let fail = |e| Error::file("write", path, e);
+        sink.write_all(&header).map_err(fail)?;
+        let mut buffer = Vec::new();
+        layout.iter().enumerate().try_for_each(|(i, (name, shape))| {
+            buffer.clear();
+            fetch(i, &mut buffer)?;
+            check_length(name.as_ref(), *shape, buffer.len())?;
+            elem::write(sink, &buffer).map_err(fail)
+        })
+    })
+}
+
+fn check_length(name: &str, shape: Shape, len: usize) -> Result<()> {
+    if len == shape.count() {
+        return Ok(());
+    }
+    let detail = format!("{name} is {shape} but came with {len} numbers");
+    Err(Error::shape("write safetensors", detail))
+}
+
+/// Length and JSON, padded with spaces so that the data starts on a multiple of 8 bytes.
+fn header<S: AsRef<str>>(
+    layout: &[(S, Shape)],
+    metadata: &BTreeMap<String, String>,
+) -> Result<Vec<u8>> {
+    let mut seen = BTreeSet::from([METADATA]);
+    let mut fields = Vec::with_capacity(layout.len() + 1);
+    if !metadata.is_empty() {
+        fields.push(format!("\"{METADATA}\":{}", json(metadata)));
+    }
+    let mut at = 0;
+    for (name, shape) in layout {
+        let name = name.as_ref();
+        if !seen.insert(name) {
+            let detail = format!("the name {name} is used twice, or reserved");
+            return Err(Error::shape("write safetensors", detail));
+        }
+        let vector = *shape == Shape::vector(shape.c);
+        let extents = if vector { vec![shape.c] } else { vec![shape.n, shape.h, shape.w, shape.c] };
+        let end = at + 4 * shape.count();
+        let info = TensorInfo { dtype: Dtype::F32, shape: extents, data_offsets: (at, end) };
+        fields.push(format!("{}:{}", json(name), json(info)));
+        at = end;
+    }
+    let mut text = format!("{{{}}}", fields.join(",")).into_bytes();
+    text.resize(text.len().next_multiple_of(8), b' ');
+    let mut header = (text.len() as u64).to_le_bytes().to_vec();
+    header.append(&mut text);
+    Ok(header)
+}
+
+/// JSON of our own plain data, which always has one.
+fn json(value: impl serde::Serialize) -> String {
+    serde_json::to_string(&value).expect("strings and integers have a JSON form")
+}
+
+/// An open file: its header, checked, and the way to its tensors.
+pub struct Reader<R = BufReader<File>> {
+    source: R,
+    path: PathBuf,
+    tensors: BTreeMap<String, Stored>,
+    names: Vec<String>,
+    metadata: BTreeMap<String, String>,
+}
+
+struct Stored {
+    elem: Elem,
+    shape: Shape,
+    /// First byte, from the start of the file.
+    at: u64,
+}
+
+impl Reader {
+    /// Opens `path` and checks its header against the file's length.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be read; [`Error::Input`] if it is no safetensors file, is
+    /// truncated, or holds something other than floating-point tensors of one or four extents.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|e| Error::file("open", path, e))?;
+        Reader::new(BufReader::new(file), path)
+    }
+}
+
+impl<R: Read + Seek> Reader<R> {
+    /// As [`Reader::open`], from any source; `path` only names it in errors.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn new(mut source: R, path: &Path) -> Result<Self> {
+        let io = |e| Error::file("read", path, e);
+        let refuse = |what: String| super::refuse(path, what);
+        let length = source.seek(SeekFrom::End(0)).map_err(io)?;
+        if length < 8 {
+            return Err(refuse(format!("{length} bytes are too few for a safetensors file")));
+        }
+        source.seek(SeekFrom::Start(0)).map_err(io)?;
+        let mut prefix = [0; 8];
+        source.read_exact(&mut prefix).map_err(io)?;
+        let size = u64::from_le_bytes(prefix);
+        if size > length - 8 {
+            return Err(refuse(format!(
+                "the header should have {size} bytes, but only {} follow; the file is truncated \
+                 or no safetensors file",
+                length - 8
+            )));
+        }
+        if size > HEADER_LIMIT {
+            return Err(refuse(format!(
+                "the header has {size} bytes, more than the {HEADER_LIMIT} that are read; it is \
+                 no model of ours"
+            )));
+        }
+        let mut text = vec![0; size as usize];
+        source.read_exact(&mut text).map_err(io)?;
+        let header: Header = serde_json::from_slice(&text)
+            .map_err(|e| refuse(format!("the safetensors header is damaged ({e})")))?;
+        let (tensors, names) =
+            check(header.tensors, 8 + size, length - 8 - size).map_err(refuse)?;
+        let metadata = header.metadata;
+        Ok(Reader { source, path: path.to_path_buf(), tensors, names, metadata })
+    }
+
+    /// The tensors' names, in the order of their data.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The extents of a tensor, `None` if the file has none of that name.
+    pub fn shape(&self, name: &str) -> Option<Shape> {
+        self.tensors.get(name).map(|t| t.shape)
+    }
+
+    /// The file's free text: what `write` was given.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// The numbers of a tensor, as f32.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there is none of that name, [`Error::File`] if the disk fails.
+    pub fn read(&mut self, name: &str) -> Result<Vec<f32>> {
+        // Bounded by the file: `new` compared every shape with the bytes that are there.
+        let mut out = vec![0.0; self.stored(name)?.shape.count()];
+        self.read_into(name, &mut out)?;
+        Ok(out)
+    }
+
+    /// As [`Reader::read`], into memory that is there already.
+    ///
+    /// # Errors
+    /// As [`Reader::read`], and [`Error::Input`] if `out` has another length.
+    pub fn read_into(&mut self, name: &str, out: &mut [f32]) -> Result<()> {
+        let Stored { elem, shape, at } = *self.stored(name)?;
+        if out.len() != shape.count() {
+            return Err(Error::input(format!(
+                "{}: {name} is {shape}, but {} numbers were expected",
+                self.path.display(),
+                out.len()
+            )));
+        }
+        let read = self.source.seek(SeekFrom::Start(at));
+        read.and_then(|_| elem.read(&mut self.source, out))
+            .map_err(|e| Error::file("read", &self.path, e))
+    }
+
+    fn stored(&self, name: &str) -> Result<&Stored> {
+        let missing = || format!("{}: there is no tensor {name} in it", self.path.display());
+        self.tensors.get(name).ok_or_else(|| Error::input(missing()))
+    }
+}
+
+/// Turns the header's claims into places in the file, or says which claim is false.
+fn check(
+    mut claimed: Vec<(String, TensorInfo)>,
+    start: u64,
+    data: u64,
+) -> std::result::Result<(BTreeMap<String, Stored>, Vec<String>), String> {
+    claimed.sort_by_key(|(_, info)| info.data_offsets);
+    let mut tensors = BTreeMap::new();
+    let mut names = Vec::with_capacity(claimed.len());
+    let mut end = 0;
+    for (name, info) in claimed {
+        let elem = match info.dtype {
+            Dtype::F16 => Elem::F16,
+            Dtype::BF16 => Elem::Bf16,
+            Dtype::F32 => Elem::F32,
+            Dtype::F64 => Elem::F64,
+            other => return Err(format!("{name} is of type {other:?}; weights are F32")),
+        };
+        let shape = match info.shape[..] {
+            [] => Shape::SCALAR,
+            [c] => Shape::vector(c),
+            [n, h, w, c] => Shape::new(n, h, w, c),
+            ref other => {
+                let rank = other.len();
+                return Err(format!("{name} has {rank} extents; filters have 4 and vectors 1"));
+            }
+        };
+        let bytes = [shape.h, shape.w, shape.c, elem.size()]
+            .iter()
+            .try_fold(shape.n, |product, &extent| product.checked_mul(extent));
+        let (from, to) = info.data_offsets;
+        if bytes.is_none() || to.checked_sub(from) != bytes {
+            return Err(format!(
+                "{name} claims the extents {:?} and the bytes {from} to {to}, which disagree",
+                info.shape
+            ));
+        }
+        if from as u64 != end || to as u64 > data {
+            return Err(format!(
+                "{name} claims the bytes {from} to {to}, but the data is {data} bytes and the \
+                 tensor before it ends at {end}; the file is truncated or damaged"
+            ));
+        }
+        end = to as u64;
+        names.push(name.clone());
+        tensors.insert(name, Stored { elem, shape, at: start + from as u64 });
+    }
+    if end != data {
+        return Err(format!("its tensors end at byte {end}, but its data has {data} bytes"));
+    }
+    Ok((tensors, names))
+}
+
+/// The JSON header; a name that comes twice is refused, as a map type would hide it.
+#[derive(Default)]
+struct Header {
+    tensors: Vec<(String, TensorInfo)>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl<'de> serde::Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Header;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("an object of tensors")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> std::result::Result<Header, A::Error> {
+                let mut header = Header::default();
+                let mut seen = BTreeSet::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    if !seen.insert(name.clone()) {
+                        return Err(A::Error::custom(format!("the name {name} comes twice")));
+                    }
+                    if name == METADATA {
+                        header.metadata = map.next_value()?;
+                    } else {
+                        header.tensors.push((name, map.next_value()?));
+                    }
+                }
+                Ok(header)
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}

@@ -1,0 +1,222 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::model::{GeneratorKind, NormKind};
+use crate::train::{Distance, Gan, Side};
+
+/// pix2pix from scratch: trains and runs image-to-image translation.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train on a folder of picture pairs.
+    Train(Box<TrainArgs>),
+    /// Translate pictures with a trained model.
+    Translate(TranslateArgs),
+    /// Convert a model between .safetensors and PyTorch's .pth, either way.
+    Convert {
+        /// The file to read.
+        from: PathBuf,
+        /// The file to write; its extension says what.
+        to: PathBuf,
+    },
+    /// Print the layers of the networks, with shapes and parameter counts.
+    Describe(DescribeArgs),
+}
+
+/// What the networks are made of. Left out, the PyTorch port's defaults hold.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct NetworkArgs {
+    /// Height and width of training pictures, a multiple of 16 [default: 256]
+    #[arg(long)]
+    pub size: Option<usize>,
+    /// Generator [default: unet]
+    #[arg(long)]
+    pub generator: Option<GeneratorKind>,
+    /// Channels after the first layer of the generator, and of the discriminator unless
+    /// --discriminator-channels is given [default: 64]
+    #[arg(long)]
+    pub base_channels: Option<usize>,
+    /// Channels after the first layer of the discriminator [default: as --base-channels]
+    #[arg(long)]
+    pub discriminator_channels: Option<usize>,
+    /// How often the generator halves a picture [default: to 1 x 1, at most 8 times]
+    #[arg(long)]
+    pub depth: Option<usize>,
+    /// Normalisation [default: batch]
+    #[arg(long)]
+    pub norm: Option<NormKind>,
+    /// Pixels that one judgement of the discriminator sees: 1, 16, 34, 70, 142 or 286
+    /// [default: 70]
+    #[arg(long)]
+    pub patch: Option<usize>,
+    /// Adversarial loss [default: vanilla]
+    #[arg(long)]
+    pub gan: Option<Gan>,
+    /// The discriminator sees the output alone, not the input beside it
+    #[arg(long)]
+    pub unconditional: bool,
+    /// No dropout in the generator
+    #[arg(long)]
+    pub no_dropout: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct TrainArgs {
+    /// The data: pictures with A left and B right, or folders A and B; `train` and `val` inside are
+    /// used when they are there
+    pub data: PathBuf,
+    /// The folder of the run [default: runs/NAME of the data]
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Go on with this run (its folder, or a checkpoint), exactly as if it had not stopped
+    #[arg(long, value_name = "RUN")]
+    pub resume: Option<PathBuf>,
+    /// Where to compute: auto or cpu
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Epochs, counted from the start of the run [default: 200, with --resume as it was begun]
+    #[arg(long, conflicts_with = "steps")]
+    pub epochs: Option<u64>,
+    /// Steps instead of epochs, counted from the start of the run
+    #[arg(long)]
+    pub steps: Option<u64>,
+    /// Pictures a step [default: 1]
+    #[arg(long)]
+    pub batch_size: Option<usize>,
+    /// Which half is the input [default: a2b]
+    #[arg(long)]
+    pub direction: Option<Side>,
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    /// Distance between output and target [default: l1]
+    #[arg(long)]
+    pub distance: Option<Distance>,
+    /// Weight of that distance beside the adversarial loss [default: 100]
+    #[arg(long, allow_negative_numbers = true, value_name = "WEIGHT")]
+    pub lambda_l1: Option<f32>,
+    /// Learning rate [default: 2e-4]
+    #[arg(long, allow_negative_numbers = true)]
+    pub lr: Option<f32>,
+    /// Adam's first decay [default: 0.5]
+    #[arg(long, allow_negative_numbers = true)]
+    pub beta1: Option<f32>,
+    /// How the learning rate changes [default: linear]
+    #[arg(long)]
+    pub schedule: Option<ScheduleKind>,
+    /// Epochs at the full rate before --schedule linear lowers it, and between two drops of
+    /// --schedule step [default: 100; for step 50]
+    #[arg(long, value_name = "N")]
+    pub full_epochs: Option<u64>,
+    /// Epochs over which --schedule linear lowers the rate [default: 100]
+    #[arg(long, value_name = "N")]
+    pub decay_epochs: Option<u64>,
+    /// Key of all random numbers [default: 0]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// First values of the generator: a model file or PyTorch's latest_net_G.pth
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    pub init_generator: Option<PathBuf>,
+    /// First values of the discriminator: a checkpoint or PyTorch's latest_net_D.pth
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    pub init_discriminator: Option<PathBuf>,
+    /// Use pictures as they are, or resized to --size, instead of random crops of larger ones
+    #[arg(long)]
+    pub no_jitter: bool,
+    /// Mirror no picture
+    #[arg(long)]
+    pub no_flip: bool,
+    /// Take pictures in the order of their names
+    #[arg(long)]
+    pub no_shuffle: bool,
+    /// Leave out pictures that cannot be used, and list them
+    #[arg(long)]
+    pub skip_bad: bool,
+    /// Validate on the pictures of `val` every N epochs, 0 never
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub val_every: u64,
+    /// Write a checkpoint every N steps, beside those at the ends of epochs and of the run
+    #[arg(long, value_name = "N")]
+    pub save_every: Option<u64>,
+    /// Threads that compute [default: one a core]
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Print each operation of a training step with its place in memory, and stop
+    #[arg(long)]
+    pub print_program: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScheduleKind {
+    /// The same rate throughout
+    Constant,
+    /// The full rate, then down in even steps
+    Linear,
+    /// A tenth every --full-epochs epochs
+    Step,
+    /// Half a cosine over all epochs
+    Cosine,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NormUse {
+    /// Each picture's own statistics, as in training
+    Batch,
+    /// The running statistics of training
+    Running,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// Drop, as in training: outputs vary with --seed
+    On,
+    /// The output is a function of the picture
+    Off,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct TranslateArgs {
+    /// A model: model.safetensors, the folder of a run, a checkpoint, or PyTorch's latest_net_G.pth
+    pub model: PathBuf,
+    /// Pictures, or folders of pictures
+    #[arg(required = true)]
+    pub input: Vec<PathBuf>,
+    /// A picture's name (.png, .jpg, .bmp, .tiff, .webp) for one picture, else a folder
+    /// [default: NAME-translated.png beside you, or the folder translated]
+    #[arg(long, short)]
+    pub output: Option<PathBuf>,
+    /// Inputs are pairs side by side: translate the input half, and compare with the other
+    #[arg(long)]
+    pub pairs: bool,
+    /// Whose statistics batch norm uses
+    #[arg(long, default_value = "batch")]
+    pub norm: NormUse,
+    /// Whether dropout drops
+    #[arg(long, default_value = "off")]
+    pub dropout: Switch,
+    /// Key of the dropout's random numbers
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Where to compute: auto or cpu
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Threads that compute [default: one a core]
+    #[arg(long)]
+    pub threads: Option<usize>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct DescribeArgs {
+    /// A model file, a checkpoint or a .pth; without it, the networks that the flags describe
+    pub model: Option<PathBuf>,
+    #[command(flatten)]
+    pub network: NetworkArgs,
+}

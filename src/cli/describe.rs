@@ -1,0 +1,85 @@
+//! `describe`: the layers of the networks.
+
+use std::process::ExitCode;
+
+use super::args::DescribeArgs;
+use super::{model_of, say};
+use crate::checkpoint::{self, Contents};
+use crate::error::Result;
+use crate::model::{Discriminator, DiscriminatorConfig, Generator, GeneratorConfig};
+use crate::nn::Block;
+use crate::tensor::Shape;
+use crate::train::RunConfig;
+
+pub fn run(args: &DescribeArgs) -> Result<ExitCode> {
+    let mut config = RunConfig::default();
+    args.network.apply(&mut config)?;
+    config.check()?;
+    let (mut g, mut d) = (Some(config.generator.clone()), config.discriminator.clone());
+    if let Some(path) = &args.model {
+        let weights = checkpoint::load_weights(&model_of(path))?;
+        let Contents { generator, discriminator } = weights.contents();
+        let run = weights.metadata.get("config").and_then(|c| serde_json::from_str(c).ok());
+        if let Some(RunConfig { size, .. }) = run {
+            config.size = size;
+        }
+        (g, d) = (generator, discriminator);
+    }
+    if let Some(g) = &g {
+        generator(g, config.size.max(1 << g.depth))?;
+    }
+    if let Some(d) = &d {
+        discriminator(d, config.size)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn generator(config: &GeneratorConfig, size: usize) -> Result<()> {
+    let network = Generator::new(config)?;
+    let input = Shape::new(1, size, size, config.in_channels);
+    say(format!("generator: {:?}, norm {:?}", config.kind, config.norm));
+    table(&network.layers(input)?)?;
+    say(format!("{} parameters\n", network.params.count()));
+    Ok(())
+}
+
+fn discriminator(config: &DiscriminatorConfig, size: usize) -> Result<()> {
+    let network = Discriminator::new(config)?;
+    let input = Shape::new(1, size, size, config.in_channels);
+    let field = Discriminator::receptive_field(config.layers);
+    say(format!("discriminator: patches of {field} x {field}, norm {:?}", config.norm));
+    table(&network.layers(input)?)?;
+    say(format!("{} parameters", network.params.count()));
+    Ok(())
+}
+
+fn table(layers: &[(&Block, Shape, Shape)]) -> Result<()> {
+    let extents = |s: &Shape| format!("{} x {} x {}", s.h, s.w, s.c);
+    say(format!(
+        "{:8} {:>16} {:>16}  {:22} {:>10} {:>9}  then",
+        "layer", "in (h x w x c)", "out", "convolution", "parameters", "MMAC"
+    ));
+    let mut sum = 0;
+    for (block, from, to) in layers {
+        let c = block.conv;
+        let kind = if block.transposed { "transposed " } else { "" };
+        let window = format!("{kind}{}x{}/{}/{}", c.r, c.s, c.stride, c.pad);
+        let work = block.multiplications(*from)?;
+        sum += work;
+        say(format!(
+            "{:8} {:>16} {:>16}  {:22} {:>10} {:>9.1}  {}",
+            block.name,
+            extents(from),
+            extents(to),
+            window,
+            block.parameters(from.c),
+            work as f64 / 1e6,
+            block.tail()
+        ));
+    }
+    say(format!(
+        "{:.3} GMAC a picture; convolutions as rows x columns / stride / pad",
+        sum as f64 / 1e9
+    ));
+    Ok(())
+}

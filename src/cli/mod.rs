@@ -1,0 +1,117 @@
+//! The program `pix2pix-engine`. Exit codes: 0 done, 1 wrong input, 2 a machine or a file failed,
+//! 130 stopped by Ctrl-C with everything saved.
+
+mod args;
+mod describe;
+mod progress;
+mod resume;
+mod settings;
+mod train;
+mod translate;
+
+use std::fmt::Display;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::checkpoint;
+use crate::device::{Cpu, Device};
+use crate::error::{Error, Result};
+use crate::kernel::Backend;
+use args::{Args, Command};
+
+/// Runs the program on the process's arguments.
+pub fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|what| {
+        complain(format!("this is a defect of the program, please report it: {what}"));
+    }));
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::from(error.use_stderr()));
+        }
+    };
+    let run = || match args.command {
+        Command::Train(args) => train::run(*args),
+        Command::Translate(args) => translate::run(args),
+        Command::Convert { from, to } => {
+            let what = checkpoint::convert(&model_of(&from), &to)?;
+            let ours = to.extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors"));
+            let names = match (what.generator, what.discriminator) {
+                (Some(_), Some(_)) if ours => "generator and discriminator",
+                (Some(_), Some(_)) => "generator; a .pth holds one network",
+                (Some(_), None) => "generator",
+                _ => "discriminator",
+            };
+            say(format!("{}: {names}", to.display()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Describe(args) => describe::run(&args),
+    };
+    // The hook has spoken; a caller of this process sees a failed machine.
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+    match done.unwrap_or(Ok(ExitCode::from(2))) {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// A line for the user. A reader that went away is no error.
+fn say(line: impl Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// A line about what went wrong.
+fn complain(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "error: {line}");
+}
+
+/// The model of a run where its folder is given, else the file itself.
+fn model_of(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join("model.safetensors") } else { path.to_path_buf() }
+}
+
+/// A path as it can be typed into a shell.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=\\".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// More threads than any machine of today has cores.
+const MOST_THREADS: usize = 1024;
+
+/// The device that `--device` names.
+fn device(name: &str, threads: usize) -> Result<Box<dyn Backend>> {
+    if threads > MOST_THREADS {
+        return Err(Error::input(format!("--threads {threads}: it is at most {MOST_THREADS}")));
+    }
+    match name {
+        "auto" | "cpu" => Ok(Box::new(Cpu::new(threads)?)),
+        cuda if cuda == "cuda" || cuda.starts_with("cuda:") => Err(Error::input(format!(
+            "--device {cuda}: this version computes on the CPU alone; use --device cpu"
+        ))),
+        other => Err(Error::input(format!("--device {other}: use auto or cpu"))),
+    }
+}
+
+/// "CPU, 2 threads, AVX-512", with the reason for it where the user left the choice to us.
+fn device_line(name: &str, backend: &dyn Backend) -> String {
+    let why = if name == "auto" { " (--device auto: this version has no other)" } else { "" };
+    format!("{}{why}", Device::describe(backend))
+}
+
+/// Bytes in the unit that reads best.
+fn bytes(count: u64) -> String {
+    let n = count as f64;
+    if n >= 1e9 { format!("{:.2} GB", n / 1e9) } else { format!("{:.0} MB", (n / 1e6).max(1.0)) }
+}

@@ -1,0 +1,99 @@
+//! What a run shows while it runs: a bar on a terminal, a line now and then elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::say;
+use crate::train::{Losses, Observer, Scores};
+
+/// Seconds between two lines where the output is no terminal.
+const QUIET: f64 = 10.0;
+
+/// Shows steps, losses, speed and time left.
+pub struct Report {
+    bar: Option<ProgressBar>,
+    batch: usize,
+    begun: Instant,
+    first: u64,
+    /// When a step was last shown.
+    last: Option<Instant>,
+}
+
+impl Report {
+    /// For batches of `batch` pictures, from step `first` on.
+    pub fn new(batch: usize, first: u64) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{bar:20} {pos}/{len} {prefix}\n{wide_msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(0).with_style(style)
+        });
+        Report { bar, batch, begun: Instant::now(), first, last: None }
+    }
+
+    /// Takes the bar away and leaves a line about where the run is.
+    pub fn end(&self) {
+        if let Some(bar) = &self.bar {
+            // Finishing puts the bar at its end, wherever the run is.
+            let (step, total) = (bar.position(), bar.length());
+            bar.finish_and_clear();
+            if let Some(total) = total.filter(|_| self.last.is_some()) {
+                say(format!("step {step}/{total} {}", bar.message()));
+            }
+        }
+    }
+
+    fn line(&self, text: String) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => say(text),
+        }
+    }
+}
+
+impl Observer for Report {
+    fn step(&mut self, done: u64, total: u64, epoch: u64, losses: &Losses, _seconds: f64) {
+        let elapsed = self.begun.elapsed().as_secs_f64();
+        let rate = (done - self.first) as f64 / elapsed.max(1e-9);
+        let left = Duration::from_secs_f64((total - done) as f64 / rate.max(1e-9));
+        let names: Vec<String> =
+            losses.list().map(|(name, value)| format!("{name} {value:.3}")).collect();
+        let speed = rate * self.batch as f64;
+        let (epoch, losses) = (epoch + 1, names.join(" "));
+        let pace = format!("{speed:.2} images/s, {} left", clock(left));
+        if let Some(bar) = &self.bar {
+            bar.set_length(total);
+            // Two lines, each of which fits 80 columns.
+            bar.set_prefix(format!("epoch {epoch}, {pace}"));
+            bar.set_message(losses);
+            bar.set_position(done);
+            self.last = Some(Instant::now());
+        } else if done == total || self.last.is_none_or(|t| t.elapsed().as_secs_f64() >= QUIET) {
+            say(format!("step {done}/{total} epoch {epoch} {losses} {pace}"));
+            self.last = Some(Instant::now());
+        }
+    }
+
+    fn validated(&mut self, epoch: u64, scores: &Scores, best: bool) {
+        self.line(format!(
+            "epoch {epoch} val: {}{}",
+            scores.line(),
+            if best { " (best)" } else { "" }
+        ));
+    }
+
+    fn note(&mut self, text: &str) {
+        self.line(text.to_string());
+    }
+}
+
+/// "1h02m", "3m20s", "12s".
+fn clock(time: Duration) -> String {
+    let s = time.as_secs();
+    match (s / 3600, s / 60 % 60, s % 60) {
+        (0, 0, s) => format!("{s}s"),
+        (0, m, s) => format!("{m}m{s:02}s"),
+        (h, m, _) => format!("{h}h{m:02}m"),
+    }
+}

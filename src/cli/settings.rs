@@ -1,0 +1,95 @@
+//! From what was typed to a configuration.
+
+use super::args::{NetworkArgs, ScheduleKind, TrainArgs};
+use crate::error::{Error, Result};
+use crate::model::Discriminator;
+use crate::nn::Schedule;
+use crate::train::{Gan, RunConfig};
+
+/// Epochs of a run where none are given, as the port's 100 + 100.
+pub const EPOCHS: u64 = 200;
+
+impl NetworkArgs {
+    /// Puts what was typed into a configuration.
+    pub fn apply(&self, config: &mut RunConfig) -> Result<()> {
+        if let Some(size) = self.size {
+            config.size = size;
+        }
+        if let Some(depth) = self.depth {
+            config.generator.depth = depth;
+        } else if self.size.is_some() {
+            config.generator.depth = RunConfig::depth_for(config.size)?;
+        }
+        if let Some(kind) = self.generator {
+            config.generator.kind = kind;
+        }
+        if let Some(channels) = self.base_channels {
+            config.generator.base_channels = channels;
+        }
+        if let Some(norm) = self.norm {
+            config.generator.norm = norm;
+        }
+        config.generator.dropout &= !self.no_dropout;
+        if let Some(gan) = self.gan {
+            config.objective.gan = gan;
+        }
+        config.objective.conditional &= !self.unconditional;
+        if let Some(d) = &mut config.discriminator {
+            if let Some(channels) = self.discriminator_channels.or(self.base_channels) {
+                d.base_channels = channels;
+            }
+            if let Some(norm) = self.norm {
+                d.norm = norm;
+            }
+            if let Some(patch) = self.patch {
+                d.layers = Discriminator::layers_for(patch)?;
+            }
+        } else if self.gan.is_some_and(|g| g != Gan::None) {
+            return Err(Error::input("this run has no discriminator; start a new one for --gan"));
+        }
+        config.fit_discriminator();
+        Ok(())
+    }
+}
+
+/// Puts everything that was typed into a configuration.
+pub fn apply(args: &TrainArgs, config: &mut RunConfig) -> Result<()> {
+    let set = |to: &mut f32, from: Option<f32>| *to = from.unwrap_or(*to);
+    set(&mut config.objective.lambda, args.lambda_l1);
+    set(&mut config.lr, args.lr);
+    set(&mut config.beta1, args.beta1);
+    config.objective.distance = args.distance.unwrap_or(config.objective.distance);
+    config.batch_size = args.batch_size.unwrap_or(config.batch_size);
+    config.direction = args.direction.unwrap_or(config.direction);
+    config.seed = args.seed.unwrap_or(config.seed);
+    config.jitter &= !args.no_jitter;
+    config.flip &= !args.no_flip;
+    config.shuffle &= !args.no_shuffle;
+    args.network.apply(config)
+}
+
+/// The schedule that was typed, for a run of `epochs`; None where none was.
+pub fn schedule(args: &TrainArgs, epochs: u64) -> Option<Schedule> {
+    let given =
+        args.schedule.is_some() || args.full_epochs.is_some() || args.decay_epochs.is_some();
+    given.then(|| whole_schedule(args, epochs))
+}
+
+/// The schedule of a new run of `epochs`.
+pub fn whole_schedule(args: &TrainArgs, epochs: u64) -> Schedule {
+    let decay = args.decay_epochs.unwrap_or(100);
+    match args.schedule.unwrap_or(ScheduleKind::Linear) {
+        ScheduleKind::Constant => Schedule::Constant,
+        // A longer run than the port's keeps the full rate for longer. Steps have no say here, so
+        // that a run of some steps that is prolonged is a longer run from the start.
+        ScheduleKind::Linear => {
+            let whole = args.epochs.unwrap_or(EPOCHS);
+            let full = args.full_epochs.unwrap_or(whole.saturating_sub(decay).max(100));
+            Schedule::Linear { epochs: full, decay }
+        }
+        ScheduleKind::Step => {
+            Schedule::Step { every: args.full_epochs.unwrap_or(50).max(1), factor: 0.1 }
+        }
+        ScheduleKind::Cosine => Schedule::Cosine { epochs },
+    }
+}

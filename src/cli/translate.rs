@@ -1,0 +1,183 @@
+//! `translate`: pictures through a model.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::args::{NormUse, Switch, TranslateArgs};
+use super::{device, device_line, model_of, say};
+use crate::data::{Direction, Picture, list};
+use crate::error::{Error, Result};
+use crate::kernel::Statistics;
+use crate::train::{Scores, Side};
+use crate::translate::{TranslateOptions, Translator};
+
+/// Extensions of pictures that can be written.
+const WRITABLE: [&str; 7] = ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp"];
+
+/// A picture to read and the file to write.
+struct Job {
+    from: PathBuf,
+    to: PathBuf,
+}
+
+fn writable(path: &Path) -> bool {
+    let extension = path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
+    extension.is_some_and(|e| WRITABLE.contains(&e.as_str()))
+}
+
+/// The pictures that were asked for: files as they are, folders by their lists.
+fn pictures(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for input in inputs {
+        if input.is_dir() {
+            let listing = list(input)?;
+            if listing.pictures.is_empty() {
+                return Err(listing.nothing(input));
+            }
+            all.extend(listing.pictures);
+        } else if input.exists() {
+            all.push(input.clone());
+        } else {
+            return Err(Error::input(format!(
+                "{} does not exist: check the path",
+                input.display()
+            )));
+        }
+    }
+    Ok(all)
+}
+
+/// Which file each picture is written to; no two to one, and none to a picture that is read.
+fn plan(args: &TranslateArgs) -> Result<Vec<Job>> {
+    let from = pictures(&args.input)?;
+    let single = matches!(args.input.as_slice(), [one] if !one.is_dir());
+    let stem = |path: &Path| path.file_stem().unwrap_or_default().to_os_string();
+    if single {
+        let path = &from[0];
+        let to = match &args.output {
+            None => {
+                let mut name = stem(path);
+                name.push("-translated.png");
+                PathBuf::from(name)
+            }
+            Some(to) if writable(to) && !to.is_dir() => to.clone(),
+            Some(to) if to.is_dir() || to.extension().is_none() => {
+                let mut name = stem(path);
+                name.push(".png");
+                to.join(name)
+            }
+            Some(to) => {
+                return Err(Error::input(format!(
+                    "--output {}: pictures are written as .png, .jpg, .bmp, .tiff or .webp",
+                    to.display()
+                )));
+            }
+        };
+        return check(vec![Job { from: path.clone(), to }]);
+    }
+    let folder = args.output.clone().unwrap_or_else(|| PathBuf::from("translated"));
+    if folder.exists() && !folder.is_dir() || writable(&folder) {
+        return Err(Error::input(format!(
+            "--output {}: several pictures are translated, so give a folder",
+            folder.display()
+        )));
+    }
+    let to = |path: &PathBuf| {
+        let mut name = stem(path);
+        name.push(".png");
+        Job { from: path.clone(), to: folder.join(name) }
+    };
+    check(from.iter().map(to).collect())
+}
+
+fn check(jobs: Vec<Job>) -> Result<Vec<Job>> {
+    let mut seen: BTreeMap<&Path, &Path> = BTreeMap::new();
+    let read: HashSet<PathBuf> = jobs.iter().filter_map(|j| j.from.canonicalize().ok()).collect();
+    for job in &jobs {
+        if let Some(other) = seen.insert(&job.to, &job.from) {
+            return Err(Error::input(format!(
+                "{} and {} would both be written to {}; translate them one at a time",
+                other.display(),
+                job.from.display(),
+                job.to.display()
+            )));
+        }
+        if job.to.canonicalize().is_ok_and(|to| read.contains(&to)) {
+            return Err(Error::input(format!(
+                "{} is one of the pictures to translate and would be overwritten; give another \
+                 --output",
+                job.to.display()
+            )));
+        }
+    }
+    Ok(jobs)
+}
+
+/// The input half and the other half of a pair side by side.
+fn halves(picture: &Picture, path: &Path, side: Side) -> Result<(Picture, Picture)> {
+    if picture.width < 2 || !picture.width.is_multiple_of(2) {
+        return Err(Error::input(format!(
+            "{} is {} pixels wide and cannot be halved; leave out --pairs",
+            path.display(),
+            picture.width
+        )));
+    }
+    let w = picture.width / 2;
+    let (a, b) = (picture.crop(0, 0, w, picture.height), picture.crop(w, 0, w, picture.height));
+    Ok(Direction::from(side).order(a, b))
+}
+
+pub fn run(args: TranslateArgs) -> Result<ExitCode> {
+    let model = model_of(&args.model);
+    if !model.exists() {
+        return Err(Error::input(format!(
+            "{} does not exist; give a model file or the folder of a run",
+            model.display()
+        )));
+    }
+    let jobs = plan(&args)?;
+    let backend = device(&args.device, args.threads.unwrap_or(0))?;
+    say(format!("device    {}", device_line(&args.device, &*backend)));
+    let options = TranslateOptions {
+        statistics: match args.norm {
+            NormUse::Batch => Statistics::Batch,
+            NormUse::Running => Statistics::Running,
+        },
+        dropout: args.dropout == Switch::On,
+        seed: args.seed,
+    };
+    let mut translator = Translator::open(&model, options, backend)?;
+    let side = translator.side().unwrap_or(Side::A2b);
+    let mut scores = Vec::new();
+    for job in &jobs {
+        let picture = Picture::read(&job.from)?;
+        let (input, target) = if args.pairs {
+            let (input, target) = halves(&picture, &job.from, side)?;
+            (input, Some(target))
+        } else {
+            (picture, None)
+        };
+        let output = translator.translate(&input)?;
+        if let Some(folder) = job.to.parent().filter(|p| !p.as_os_str().is_empty()) {
+            fs::create_dir_all(folder).map_err(|e| Error::file("create", folder, e))?;
+        }
+        output.write(&job.to)?;
+        say(format!(
+            "{} -> {} ({} x {})",
+            job.from.display(),
+            job.to.display(),
+            output.width,
+            output.height
+        ));
+        if let Some(target) = target {
+            scores.push(Scores::of(&output, &target)?);
+        }
+    }
+    if !scores.is_empty() {
+        say(format!("mean of {}: {}", scores.len(), Scores::mean(&scores).line()));
+    }
+    Ok(ExitCode::SUCCESS)
+}

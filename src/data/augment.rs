@@ -1,0 +1,83 @@
+//! Jitter and flip: what is drawn for a sample is a pure function of (seed, epoch, sample, pass).
+//!
+//! As the paper's jitter and the PyTorch port's `resize_and_crop`: both pictures of a pair are
+//! resized to `load x load` with `load = round(size * 286 / 256)`, the same crop of `size x size` is
+//! cut from both at an offset of 0 to `load - size` on each axis, and with probability 1/2 both are
+//! mirrored, after the crop. A picture that is not square becomes square, as it does there.
+
+use super::Picture;
+use super::picture::mirror_rows;
+use super::resize::Window;
+use crate::random::{Purpose, below, philox};
+
+/// How pictures become `size x size`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Augment {
+    /// Height and width of what the network sees.
+    pub size: usize,
+    /// Resize to [`Augment::load`] and crop at random; else resize to `size`, and a picture that has
+    /// it stays as it is.
+    pub jitter: bool,
+    /// Mirror half of the samples.
+    pub flip: bool,
+    /// Key of the draws.
+    pub seed: u64,
+}
+
+/// What was drawn for one sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draw {
+    /// Columns left of the crop.
+    pub x: usize,
+    /// Rows above the crop.
+    pub y: usize,
+    /// Left and right exchanged after the crop.
+    pub flip: bool,
+}
+
+impl Augment {
+    /// No jitter, no flip: how pictures are translated and validated.
+    pub fn plain(size: usize) -> Self {
+        Augment { size, jitter: false, flip: false, seed: 0 }
+    }
+
+    /// Height and width before the crop: `round(size * 286 / 256)` with jitter, else `size`.
+    pub fn load(&self) -> usize {
+        if self.jitter { (self.size * 286 + 128) / 256 } else { self.size }
+    }
+
+    /// Draws for `sample` (its index by file name) in `epoch`; `pass` counts how often the epoch has
+    /// taken this sample before (see [`Order`](super::Order)).
+    pub fn draw(&self, epoch: usize, sample: usize, pass: usize) -> Draw {
+        let counter = [sample as u32, epoch as u32, pass as u32, Purpose::Augment as u32];
+        let words = philox(self.seed, counter);
+        let room = (self.load() - self.size) as u32 + 1;
+        Draw {
+            x: below(words[0], room) as usize,
+            y: below(words[1], room) as usize,
+            flip: self.flip && words[2] >> 31 == 1,
+        }
+    }
+
+    /// The picture at `load x load`: all of the work that no draw changes.
+    pub fn resized(&self, picture: &Picture) -> Picture {
+        picture.resize(self.load(), self.load())
+    }
+
+    /// Writes the drawn `size * size * 3` bytes of `picture` to `out`. `picture` may be the decoded
+    /// one or what [`Augment::resized`] gave: the bytes are the same.
+    pub fn apply(&self, picture: &Picture, draw: Draw, out: &mut [u8]) {
+        let (load, size) = (self.load(), self.size);
+        if (picture.width, picture.height) == (load, load) {
+            for (y, out) in out.chunks_exact_mut(size * 3).enumerate() {
+                out.copy_from_slice(&picture.row(draw.y + y)[draw.x * 3..(draw.x + size) * 3]);
+            }
+        } else {
+            let window = Window { x: draw.x, y: draw.y, width: size, height: size };
+            out.copy_from_slice(&picture.resize_window(load, load, window).pixels);
+        }
+        if draw.flip {
+            mirror_rows(out, size);
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! Batches, made ahead of the trainer by threads, in an order that does not depend on them.
+//!
+//! Batch number `i` counts from the step where the loader began. A thread takes the next number,
+//! makes that batch and lays it into its slot; the consumer takes slot after slot. At most
+//! [`LoaderOptions::ahead`] batches are made or in the making beyond what was taken. What a batch
+//! holds is a pure function of the options and of (epoch, step), so a resumed run continues with the
+//! same bytes, and one thread gives what four give.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+
+use super::{Augment, Direction, Order, Pair, Picture};
+use crate::error::{Error, Result};
+
+/// What a [`Loader`] makes and with what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoaderOptions {
+    /// Samples in a batch, at least 1.
+    pub batch: usize,
+    /// Height and width of the pictures in a batch.
+    pub size: usize,
+    /// Which of a pair is the input.
+    pub direction: Direction,
+    /// Key of order, crops and flips.
+    pub seed: u64,
+    /// See [`Augment::jitter`].
+    pub jitter: bool,
+    /// See [`Augment::flip`].
+    pub flip: bool,
+    /// See [`Order::shuffle`].
+    pub shuffle: bool,
+    /// Threads that decode, at least 1.
+    pub threads: usize,
+    /// Batches that may wait or be in the making, at least 1.
+    pub ahead: usize,
+    /// Bytes of decoded and resized pairs that may be kept: while there is room a pair is decoded
+    /// once a run. 0 keeps none.
+    pub cache_bytes: u64,
+}
+
+impl Default for LoaderOptions {
+    /// The paper's training: batches of 1 at 256 x 256, jittered, flipped, shuffled.
+    fn default() -> Self {
+        LoaderOptions {
+            batch: 1,
+            size: 256,
+            direction: Direction::AToB,
+            seed: 0,
+            jitter: true,
+            flip: true,
+            shuffle: true,
+            threads: 2,
+            ahead: 4,
+            cache_bytes: 1 << 30,
+        }
+    }
+}
+
+impl LoaderOptions {
+    /// How pictures become `size x size`.
+    pub fn augment(&self) -> Augment {
+        Augment { size: self.size, jitter: self.jitter, flip: self.flip, seed: self.seed }
+    }
+
+    /// How `samples` pairs become batches.
+    pub fn order(&self, samples: usize) -> Order {
+        Order { samples, batch: self.batch, shuffle: self.shuffle, seed: self.seed }
+    }
+
+    /// Bytes that a loader of `samples` pairs holds at most once it is full: batches waiting, in the
+    /// making, with the consumer and spare, and the kept pairs. A thread needs its decoded pictures
+    /// beside that.
+    pub fn memory_bytes(&self, samples: usize) -> u64 {
+        let batch = 2 * self.batch as u64 * square(self.size);
+        let kept = (samples as u64 * self.pair_bytes()).min(self.cache_bytes);
+        kept + (self.ahead as u64 + 2) * batch
+    }
+
+    /// Bytes of one kept pair.
+    fn pair_bytes(&self) -> u64 {
+        2 * square(self.augment().load())
+    }
+
+    fn check(&self, samples: usize) -> Result<()> {
+        let least = [
+            ("samples", samples),
+            ("batch", self.batch),
+            ("size", self.size),
+            ("threads", self.threads),
+            ("ahead", self.ahead),
+        ];
+        match least.iter().find(|(_, n)| *n == 0) {
+            Some((what, _)) => Err(Error::input(format!("the loader needs {what} of at least 1"))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn square(side: usize) -> u64 {
+    3 * (side as u64).pow(2)
+}
+
+/// A batch of pairs as bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// The epoch, from 0.
+    pub epoch: usize,
+    /// The step in that epoch, from 0.
+    pub step_in_epoch: usize,
+    /// For each sample its index in the list of pairs.
+    pub samples: Vec<usize>,
+    /// Inputs, `n * size * size * 3` bytes, NHWC: the A of the pairs, or their B if the direction is
+    /// [`Direction::BToA`].
+    pub a: Vec<u8>,
+    /// Targets, the same way.
+    pub b: Vec<u8>,
+}
+
+/// Endless batches from (epoch, step) on. Dropping it stops its threads after the picture that each
+/// is busy with.
+pub struct Loader {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    pairs: Arc<[Pair]>,
+    options: LoaderOptions,
+    /// Steps before the first batch: `epoch * steps_per_epoch + step_in_epoch`.
+    begin: usize,
+    kept: Vec<OnceLock<(Picture, Picture)>>,
+    kept_bytes: AtomicU64,
+    state: Mutex<State>,
+    /// A batch was made.
+    made: Condvar,
+    /// A batch was taken, or the loader stops.
+    taken: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    next: usize,
+    delivered: usize,
+    ready: BTreeMap<usize, Result<Batch>>,
+    spare: Vec<Batch>,
+    stop: bool,
+}
+
+impl Loader {
+    /// Starts the threads. The first batch is that of `step_in_epoch` in `epoch`, both from 0; a
+    /// step past the epoch's last counts into the next epoch.
+    pub fn start(
+        pairs: impl Into<Arc<[Pair]>>,
+        options: LoaderOptions,
+        epoch: usize,
+        step_in_epoch: usize,
+    ) -> Result<Loader> {
+        let pairs = pairs.into();
+        options.check(pairs.len())?;
+        let steps = options.order(pairs.len()).steps_per_epoch();
+        let shared = Arc::new(Shared {
+            begin: epoch * steps + step_in_epoch,
+            kept: pairs.iter().map(|_| OnceLock::new()).collect(),
+            kept_bytes: AtomicU64::new(0),
+            state: Mutex::default(),
+            made: Condvar::new(),
+            taken: Condvar::new(),
+            pairs,
+            options,
+        });
+        let mut loader = Loader { shared, threads: Vec::new() };
+        for i in 0..options.threads {
+            let shared = loader.shared.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("loader-{i}"))
+                .spawn(move || shared.work())
+                .map_err(|e| Error::machine(format!("cannot start a loader thread: {e}")))?;
+            loader.threads.push(thread);
+        }
+        Ok(loader)
+    }
+
+    /// Steps in every epoch: `ceil(samples / batch)`.
+    pub fn steps_per_epoch(&self) -> usize {
+        self.shared.order().steps_per_epoch()
+    }
+
+    /// The options it was started with.
+    pub fn options(&self) -> &LoaderOptions {
+        &self.shared.options
+    }
+
+    /// The pairs it was started with: [`Batch::samples`] indexes them.
+    pub fn pairs(&self) -> &[Pair] {
+        &self.shared.pairs
+    }
+
+    /// See [`LoaderOptions::memory_bytes`].
+    pub fn memory_bytes(&self) -> u64 {
+        self.shared.options.memory_bytes(self.shared.pairs.len())
+    }
+
+    /// The next batch; waits for it. A picture that cannot be read is an error in the place of its
+    /// batch, and the call after gives the batch after.
+    pub fn next_batch(&mut self) -> Result<Batch> {
+        let mut state = self.shared.lock();
+        loop {
+            let number = state.delivered;
+            if let Some(batch) = state.ready.remove(&number) {
+                state.delivered += 1;
+                self.shared.taken.notify_all();
+                return batch;
+            }
+            state = self.shared.made.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Gives the buffers of a batch back, for a later one.
+    pub fn recycle(&mut self, batch: Batch) {
+        let mut state = self.shared.lock();
+        // A batch that was taken lets one be begun: more than one spare would only lie about.
+        if state.spare.is_empty() {
+            state.spare.push(batch);
+        }
+    }
+}
+
+impl Iterator for Loader {
+    type Item = Result<Batch>;
+
+    /// [`Loader::next_batch`]: never `None`.
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.next_batch())
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.shared.lock().stop = true;
+        self.shared.taken.notify_all();
+        for thread in self.threads.drain(..) {
+            // A panic in a worker was already delivered as an error.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn order(&self) -> Order {
+        self.options.order(self.pairs.len())
+    }
+
+    /// What each thread does until it is told to stop.
+    fn work(&self) {
+        let mut permutation = (usize::MAX, Vec::new());
+        loop {
+            let (number, buffers) = {
+                let mut state = self.lock();
+                while !state.stop && state.next - state.delivered >= self.options.ahead {
+                    state = self.taken.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                if state.stop {
+                    return;
+                }
+                let number = state.next;
+                state.next += 1;
+                (number, state.spare.pop().unwrap_or_default())
+            };
+            let made = catch_unwind(AssertUnwindSafe(|| {
+                self.make(self.begin + number, buffers, &mut permutation)
+            }))
+            .unwrap_or_else(|_| Err(Error::machine("a loader thread broke: this is a defect")));
+            let mut state = self.lock();
+            if let Some(made) = made.transpose() {
+                state.ready.insert(number, made);
+                self.made.notify_all();
+            }
+        }
+    }
+
+    /// The batch of a global step; `None` if the loader stops meanwhile.
+    fn make(
+        &self,
+        step: usize,
+        mut batch: Batch,
+        permutation: &mut (usize, Vec<usize>),
+    ) -> Result<Option<Batch>> {
+        let order = self.order();
+        let augment = self.options.augment();
+        batch.epoch = step / order.steps_per_epoch();
+        batch.step_in_epoch = step % order.steps_per_epoch();
+        if permutation.0 != batch.epoch {
+            *permutation = (batch.epoch, order.permutation(batch.epoch));
+        }
+        let picture = augment.size * augment.size * 3;
+        batch.a.resize(order.batch * picture, 0);
+        batch.b.resize(order.batch * picture, 0);
+        batch.samples.clear();
+        let outs = batch.a.chunks_exact_mut(picture).zip(batch.b.chunks_exact_mut(picture));
+        for ((sample, pass), outs) in
+            order.batch_of(&permutation.1, batch.step_in_epoch).into_iter().zip(outs)
+        {
+            if self.lock().stop {
+                return Ok(None);
+            }
+            batch.samples.push(sample);
+            let draw = augment.draw(batch.epoch, sample, pass);
+            let (out_a, out_b) = self.options.direction.order(outs.0, outs.1);
+            self.with_pair(sample, &augment, |a, b| {
+                augment.apply(a, draw, out_a);
+                augment.apply(b, draw, out_b);
+            })?;
+        }
+        Ok(Some(batch))
+    }
+
+    /// Calls `f` with the pictures of a pair: kept ones, or decoded now and kept if there is room.
+    fn with_pair(
+        &self,
+        sample: usize,
+        augment: &Augment,
+        f: impl FnOnce(&Picture, &Picture),
+    ) -> Result<()> {
+        let slot = &self.kept[sample];
+        if let Some((a, b)) = slot.get() {
+            f(a, b);
+            return Ok(());
+        }
+        let (a, b) = self.pairs[sample].read()?;
+        let bytes = self.options.pair_bytes();
+        let room = |used: u64| Some(used + bytes).filter(|&n| n <= self.options.cache_bytes);
+        let relaxed = Ordering::Relaxed;
+        if self.kept_bytes.fetch_update(relaxed, relaxed, room).is_err() {
+            f(&a, &b);
+            return Ok(());
+        }
+        let (a, b) = (augment.resized(&a), augment.resized(&b));
+        f(&a, &b);
+        if slot.set((a, b)).is_err() {
+            // Another thread kept the same pair meanwhile.
+            self.kept_bytes.fetch_sub(bytes, relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// Whole pairs in the order of the list, resized to `size x size`, neither cropped nor flipped:
+/// (input, target) for validation.
+pub fn plain(
+    pairs: &[Pair],
+    size: usize,
+    direction: Direction,
+) -> impl Iterator<Item = Result<(Picture, Picture)>> + '_ {
+    pairs.iter().map(move |pair| {
+        let (a, b) = pair.read()?;
+        Ok(direction.order(a.resize(size, size), b.resize(size, size)))
+    })
+}

@@ -1,0 +1,28 @@
+//! Data: from a folder of pictures to batches of bytes, in an order that a seed decides.
+//!
+//! [`Folder`] lists the pairs, [`Picture`] decodes and resizes one picture, [`Augment`] draws crop
+//! and flip, [`Loader`] does all of it ahead of the trainer in threads, [`sheet()`] puts results side
+//! by side. Everything here is host bytes: RGB, 8 bits, rows from the top, channels fastest. The
+//! step uploads them and makes [-1, 1] of them; [`values`] has the same arithmetic for the host.
+
+mod augment;
+mod decode;
+mod folder;
+mod loader;
+mod order;
+mod pair;
+mod picture;
+mod resize;
+mod scan;
+mod sheet;
+pub mod values;
+
+pub use augment::{Augment, Draw};
+pub use decode::{Header, MAX_PIXELS, MAX_SIDE, Notes};
+pub use folder::{Folder, Layout, ScanOptions, Skipped};
+pub use loader::{Batch, Loader, LoaderOptions, plain};
+pub use order::Order;
+pub use pair::{Direction, Pair, Source};
+pub use picture::Picture;
+pub use scan::{Listing, list};
+pub use sheet::{GAP, sheet};

@@ -1,0 +1,89 @@
+//! One sample: two pictures, in one file side by side or in two files.
+
+use std::path::{Path, PathBuf};
+
+use super::Picture;
+use crate::error::{Error, Result};
+
+/// Which picture of a pair is the input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// A is the input, B the target.
+    #[default]
+    AToB,
+    /// B is the input, A the target.
+    BToA,
+}
+
+impl Direction {
+    /// (input, target) of (A, B).
+    pub fn order<T>(self, a: T, b: T) -> (T, T) {
+        match self {
+            Direction::AToB => (a, b),
+            Direction::BToA => (b, a),
+        }
+    }
+}
+
+/// Where the two pictures of a pair lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// One file: A is its left half, B its right half.
+    SideBySide(PathBuf),
+    /// Two files.
+    Two {
+        /// The file of A.
+        a: PathBuf,
+        /// The file of B.
+        b: PathBuf,
+    },
+}
+
+/// A sample as a folder lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The file's name without its extension.
+    pub name: String,
+    /// Where the pictures lie.
+    pub source: Source,
+    /// Pixels in a row of A, and of B.
+    pub width: usize,
+    /// Rows of A, and of B.
+    pub height: usize,
+}
+
+impl Pair {
+    /// Decodes both pictures: (A, B), whatever the direction.
+    pub fn read(&self) -> Result<(Picture, Picture)> {
+        match &self.source {
+            Source::SideBySide(path) => split(&Picture::read(path)?, path),
+            Source::Two { a, b } => Ok((Picture::read(a)?, Picture::read(b)?)),
+        }
+    }
+
+    /// A file to name in a message: the pair's own, or that of A.
+    pub fn path(&self) -> &Path {
+        match &self.source {
+            Source::SideBySide(path) | Source::Two { a: path, .. } => path,
+        }
+    }
+}
+
+/// The left and the right half.
+fn split(picture: &Picture, path: &Path) -> Result<(Picture, Picture)> {
+    check_width(path, picture.width)?;
+    let (half, height) = (picture.width / 2, picture.height);
+    Ok((picture.crop(0, 0, half, height), picture.crop(half, 0, half, height)))
+}
+
+/// A side-by-side picture has an even width.
+pub(super) fn check_width(path: &Path, width: usize) -> Result<()> {
+    if width.is_multiple_of(2) {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "{} is {width} pixels wide, so it cannot be two pictures of one width side by side: put A \
+         left and B right with equal widths, or give folders A and B",
+        path.display()
+    )))
+}

@@ -1,0 +1,42 @@
+//! Sample sheets: one row a sample, input | output | target.
+
+use super::Picture;
+use crate::error::{Error, Result};
+
+/// Pixels between two pictures of a sheet.
+pub const GAP: usize = 4;
+
+/// Puts pictures side by side and rows below each other, [`GAP`] white pixels apart. Each row is one
+/// sample, usually `[input, output, target]`; all pictures have one size, all rows one length.
+pub fn sheet(rows: &[Vec<Picture>]) -> Result<Picture> {
+    let Some(first) = rows.first().and_then(|r| r.first()) else {
+        return Err(Error::shape("sheet", "there is no picture to show"));
+    };
+    let (w, h, columns) = (first.width, first.height, rows[0].len());
+    let extent = |count: usize, size: usize| count * size + (count - 1) * GAP;
+    let mut all = Picture::filled(extent(columns, w), extent(rows.len(), h), [255; 3]);
+    for (r, row) in rows.iter().enumerate() {
+        if row.len() != columns {
+            return Err(Error::shape(
+                "sheet",
+                format!("row {r} has {} pictures, row 0 has {columns}", row.len()),
+            ));
+        }
+        for (c, picture) in row.iter().enumerate() {
+            if (picture.width, picture.height) != (w, h) {
+                return Err(Error::shape(
+                    "sheet",
+                    format!(
+                        "picture {c} of row {r} is {}x{}, the first is {w}x{h}",
+                        picture.width, picture.height
+                    ),
+                ));
+            }
+            for y in 0..h {
+                let at = ((r * (h + GAP) + y) * all.width + c * (w + GAP)) * 3;
+                all.pixels[at..at + w * 3].copy_from_slice(picture.row(y));
+            }
+        }
+    }
+    Ok(all)
+}

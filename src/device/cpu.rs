@@ -1,0 +1,259 @@
+//! The CPU: the arena is a vector, a kernel borrows disjoint parts of it.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use rayon::ThreadPool;
+
+use super::{Device, StepState};
+use crate::error::{Error, Result};
+use crate::tensor::View;
+
+/// The CPU backend's memory, threads and step state.
+pub struct Cpu {
+    data: Vec<f32>,
+    work: Work,
+}
+
+/// What a kernel needs beside the arena: threads, instruction set, scratch memory, step state.
+pub(crate) struct Work {
+    pub pool: Arc<ThreadPool>,
+    pub arch: pulp::Arch,
+    pub state: StepState,
+    /// Reused between kernels; grows to the largest request.
+    pub scratch: Vec<f32>,
+    /// Transformed filters, by address of the filter and use.
+    pub filters: HashMap<FilterKey, Filter>,
+    /// One past the last element of any filter in `filters`.
+    pub filters_end: usize,
+}
+
+/// Address of the filter, and which transform of it.
+pub(crate) type FilterKey = (usize, u8);
+
+/// A transformed filter.
+pub(crate) struct Filter {
+    /// Where the filter lies.
+    pub span: Range<usize>,
+    /// False once something was written there.
+    pub fresh: bool,
+    pub data: Vec<f32>,
+}
+
+impl Cpu {
+    /// A CPU device that runs on `threads` threads, or on one a core where that is 0.
+    ///
+    /// # Errors
+    /// [`Error::Machine`] where the threads cannot be started.
+    pub fn new(threads: usize) -> Result<Self> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("cpu-{i}"))
+            .build()
+            .map_err(|e| Error::machine(format!("cannot start {threads} threads: {e}")))?;
+        let work = Work {
+            pool: Arc::new(pool),
+            arch: pulp::Arch::new(),
+            state: StepState::default(),
+            scratch: Vec::new(),
+            filters: HashMap::new(),
+            filters_end: 0,
+        };
+        Ok(Cpu { data: Vec::new(), work })
+    }
+
+    /// Threads it computes with.
+    pub fn threads(&self) -> usize {
+        self.work.pool.current_num_threads()
+    }
+
+    /// The elements of a dense View, without a copy.
+    pub fn slice(&self, view: View) -> &[f32] {
+        assert!(view.is_dense(), "only a dense view is one slice");
+        &self.data[view.span()]
+    }
+
+    /// Bytes of scratch and transformed filters held beside the arena.
+    pub fn side_bytes(&self) -> usize {
+        let filters: usize = self.work.filters.values().map(|f| f.data.capacity()).sum();
+        4 * (self.work.scratch.capacity() + filters)
+    }
+
+    /// Threads, scratch and state, for a kernel that needs them apart from the arena.
+    pub(crate) fn work_mut(&mut self) -> &mut Work {
+        &mut self.work
+    }
+
+    /// Marks the transforms of filters in `span`, which is about to be written.
+    fn forget(&mut self, span: &Range<usize>) {
+        // Filters lie in front, most writes go to planned memory behind them.
+        if span.start >= self.work.filters_end {
+            return;
+        }
+        for filter in self.work.filters.values_mut() {
+            filter.fresh &= filter.span.end <= span.start || span.end <= filter.span.start;
+        }
+    }
+
+    /// Mutable spans of `writes`, and shared access to all the rest.
+    ///
+    /// Spans of `writes` must not overlap, nor may a later read touch them: the planner keeps
+    /// values apart while they are alive, so a breach is a bug of ours and panics.
+    pub(crate) fn split<const W: usize>(
+        &mut self,
+        writes: [View; W],
+    ) -> ([&mut [f32]; W], Rest<'_>, &mut Work) {
+        writes.iter().for_each(|view| self.forget(&view.span()));
+        let mut order: Vec<usize> = (0..W).collect();
+        order.sort_by_key(|&i| writes[i].span().start);
+        let mut out: [Option<&mut [f32]>; W] = [const { None }; W];
+        let mut gaps = Vec::with_capacity(W + 1);
+        let (mut left, mut at) = (self.data.as_mut_slice(), 0);
+        for i in order {
+            let span = writes[i].span();
+            assert!(span.start >= at, "two views written by one kernel overlap");
+            let (gap, tail) = left.split_at_mut(span.start - at);
+            let (mine, tail) = tail.split_at_mut(span.len());
+            gaps.push((at, &*gap));
+            out[i] = Some(mine);
+            (left, at) = (tail, span.end);
+        }
+        gaps.push((at, &*left));
+        let out = out.map(|o| o.expect("every view was given its span"));
+        (out, Rest { gaps }, &mut self.work)
+    }
+}
+
+/// Everything in the arena that the running kernel does not write.
+pub(crate) struct Rest<'a> {
+    gaps: Vec<(usize, &'a [f32])>,
+}
+
+impl<'a> Rest<'a> {
+    /// The span of `view`: element (n, h, w, c) at `((n * H + h) * W + w) * pitch + c`.
+    pub fn get(&self, view: View) -> &'a [f32] {
+        self.range(view.span())
+    }
+
+    fn range(&self, span: Range<usize>) -> &'a [f32] {
+        let found = self.gaps.iter().rfind(|(at, _)| *at <= span.start);
+        let (at, gap) = found.expect("the first gap starts at 0");
+        gap.get(span.start - at..span.end - at)
+            .expect("a kernel reads what it does not write: the planner keeps live values apart")
+    }
+}
+
+/// The first `len` elements of `scratch`, which grows to hold them and never shrinks: what they
+/// hold is left over from other kernels.
+pub(crate) fn grown(scratch: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if scratch.len() < len {
+        scratch.resize(len, 0.0);
+    }
+    &mut scratch[..len]
+}
+
+impl Device for Cpu {
+    fn reserve(&mut self, elements: usize) -> Result<()> {
+        let more = elements.saturating_sub(self.data.len());
+        self.data.try_reserve_exact(more).map_err(|_| {
+            Error::machine(format!(
+                "not enough memory: {:.2} GB are needed for this network and picture size; use a \
+                 smaller --size, --batch-size or --base-channels",
+                elements as f64 * 4e-9
+            ))
+        })?;
+        self.data.resize(self.data.len() + more, 0.0);
+        Ok(())
+    }
+
+    fn upload(&mut self, to: View, from: &[f32]) -> Result<()> {
+        if from.len() != to.shape.count() {
+            return Err(Error::shape("upload", format!("{} numbers for {}", from.len(), to.shape)));
+        }
+        self.forget(&to.span());
+        let rows = self.data[to.span()].chunks_mut(to.pitch);
+        for (row, values) in rows.zip(from.chunks_exact(to.shape.c)) {
+            row[..to.shape.c].copy_from_slice(values);
+        }
+        Ok(())
+    }
+
+    fn download(&self, from: View, to: &mut [f32]) -> Result<()> {
+        if to.len() != from.shape.count() {
+            let detail = format!("{} numbers from {}", to.len(), from.shape);
+            return Err(Error::shape("download", detail));
+        }
+        let rows = self.data[from.span()].chunks(from.pitch);
+        for (row, values) in rows.zip(to.chunks_exact_mut(from.shape.c)) {
+            values.copy_from_slice(&row[..from.shape.c]);
+        }
+        Ok(())
+    }
+
+    fn fill(&mut self, to: View, value: f32) -> Result<()> {
+        self.forget(&to.span());
+        for row in self.data[to.span()].chunks_mut(to.pitch) {
+            let c = to.shape.c.min(row.len());
+            row[..c].fill(value);
+        }
+        Ok(())
+    }
+
+    fn set_state(&mut self, state: StepState) {
+        self.work.state = state;
+    }
+
+    /// What Linux calls available: free pages and those it can take back, and within a container no
+    /// more than its limit leaves. None elsewhere.
+    fn free_memory(&self) -> Option<u64> {
+        let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+        let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
+        let available = 1024 * line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?;
+        let number = |name: &str| -> Option<u64> {
+            let path = format!("/sys/fs/cgroup/memory.{name}");
+            std::fs::read_to_string(path).ok()?.trim().parse().ok()
+        };
+        let left = number("max").zip(number("current")).map(|(max, now)| max.saturating_sub(now));
+        Some(available.min(left.unwrap_or(u64::MAX)))
+    }
+
+    fn describe(&self) -> String {
+        let arch = match format!("{:?}", self.work.arch) {
+            a if a.starts_with("V4") => "AVX-512",
+            a if a.starts_with("V3") => "AVX2",
+            a if a.starts_with("Neon") => "NEON",
+            _ => "no vector extension that is used",
+        };
+        let threads = self.threads();
+        format!("CPU, {threads} thread{}, {arch}", if threads == 1 { "" } else { "s" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::Shape;
+
+    #[test]
+    fn a_kernel_reads_around_what_it_writes() {
+        let mut cpu = Cpu::new(1).unwrap();
+        cpu.reserve(100).unwrap();
+        let at = |at| View::dense(at, Shape::vector(10));
+        cpu.upload(at(30), &[3.0; 10]).unwrap();
+        let ([b, a], rest, _) = cpu.split([at(50), at(10)]);
+        a[0] = rest.get(at(30))[9];
+        b[9] = rest.get(at(60))[0] + 1.0;
+        assert_eq!((cpu.data[10], cpu.data[59]), (3.0, 1.0));
+    }
+
+    #[test]
+    #[should_panic(expected = "live values apart")]
+    fn reading_what_is_written_is_a_bug() {
+        let mut cpu = Cpu::new(1).unwrap();
+        cpu.reserve(100).unwrap();
+        let view = View::dense(10, Shape::vector(10));
+        let (_, rest, _) = cpu.split([view]);
+        rest.get(View::dense(5, Shape::vector(10)));
+    }
+}

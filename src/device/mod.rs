@@ -1,0 +1,53 @@
+//! Memory and time: all that a backend does that is not arithmetic.
+//!
+//! One arena holds everything. Its front is persistent (parameters, moments, running statistics);
+//! what a [`Program`](crate::tape::Program) needs while it runs is planned behind that, so several
+//! programs of one device, such as a training step and a validation pass, share the same memory.
+
+mod arena;
+mod cpu;
+
+pub use arena::{ALIGNMENT, Arena};
+pub use cpu::Cpu;
+pub(crate) use cpu::{Filter, Work, grown};
+
+use crate::error::Result;
+use crate::tensor::View;
+
+/// What changes from step to step; everything else about a program is fixed when it is compiled.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepState {
+    /// Seed of the run: the key of every random number.
+    pub seed: u64,
+    /// Number of the step, from 1. Adam's bias correction and dropout masks depend on it.
+    pub step: u64,
+    /// Learning rate of this step.
+    pub lr: f32,
+}
+
+impl Default for StepState {
+    fn default() -> Self {
+        StepState { seed: 0, step: 1, lr: 0.0 }
+    }
+}
+
+/// Memory and time of a machine.
+pub trait Device {
+    /// Makes the arena at least `elements` long; what it holds stays.
+    ///
+    /// # Errors
+    /// [`Error::Machine`](crate::Error::Machine) where the memory cannot be had.
+    fn reserve(&mut self, elements: usize) -> Result<()>;
+    /// Copies host numbers, dense, into `to`.
+    fn upload(&mut self, to: View, from: &[f32]) -> Result<()>;
+    /// Copies `from` into host numbers, dense.
+    fn download(&self, from: View, to: &mut [f32]) -> Result<()>;
+    /// Sets every element to `value`.
+    fn fill(&mut self, to: View, value: f32) -> Result<()>;
+    /// What the next run of a program is to use as step number, rate and seed.
+    fn set_state(&mut self, state: StepState);
+    /// Bytes of memory that are free now, if the device can tell.
+    fn free_memory(&self) -> Option<u64>;
+    /// A name for humans: "CPU, 2 threads, AVX-512".
+    fn describe(&self) -> String;
+}

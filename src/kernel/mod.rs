@@ -1,0 +1,81 @@
+//! What a machine must be able to do: one contract per kernel family, the CPU's loops beside it.
+//!
+//! A kernel is a function of Views. It knows nothing of tapes, networks or training; everything it
+//! needs arrives as an argument, and what it writes is said by its signature.
+
+mod adam;
+mod conv;
+mod dropout;
+mod im2col;
+mod loss;
+mod narrow;
+mod norm;
+mod picture;
+mod pointwise;
+mod product;
+mod winograd;
+
+pub use adam::{Adam, AdamKernels};
+pub use conv::{Conv, ConvKernels, Product, Workspace};
+pub use dropout::{Dropout, DropoutKernels};
+pub use loss::{Loss, LossKernels, Target};
+pub use norm::{Norm, NormKernels, NormParams, NormScope, Statistics};
+pub use picture::PictureKernels;
+pub use pointwise::{Activation, PointwiseKernels};
+
+use crate::device::{Cpu, Device};
+use crate::error::Result;
+
+/// Whether a result replaces what is there or is added to it. Gradients of a value with several
+/// readers are set by the first and added to by the others; who does which is decided when a
+/// program is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Replace.
+    Set,
+    /// Add.
+    Add,
+}
+
+impl Write {
+    /// `old` or the new sum.
+    #[inline(always)]
+    pub(crate) fn merge(self, old: f32, new: f32) -> f32 {
+        match self {
+            Write::Set => new,
+            Write::Add => old + new,
+        }
+    }
+}
+
+/// Everything a machine must be able to do.
+pub trait Backend:
+    Device
+    + ConvKernels
+    + NormKernels
+    + PointwiseKernels
+    + DropoutKernels
+    + LossKernels
+    + AdamKernels
+    + PictureKernels
+{
+    /// Does `work` where this machine's kernels run best: the CPU does it on one of its own
+    /// threads, so that the kernels need not wake a thread each.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    fn inside(
+        &mut self,
+        work: &mut (dyn FnMut(&mut dyn Backend) -> Result<()> + Send),
+    ) -> Result<()>;
+}
+
+impl Backend for Cpu {
+    fn inside(
+        &mut self,
+        work: &mut (dyn FnMut(&mut dyn Backend) -> Result<()> + Send),
+    ) -> Result<()> {
+        let pool = self.work_mut().pool.clone();
+        pool.install(|| work(self))
+    }
+}

@@ -1,0 +1,364 @@
+//! Batch norm and instance norm, with the dropout and the activation that follow them.
+//!
+//! ```text
+//! forward    xhat = (x - mean) / sqrt(var + eps),  y = activation(dropout(weight xhat + bias))
+//! backward   g = dy activation' mask,  dweight = sum g xhat,  dbias = sum g
+//!            dx = weight / sqrt(var + eps) * (g - mean(g) - xhat mean(g xhat))
+//! ```
+//!
+//! Mean and variance (biased) are taken a channel, over the batch for batch norm and over each
+//! picture for instance norm. Running statistics move by `momentum` towards the mean and the
+//! unbiased variance. Sources: Ioffe and Szegedy, ICML 2015; Ulyanov et al., 2016. The three
+//! follow each other in every block of the networks, and apart they would each read and write the
+//! tensor once more.
+
+use rayon::prelude::*;
+
+use super::{Activation, Dropout, Write};
+use crate::device::{Cpu, StepState, grown};
+use crate::error::Result;
+use crate::tensor::{Shape, View};
+
+/// Over what a mean is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormScope {
+    /// All pixels of the batch.
+    Batch,
+    /// The pixels of each picture.
+    Instance,
+}
+
+/// Which mean and variance are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Statistics {
+    /// Those of the tensor at hand: in training, and in translation by default.
+    Batch,
+    /// The running ones.
+    Running,
+}
+
+/// A normalisation and what follows it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Norm {
+    /// Batch or instance.
+    pub scope: NormScope,
+    /// At hand or running.
+    pub statistics: Statistics,
+    /// Added to the variance; 1e-5.
+    pub eps: f32,
+    /// How far running statistics move; 0.1.
+    pub momentum: f32,
+    /// After normalisation.
+    pub dropout: Option<Dropout>,
+    /// Last.
+    pub activation: Activation,
+}
+
+/// Parameters and state of a norm, each (1, 1, 1, c); absent for a norm without them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NormParams {
+    /// Scale and shift.
+    pub affine: Option<[View; 2]>,
+    /// Running mean and variance.
+    pub running: Option<[View; 2]>,
+}
+
+impl Norm {
+    /// Shape of the mean, and of 1 / sqrt(var + eps), of `x`.
+    pub fn statistics_shape(&self, x: Shape) -> Shape {
+        match self.scope {
+            NormScope::Batch => Shape::vector(x.c),
+            NormScope::Instance => Shape::new(x.n, 1, 1, x.c),
+        }
+    }
+}
+
+/// Norms of a machine. `kept` is mean and 1 / sqrt(var + eps).
+pub trait NormKernels {
+    /// Statistics (and the running ones, where they are there and the tensor's own are used), then
+    /// y.
+    fn norm(
+        &mut self,
+        norm: Norm,
+        x: View,
+        params: NormParams,
+        kept: [View; 2],
+        y: View,
+    ) -> Result<()>;
+
+    /// dx, and the gradients of scale and shift.
+    fn norm_grad(
+        &mut self,
+        norm: Norm,
+        x: View,
+        params: NormParams,
+        kept: [View; 2],
+        dy: View,
+        dx: Option<(View, Write)>,
+        daffine: [Option<(View, Write)>; 2],
+    ) -> Result<()>;
+}
+
+/// Pixels whose sums one task makes in f32; the tasks' sums are added in f64, in order.
+const CHUNK: usize = 64;
+
+/// Sums over the pixels of `range` of what `f` adds for pixel i to `sums`, `width` numbers.
+fn sum_pixels(
+    (pool, arch): (&rayon::ThreadPool, pulp::Arch),
+    range: std::ops::Range<usize>,
+    width: usize,
+    f: impl Fn(usize, &mut [f32]) + Sync,
+) -> Vec<f64> {
+    let parts: Vec<Vec<f32>> = pool.install(|| {
+        let starts: Vec<usize> = range.clone().step_by(CHUNK).collect();
+        let part = |&start: &usize| {
+            let mut sums = vec![0.0; width];
+            arch.dispatch(|| {
+                for i in start..range.end.min(start + CHUNK) {
+                    f(i, &mut sums);
+                }
+            });
+            sums
+        };
+        starts.par_iter().map(part).collect()
+    });
+    (0..width).map(|j| parts.iter().map(|p| f64::from(p[j])).sum()).collect()
+}
+
+/// Mean, scale and shift of each channel of one group of pixels.
+struct Line<'a> {
+    mean: &'a [f32],
+    inv: &'a [f32],
+    weight: &'a [f32],
+    bias: &'a [f32],
+}
+
+impl Line<'_> {
+    /// weight xhat + bias for one pixel.
+    #[inline(always)]
+    fn normalise(&self, x: &[f32], out: &mut [f32]) {
+        let c = out.len();
+        let (x, mean, inv) = (&x[..c], &self.mean[..c], &self.inv[..c]);
+        let (weight, bias) = (&self.weight[..c], &self.bias[..c]);
+        for k in 0..c {
+            out[k] = (x[k] - mean[k]) * inv[k] * weight[k] + bias[k];
+        }
+    }
+}
+
+/// Ones and zeros stand for a scale and a shift that are not there.
+fn affine<'a>(given: Option<[&'a [f32]; 2]>, plain: &'a (Vec<f32>, Vec<f32>)) -> [&'a [f32]; 2] {
+    given.unwrap_or([&plain.0, &plain.1])
+}
+
+impl NormKernels for Cpu {
+    fn norm(
+        &mut self,
+        norm: Norm,
+        x: View,
+        params: NormParams,
+        kept: [View; 2],
+        y: View,
+    ) -> Result<()> {
+        let c = x.shape.c;
+        let groups = norm.statistics_shape(x.shape).n;
+        let pixels = x.shape.pixels() / groups;
+        if norm.statistics == Statistics::Running {
+            let ([mean, inv], rest, _) = self.split(kept);
+            if let Some([m, v]) = params.running {
+                mean.copy_from_slice(rest.get(m));
+                let var = rest.get(v);
+                inv.iter_mut().zip(var).for_each(|(i, v)| *i = 1.0 / (v + norm.eps).sqrt());
+            }
+        } else {
+            let mut moves: Vec<(f64, f64)> = Vec::new();
+            {
+                let ([mean, inv], rest, work) = self.split(kept);
+                let input = rest.get(x);
+                for g in 0..groups {
+                    let range = g * pixels..(g + 1) * pixels;
+                    let count = pixels as f64;
+                    let sums = sum_pixels((&work.pool, work.arch), range.clone(), c, |i, sums| {
+                        let pixel = &input[i * x.pitch..][..c];
+                        sums.iter_mut().zip(pixel).for_each(|(s, v)| *s += v);
+                    });
+                    let mean = &mut mean[g * c..][..c];
+                    mean.iter_mut().zip(&sums).for_each(|(m, s)| *m = (s / count) as f32);
+                    let squares = sum_pixels((&work.pool, work.arch), range, c, |i, sums| {
+                        let pixel = &input[i * x.pitch..][..c];
+                        for ((s, v), m) in sums.iter_mut().zip(pixel).zip(&*mean) {
+                            *s += (v - m) * (v - m);
+                        }
+                    });
+                    for (k, square) in squares.iter().enumerate() {
+                        let var = square / count;
+                        inv[g * c + k] = (1.0 / (var + f64::from(norm.eps)).sqrt()) as f32;
+                        if groups == 1 {
+                            let unbiased = square / (count - 1.0).max(1.0);
+                            moves.push((sums[k] / count, unbiased));
+                        }
+                    }
+                }
+            }
+            if let (Some([m, v]), NormScope::Batch) = (params.running, norm.scope) {
+                let ([mean, var], _, _) = self.split([m, v]);
+                let keep = 1.0 - f64::from(norm.momentum);
+                for (k, (to_mean, to_var)) in moves.iter().enumerate() {
+                    let step = f64::from(norm.momentum);
+                    mean[k] = (keep * f64::from(mean[k]) + step * to_mean) as f32;
+                    var[k] = (keep * f64::from(var[k]) + step * to_var) as f32;
+                }
+            }
+        }
+        let ([out], rest, work) = self.split([y]);
+        let (input, state) = (rest.get(x), work.state);
+        let plain = (vec![1.0; c], vec![0.0; c]);
+        let [weight, bias] = affine(params.affine.map(|a| a.map(|v| rest.get(v))), &plain);
+        let [mean, inv] = kept.map(|v| rest.get(v));
+        let arch = work.arch;
+        work.pool.install(|| {
+            out.par_chunks_mut(CHUNK * y.pitch).enumerate().for_each(|(part, chunk)| {
+                arch.dispatch(|| {
+                    for (j, pixel) in chunk.chunks_mut(y.pitch).enumerate() {
+                        let i = part * CHUNK + j;
+                        let g = i / pixels * c;
+                        let line =
+                            Line { mean: &mean[g..g + c], inv: &inv[g..g + c], weight, bias };
+                        let pixel = &mut pixel[..c];
+                        line.normalise(&input[i * x.pitch..], pixel);
+                        finish(norm, state, i * c, pixel);
+                    }
+                });
+            });
+        });
+        Ok(())
+    }
+
+    fn norm_grad(
+        &mut self,
+        norm: Norm,
+        x: View,
+        params: NormParams,
+        kept: [View; 2],
+        dy: View,
+        dx: Option<(View, Write)>,
+        daffine: [Option<(View, Write)>; 2],
+    ) -> Result<()> {
+        let c = x.shape.c;
+        let groups = norm.statistics_shape(x.shape).n;
+        let pixels = x.shape.pixels() / groups;
+        // g is made once, in scratch memory, and read by the second pass.
+        let mut scratch = std::mem::take(&mut self.work_mut().scratch);
+        let g = grown(&mut scratch, x.shape.count());
+        let mut sums: Vec<Vec<f64>> = Vec::new();
+        {
+            let ([], rest, work) = self.split([]);
+            let (input, gradient, state) = (rest.get(x), rest.get(dy), work.state);
+            let plain = (vec![1.0; c], vec![0.0; c]);
+            let [weight, bias] = affine(params.affine.map(|a| a.map(|v| rest.get(v))), &plain);
+            let [mean, inv] = kept.map(|v| rest.get(v));
+            let arch = work.arch;
+            work.pool.install(|| {
+                g.par_chunks_mut(CHUNK * c).enumerate().for_each(|(part, chunk)| {
+                    arch.dispatch(|| {
+                        let mut y = vec![0.0; c];
+                        for (j, g) in chunk.chunks_exact_mut(c).enumerate() {
+                            let i = part * CHUNK + j;
+                            let at = i / pixels * c;
+                            let line = Line {
+                                mean: &mean[at..at + c],
+                                inv: &inv[at..at + c],
+                                weight,
+                                bias,
+                            };
+                            let dy = &gradient[i * dy.pitch..][..c];
+                            line.normalise(&input[i * x.pitch..], &mut y);
+                            start(norm, state, i * c, &mut y, dy, g);
+                        }
+                    });
+                });
+            });
+            let g: &[f32] = g;
+            for group in 0..groups {
+                let range = group * pixels..(group + 1) * pixels;
+                let (mean, inv) = (&mean[group * c..][..c], &inv[group * c..][..c]);
+                sums.push(sum_pixels((&work.pool, arch), range, 2 * c, |i, sums| {
+                    let (ones, products) = sums.split_at_mut(c);
+                    let (g, x) = (&g[i * c..][..c], &input[i * x.pitch..][..c]);
+                    let (ones, products) = (&mut ones[..c], &mut products[..c]);
+                    for k in 0..c {
+                        ones[k] += g[k];
+                        products[k] += g[k] * (x[k] - mean[k]) * inv[k];
+                    }
+                }));
+            }
+        }
+        for (which, target) in [1, 0].into_iter().zip(daffine) {
+            let Some((view, mode)) = target else { continue };
+            let ([out], _, _) = self.split([view]);
+            for (k, value) in out.iter_mut().enumerate() {
+                let sum: f64 = sums.iter().map(|s| s[which * c + k]).sum();
+                *value = mode.merge(*value, sum as f32);
+            }
+        }
+        if let Some((dx, mode)) = dx {
+            let ([out], rest, work) = self.split([dx]);
+            let input = rest.get(x);
+            let plain = (vec![1.0; c], vec![0.0; c]);
+            let [weight, _] = affine(params.affine.map(|a| a.map(|v| rest.get(v))), &plain);
+            let [mean, inv] = kept.map(|v| rest.get(v));
+            let own = norm.statistics == Statistics::Batch;
+            let means: Vec<Vec<f32>> = sums
+                .iter()
+                .map(|s| {
+                    s.iter().map(|v| if own { (v / pixels as f64) as f32 } else { 0.0 }).collect()
+                })
+                .collect();
+            let (arch, g) = (work.arch, &*g);
+            work.pool.install(|| {
+                out.par_chunks_mut(CHUNK * dx.pitch).enumerate().for_each(|(part, chunk)| {
+                    arch.dispatch(|| {
+                        for (j, pixel) in chunk.chunks_mut(dx.pitch).enumerate() {
+                            let i = part * CHUNK + j;
+                            let group = i / pixels;
+                            let (mean, inv) = (&mean[group * c..][..c], &inv[group * c..][..c]);
+                            let (mean_g, mean_gx) = means[group].split_at(c);
+                            let (mean_g, mean_gx) = (&mean_g[..c], &mean_gx[..c]);
+                            let (g, x) = (&g[i * c..][..c], &input[i * x.pitch..][..c]);
+                            let (pixel, weight) = (&mut pixel[..c], &weight[..c]);
+                            let d = |k: usize| {
+                                let xhat = (x[k] - mean[k]) * inv[k];
+                                weight[k] * inv[k] * (g[k] - mean_g[k] - xhat * mean_gx[k])
+                            };
+                            match mode {
+                                Write::Set => (0..c).for_each(|k| pixel[k] = d(k)),
+                                Write::Add => (0..c).for_each(|k| pixel[k] += d(k)),
+                            }
+                        }
+                    });
+                });
+            });
+        }
+        self.work_mut().scratch = scratch;
+        Ok(())
+    }
+}
+
+/// Dropout and activation, in place, on a pixel that begins at element `first`.
+#[inline(always)]
+fn finish(norm: Norm, state: StepState, first: usize, pixel: &mut [f32]) {
+    if let Some(dropout) = norm.dropout {
+        dropout.apply(state, first, pixel);
+    }
+    norm.activation.apply(pixel);
+}
+
+/// g = dy activation' mask; `y` is the pixel before dropout and is overwritten.
+#[inline(always)]
+fn start(norm: Norm, state: StepState, first: usize, y: &mut [f32], dy: &[f32], g: &mut [f32]) {
+    finish(norm, state, first, y);
+    norm.activation.pull(y, dy, g);
+    if let Some(dropout) = norm.dropout {
+        dropout.apply(state, first, g);
+    }
+}

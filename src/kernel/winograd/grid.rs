@@ -1,0 +1,69 @@
+//! Which tiles a picture has, and where their windows lie.
+
+use super::super::Conv;
+use crate::tensor::View;
+
+/// Tiles of a batch of grids of `h` x `w` outputs.
+#[derive(Clone, Copy)]
+pub(super) struct Grid {
+    pub(super) n: usize,
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+}
+
+impl Grid {
+    pub(super) fn new(n: usize, h: usize, w: usize, m: usize) -> Self {
+        Grid { n, rows: h.div_ceil(m), cols: w.div_ceil(m) }
+    }
+
+    pub(super) fn tiles(self) -> usize {
+        self.n * self.rows * self.cols
+    }
+}
+
+/// The picture as its parities stacked as channels: position (i, j) of parity (e, f) is pixel
+/// (i * stride + e - pad, j * stride + f - pad).
+#[derive(Clone, Copy)]
+pub(super) struct Stacked {
+    pub(super) view: View,
+    pub(super) stride: usize,
+    pub(super) pad: usize,
+}
+
+impl Stacked {
+    /// A picture as it is.
+    pub(super) fn plain(view: View) -> Self {
+        Stacked { view, stride: 1, pad: 0 }
+    }
+
+    pub(super) fn of(conv: Conv, view: View) -> Self {
+        Stacked { view, stride: conv.stride, pad: conv.pad }
+    }
+
+    pub(super) fn channels(self) -> usize {
+        self.stride * self.stride * self.view.shape.c
+    }
+
+    /// Address of position (i, j) of a parity, relative to the view, if it is inside the picture.
+    #[inline(always)]
+    pub(super) fn at(self, n: usize, i: isize, j: isize, parity: usize) -> Option<usize> {
+        let (e, f) = (parity / self.stride, parity % self.stride);
+        let h = i * self.stride as isize + e as isize - self.pad as isize;
+        let w = j * self.stride as isize + f as isize - self.pad as isize;
+        let shape = self.view.shape;
+        let inside = h >= 0 && w >= 0 && h < shape.h as isize && w < shape.w as isize;
+        inside.then(|| ((n * shape.h + h as usize) * shape.w + w as usize) * self.view.pitch)
+    }
+}
+
+/// Cuts `data`, which holds one [tiles x channels] matrix after another, into the parts that
+/// belong to rows of tiles: for every row of tiles one slice of each matrix.
+pub(super) fn by_tile_row(data: &mut [f32], grid: Grid, channels: usize) -> Vec<Vec<&mut [f32]>> {
+    let mut rows: Vec<Vec<&mut [f32]>> = (0..grid.n * grid.rows).map(|_| Vec::new()).collect();
+    for matrix in data.chunks_exact_mut(grid.tiles() * channels) {
+        for (row, part) in rows.iter_mut().zip(matrix.chunks_exact_mut(grid.cols * channels)) {
+            row.push(part);
+        }
+    }
+    rows
+}

@@ -1,0 +1,76 @@
+//! Activations of their own, where no norm comes before them: LeakyReLU, ReLU, tanh.
+
+use crate::error::{Error, Result};
+use crate::kernel::{Activation, Backend};
+use crate::tape::{Io, Op, Reads, Tape, Var};
+use crate::tensor::Shape;
+
+#[derive(Debug)]
+struct Activate {
+    activation: Activation,
+}
+
+impl Op for Activate {
+    fn name(&self) -> &'static str {
+        match self.activation {
+            Activation::Identity => "copy",
+            Activation::Relu => "relu",
+            Activation::LeakyRelu(_) => "leaky_relu",
+            Activation::Tanh => "tanh",
+        }
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Shape> {
+        match inputs {
+            [x] => Ok(*x),
+            _ => Err(Error::arity(self.name(), 1, inputs.len())),
+        }
+    }
+
+    fn forward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
+        b.activation(self.activation, io.x[0], io.y)
+    }
+
+    fn backward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
+        let Some((dx, mode)) = io.dx[0] else { return Ok(()) };
+        b.activation_grad(self.activation, io.y, io.dy, dx, mode)
+    }
+
+    fn reads_back(&self) -> Reads {
+        Reads::OUTPUT
+    }
+}
+
+impl Tape {
+    /// y = activation(x); [`Activation::Identity`] is a copy.
+    ///
+    /// # Errors
+    /// None for a value of this tape.
+    pub fn activation(&mut self, activation: Activation, x: Var) -> Result<Var> {
+        self.push(Activate { activation }, &[x])
+    }
+
+    /// y = max(x, 0)
+    ///
+    /// # Errors
+    /// None for a value of this tape.
+    pub fn relu(&mut self, x: Var) -> Result<Var> {
+        self.activation(Activation::Relu, x)
+    }
+
+    /// y = x where x > 0, slope * x elsewhere
+    ///
+    /// # Errors
+    /// None for a value of this tape.
+    pub fn leaky_relu(&mut self, slope: f32, x: Var) -> Result<Var> {
+        self.activation(Activation::LeakyRelu(slope), x)
+    }
+
+    /// y = tanh(x)
+    ///
+    /// # Errors
+    /// None for a value of this tape.
+    pub fn tanh(&mut self, x: Var) -> Result<Var> {
+        self.activation(Activation::Tanh, x)
+    }
+}

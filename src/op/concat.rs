@@ -1,0 +1,63 @@
+//! Concatenation along channels, without a kernel: each input lives inside the output's buffer, in
+//! its own channels, and so does its gradient.
+
+use crate::error::{Error, Result};
+use crate::kernel::Backend;
+use crate::tape::{Io, Op, Reads, Tape, Var};
+use crate::tensor::Shape;
+
+#[derive(Debug)]
+struct Concat;
+
+impl Op for Concat {
+    fn name(&self) -> &'static str {
+        "concat"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Shape> {
+        let [first, rest @ ..] = inputs else { return Err(Error::arity(self.name(), 2, 0)) };
+        for other in rest {
+            if (other.n, other.h, other.w) != (first.n, first.h, first.w) {
+                let detail = format!("pictures differ in size: {first} and {other}");
+                return Err(Error::shape(self.name(), detail));
+            }
+        }
+        Ok(Shape { c: inputs.iter().map(|s| s.c).sum(), ..*first })
+    }
+
+    fn forward(&self, _: &mut dyn Backend, _: &Io) -> Result<()> {
+        Ok(())
+    }
+
+    fn backward(&self, _: &mut dyn Backend, _: &Io) -> Result<()> {
+        Ok(())
+    }
+
+    fn reads_back(&self) -> Reads {
+        Reads::NOTHING
+    }
+
+    fn home(&self, inputs: &[Shape], i: usize) -> Option<usize> {
+        Some(inputs[..i].iter().map(|s| s.c).sum())
+    }
+}
+
+impl Tape {
+    /// The channels of all inputs behind each other. Each input must be the result of an operation
+    /// and can live in one concat only: [`Tape::copy`] it where it lives elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where pictures differ in size, an input already has a place, or one is
+    /// computed from another part of the same buffer.
+    pub fn concat(&mut self, inputs: &[Var]) -> Result<Var> {
+        self.push(Concat, inputs)
+    }
+
+    /// y = x, in memory of its own.
+    ///
+    /// # Errors
+    /// None for a value of this tape.
+    pub fn copy(&mut self, x: Var) -> Result<Var> {
+        self.activation(crate::kernel::Activation::Identity, x)
+    }
+}

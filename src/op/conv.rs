@@ -1,0 +1,95 @@
+//! Convolution: y = conv(x, w) + bias.
+//!
+//! y (n,p,q,k) from x (n,h,w,c), filter (k,r,s,c) and, if there is one, bias (1,1,1,k);
+//! p = (h + 2 pad - r) / stride + 1.
+
+use crate::error::{Error, Result};
+use crate::kernel::{Backend, Conv, Product, Workspace, Write};
+use crate::tape::{Io, Op, Tape, Var};
+use crate::tensor::{Shape, View};
+
+#[derive(Debug)]
+struct Convolution {
+    conv: Conv,
+}
+
+impl Op for Convolution {
+    fn name(&self) -> &'static str {
+        "conv"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Shape> {
+        let (&[x, w] | &[x, w, _]) = inputs else {
+            return Err(Error::arity(self.name(), 2, inputs.len()));
+        };
+        if x.c != w.c {
+            return Err(Error::channels(self.name(), x, w.c, w));
+        }
+        check_filter(self.name(), self.conv, w, inputs.get(2).copied(), w.n)?;
+        self.conv.shrink(x, w.n)
+    }
+
+    fn forward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
+        b.conv_fprop(self.conv, io.x[0], io.x[1], io.x.get(2).copied(), io.y, Write::Set)
+    }
+
+    fn backward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
+        if let Some((dx, mode)) = io.dx[0] {
+            b.conv_dgrad(self.conv, io.dy, io.x[1], None, dx, mode)?;
+        }
+        if let Some((dw, mode)) = io.dx[1] {
+            b.conv_wgrad(self.conv, io.x[0], io.dy, dw, mode)?;
+        }
+        if let Some(&Some((db, mode))) = io.dx.get(2) {
+            b.channel_sum(io.dy, db, mode)?;
+        }
+        Ok(())
+    }
+
+    fn workspace(
+        &self,
+        b: &dyn Backend,
+        io: &Io,
+        backward: bool,
+    ) -> Vec<(View, Product, Workspace)> {
+        let (x, w, y) = (io.x[0], io.x[1], io.y);
+        let need = |p| (w, p, b.conv_workspace(p, self.conv, x.shape, w.shape, y.shape));
+        if !backward {
+            return vec![need(Product::Fprop)];
+        }
+        let wanted = [Product::Dgrad, Product::Wgrad].into_iter().zip(&io.dx);
+        wanted.filter(|(_, dx)| dx.is_some()).map(|(p, _)| need(p)).collect()
+    }
+}
+
+/// The filter has the window's extents and the bias one number a channel of the output.
+pub(super) fn check_filter(
+    op: &'static str,
+    conv: Conv,
+    w: Shape,
+    bias: Option<Shape>,
+    channels: usize,
+) -> Result<()> {
+    if (w.h, w.w) != (conv.r, conv.s) {
+        let detail = format!("the window is {} x {}, the filter {w}", conv.r, conv.s);
+        return Err(Error::shape(op, detail));
+    }
+    match bias {
+        Some(b) if b != Shape::vector(channels) => {
+            Err(Error::shape(op, format!("bias {b} for {channels} channels")))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Tape {
+    /// y = conv(x, w) + bias.
+    ///
+    /// # Errors
+    /// Shapes that do not fit: channels of x and filter, window and filter, bias and filters, or a
+    /// window larger than the padded picture.
+    pub fn conv(&mut self, conv: Conv, x: Var, w: Var, bias: Option<Var>) -> Result<Var> {
+        let inputs: Vec<Var> = [x, w].into_iter().chain(bias).collect();
+        self.push(Convolution { conv }, &inputs)
+    }
+}

@@ -1,0 +1,56 @@
+//! Dropout of its own, where no norm comes before it.
+
+use crate::error::{Error, Result};
+use crate::kernel::{Backend, Dropout, Write};
+use crate::tape::{Io, Op, Reads, Tape, Var};
+use crate::tensor::Shape;
+
+#[derive(Debug)]
+struct Drop {
+    dropout: Dropout,
+}
+
+impl Op for Drop {
+    fn name(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Shape> {
+        match inputs {
+            [x] => Ok(*x),
+            _ => Err(Error::arity(self.name(), 1, inputs.len())),
+        }
+    }
+
+    fn forward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
+        b.dropout(self.dropout, io.x[0], io.y, Write::Set)
+    }
+
+    fn backward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
+        let Some((dx, mode)) = io.dx[0] else { return Ok(()) };
+        b.dropout(self.dropout, io.dy, dx, mode)
+    }
+
+    fn reads_back(&self) -> Reads {
+        Reads::NOTHING
+    }
+}
+
+impl Tape {
+    /// Drops elements with probability `rate`, in 0..1, and scales the others by 1 / (1 - rate).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the rate is not in 0..1.
+    pub fn dropout(&mut self, rate: f32, x: Var) -> Result<Var> {
+        let dropout = self.next_dropout(rate)?;
+        self.push(Drop { dropout }, &[x])
+    }
+
+    /// A dropout with random numbers of its own, for an operation that holds one.
+    pub(super) fn next_dropout(&mut self, rate: f32) -> Result<Dropout> {
+        if !(0.0..1.0).contains(&rate) {
+            return Err(Error::shape("dropout", format!("the rate {rate} is not in 0..1")));
+        }
+        Ok(Dropout { rate, stream: self.next_stream() })
+    }
+}

@@ -1,0 +1,110 @@
+//! Batch norm and instance norm, with the dropout and the activation that follow them in one pass.
+
+use crate::error::{Error, Result};
+use crate::kernel::{Activation, Backend, Norm, NormParams, NormScope, Statistics};
+use crate::tape::{Io, Op, Tape, Var};
+use crate::tensor::Shape;
+
+/// PyTorch's default, and the Torch original's: added to the variance.
+const EPS: f32 = 1e-5;
+/// PyTorch's default: how far running statistics move a step.
+const MOMENTUM: f32 = 0.1;
+
+#[derive(Debug)]
+struct Normalise {
+    norm: Norm,
+    affine: bool,
+    running: bool,
+}
+
+impl Normalise {
+    /// The inputs behind x: weight and bias, then running mean and variance.
+    fn params(&self, io: &Io) -> NormParams {
+        let at = 1 + 2 * usize::from(self.affine);
+        NormParams {
+            affine: self.affine.then(|| [io.x[1], io.x[2]]),
+            running: self.running.then(|| [io.x[at], io.x[at + 1]]),
+        }
+    }
+}
+
+impl Op for Normalise {
+    fn name(&self) -> &'static str {
+        match self.norm.scope {
+            NormScope::Batch => "batch_norm",
+            NormScope::Instance => "instance_norm",
+        }
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Shape> {
+        let expected = 1 + 2 * (usize::from(self.affine) + usize::from(self.running));
+        if inputs.len() != expected {
+            return Err(Error::arity(self.name(), expected, inputs.len()));
+        }
+        let x = inputs[0];
+        if let Some(other) = inputs[1..].iter().find(|s| **s != Shape::vector(x.c)) {
+            return Err(Error::shape(self.name(), format!("{other} for {} channels", x.c)));
+        }
+        let values = x.pixels() / self.norm.statistics_shape(x).n;
+        if self.norm.statistics == Statistics::Batch && values < 2 {
+            let detail = format!(
+                "one value a channel in {x} has no deviation; use a larger picture, a larger batch \
+                 or one layer less"
+            );
+            return Err(Error::shape(self.name(), detail));
+        }
+        Ok(x)
+    }
+
+    fn forward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
+        b.norm(self.norm, io.x[0], self.params(io), [io.kept[0], io.kept[1]], io.y)
+    }
+
+    fn backward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
+        let affine = if self.affine { [io.dx[1], io.dx[2]] } else { [None, None] };
+        let kept = [io.kept[0], io.kept[1]];
+        b.norm_grad(self.norm, io.x[0], self.params(io), kept, io.dy, io.dx[0], affine)
+    }
+
+    fn keeps(&self, inputs: &[Shape]) -> Vec<Shape> {
+        vec![self.norm.statistics_shape(inputs[0]); 2]
+    }
+}
+
+/// Parameters and state of a norm on a tape, each (1,1,1,c).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NormVars {
+    /// Scale and shift.
+    pub affine: Option<[Var; 2]>,
+    /// Running mean and variance: moved where the tensor's own statistics are used, used where they
+    /// are asked for.
+    pub running: Option<[Var; 2]>,
+}
+
+impl Tape {
+    /// y = activation(dropout(weight (x - mean) / sqrt(var + 1e-5) + bias)), dropout where there is
+    /// a rate above 0.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where parameters do not have x's channels, where there is one value a
+    /// channel, where running statistics are asked for and not there, or for a bad rate.
+    pub fn norm(
+        &mut self,
+        scope: NormScope,
+        statistics: Statistics,
+        x: Var,
+        vars: NormVars,
+        dropout: f32,
+        activation: Activation,
+    ) -> Result<Var> {
+        if statistics == Statistics::Running && vars.running.is_none() {
+            return Err(Error::shape("norm", "this norm has no running statistics"));
+        }
+        let dropout = if dropout > 0.0 { Some(self.next_dropout(dropout)?) } else { None };
+        let norm = Norm { scope, statistics, eps: EPS, momentum: MOMENTUM, dropout, activation };
+        let op = Normalise { norm, affine: vars.affine.is_some(), running: vars.running.is_some() };
+        let params = vars.affine.into_iter().chain(vars.running).flatten();
+        let inputs: Vec<Var> = std::iter::once(x).chain(params).collect();
+        self.push(op, &inputs)
+    }
+}

@@ -1,0 +1,187 @@
+//! From a loss back to the parameters of one network: which operations, what they set, what they
+//! add to.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Entry, Group, Source, Tape, Var};
+use crate::error::{Error, Result};
+use crate::kernel::{Adam, Write};
+use crate::tensor::View;
+
+/// Where a gradient lies: in the parameters' gradient vector, or in channels of a planned buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A parameter's gradient.
+    Fixed(View),
+    /// `channels` channels from `from` on of gradient buffer `buffer` (an index of `Tape::grads`).
+    Planned { buffer: usize, from: usize, channels: usize },
+}
+
+/// One operation's way back.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub node: usize,
+    pub dy: Place,
+    pub dx: Vec<Option<(Place, Write)>>,
+}
+
+/// What is known of the gradients while one network's way back is walked.
+struct Walk {
+    /// Gradient buffer of each owner, with a mark for every channel that was written.
+    buffers: HashMap<Var, (usize, Vec<bool>)>,
+    /// Parameters whose gradient was written.
+    params: HashSet<Var>,
+}
+
+impl Tape {
+    /// Gradients of `loss` (a scalar) with respect to the parameters of `group` alone, then their
+    /// Adam step. Nothing is computed that only other parameters would need.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the loss is no scalar, or does not depend on every parameter of the
+    /// group.
+    pub fn update(&mut self, loss: Var, group: Group, adam: Adam) -> Result<()> {
+        self.gradients(loss, group)?;
+        self.entries.push(Entry::Adam(group, adam));
+        Ok(())
+    }
+
+    /// Gradients of `loss` with respect to the parameters of `group`, without a step.
+    ///
+    /// # Errors
+    /// As [`Tape::update`].
+    pub fn gradients(&mut self, loss: Var, group: Group) -> Result<()> {
+        if self.shape(loss).count() != 1 {
+            let detail = format!("a loss is one number, this is {}", self.shape(loss));
+            return Err(Error::shape("update", detail));
+        }
+        let reached = self.reached_from(&group);
+        let on_path = self.path_to(loss);
+        let mut walk = Walk { buffers: HashMap::new(), params: HashSet::new() };
+        let (seed, _) = self.claim(&mut walk, loss, &group)?;
+        self.entries.push(Entry::Fill(seed, 1.0));
+        for node in (0..self.nodes.len()).rev() {
+            let output = self.nodes[node].output;
+            if !(reached.contains(&output) && on_path.contains(&output)) {
+                continue;
+            }
+            let inputs = self.nodes[node].inputs.clone();
+            let shapes: Vec<_> = inputs.iter().map(|&v| self.shape(v)).collect();
+            let dy = self.complete(&mut walk, output)?;
+            let mut dx = Vec::with_capacity(inputs.len());
+            for (i, &input) in inputs.iter().enumerate() {
+                // What lives inside the output gets its gradient by address.
+                let lives_inside = self.nodes[node].op.home(&shapes, i).is_some();
+                dx.push(if reached.contains(&input) && !lives_inside {
+                    Some(self.claim(&mut walk, input, &group)?)
+                } else {
+                    None
+                });
+            }
+            if dx.iter().any(Option::is_some) {
+                self.entries.push(Entry::Backward(Call { node, dy, dx }));
+            }
+        }
+        let reaches = |v: &&Var| reached.contains(v) && !walk.params.contains(v);
+        if let Some(&missing) = self.params.values().filter(reaches).min() {
+            let detail = format!("the loss does not depend on {}", self.values[missing.0].name);
+            return Err(Error::shape("update", detail));
+        }
+        Ok(())
+    }
+
+    /// Every value that depends on a parameter of the group, and those parameters.
+    fn reached_from(&self, group: &Group) -> HashSet<Var> {
+        let mut reached = HashSet::new();
+        for (i, value) in self.values.iter().enumerate() {
+            let depends = match value.source {
+                Source::Param(view) => group.grad(view).is_some(),
+                Source::Node(node) => self
+                    .nodes
+                    .get(node)
+                    .is_some_and(|n| n.inputs.iter().any(|v| reached.contains(v))),
+                Source::Input | Source::Detached(_) => false,
+            };
+            if depends {
+                reached.insert(Var(i));
+            }
+        }
+        reached
+    }
+
+    /// Every value that `loss` is computed from.
+    fn path_to(&self, loss: Var) -> HashSet<Var> {
+        let (mut path, mut open) = (HashSet::new(), vec![loss]);
+        while let Some(var) = open.pop() {
+            if path.insert(var)
+                && let Source::Node(node) = self.values[var.0].source
+            {
+                open.extend(&self.nodes[node].inputs);
+            }
+        }
+        path
+    }
+
+    /// Where the gradient of `v` goes, and whether the writer sets or adds. Where some channels were
+    /// written and others not, those are set to 0 first.
+    fn claim(&mut self, walk: &mut Walk, v: Var, group: &Group) -> Result<(Place, Write)> {
+        if let Source::Param(view) = self.values[v.0].source {
+            let place = group.grad(view).ok_or_else(|| {
+                Error::shape("update", "a gradient of a parameter outside the group is wanted")
+            })?;
+            let mode = if walk.params.insert(v) { Write::Set } else { Write::Add };
+            return Ok((Place::Fixed(place), mode));
+        }
+        let place = self.place(walk, v);
+        let marks = self.marks(walk, v);
+        let written = marks.iter().filter(|m| **m).count();
+        if written == 0 {
+            marks.fill(true);
+            return Ok((place, Write::Set));
+        }
+        self.zero_rest(walk, v);
+        Ok((place, Write::Add))
+    }
+
+    /// The gradient of `v`, with every channel written.
+    fn complete(&mut self, walk: &mut Walk, v: Var) -> Result<Place> {
+        let place = self.place(walk, v);
+        self.zero_rest(walk, v);
+        Ok(place)
+    }
+
+    fn place(&mut self, walk: &mut Walk, v: Var) -> Place {
+        let (owner, from) = self.owner(v);
+        let channels = self.shape(owner).c;
+        let next = self.grads.len();
+        let (buffer, _) =
+            walk.buffers.entry(owner).or_insert_with(|| (next, vec![false; channels]));
+        if *buffer == next {
+            self.grads.push(owner);
+        }
+        Place::Planned { buffer: *buffer, from, channels: self.shape(v).c }
+    }
+
+    fn marks<'a>(&self, walk: &'a mut Walk, v: Var) -> &'a mut [bool] {
+        let (owner, from) = self.owner(v);
+        let (_, marks) = walk.buffers.get_mut(&owner).expect("placed before it is marked");
+        &mut marks[from..from + self.values[v.0].shape.c]
+    }
+
+    fn zero_rest(&mut self, walk: &mut Walk, v: Var) {
+        let (owner, from) = self.owner(v);
+        let buffer = walk.buffers[&owner].0;
+        let marks = self.marks(walk, v);
+        let mut fills = Vec::new();
+        let mut at = 0;
+        while at < marks.len() {
+            let len = marks[at..].iter().take_while(|m| !**m).count();
+            if len > 0 {
+                fills.push(Place::Planned { buffer, from: from + at, channels: len });
+            }
+            at += len.max(1);
+        }
+        marks.fill(true);
+        self.entries.extend(fills.into_iter().map(|place| Entry::Fill(place, 0.0)));
+    }
+}

@@ -1,0 +1,227 @@
+//! The tape: a training step is recorded once, as a straight line of operations, and then planned
+//! into one piece of memory and played many times.
+//!
+//! ```text
+//! Tape::push      appends an operation; shapes are checked here, before anything runs
+//! Tape::update    walks back from a loss to the parameters of one network, then steps Adam
+//! Tape::compile   gives every value its place: a Program
+//! ```
+//!
+//! Gradients set where they are the first to arrive and add where they are not. That is kept a
+//! channel of the buffer that owns the memory, not a value: the inputs of a concat live inside its
+//! output, so one buffer's channels may be reached on several ways.
+
+mod backward;
+mod op;
+mod plan;
+mod program;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub use op::{Io, Op, Reads};
+pub use program::{Program, Step};
+
+use crate::error::{Error, Result};
+use crate::kernel::Adam;
+use crate::tensor::{Shape, View};
+
+/// A value on a tape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Var(usize);
+
+/// The parameters of one network in the arena: four vectors of one length, so that Adam is one
+/// call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The parameters.
+    pub values: View,
+    /// Their gradients, at the same places.
+    pub grads: View,
+    /// Adam's first and second moments.
+    pub moments: [View; 2],
+}
+
+impl Group {
+    /// The gradient of a parameter of this group.
+    fn grad(&self, param: View) -> Option<View> {
+        let (all, one) = (self.values.span(), param.span());
+        (one.start >= all.start && one.end <= all.end)
+            .then(|| View::dense(self.grads.at + one.start - all.start, param.shape))
+    }
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// The host writes it before a run.
+    Input,
+    /// It lies in the persistent arena.
+    Param(View),
+    /// An operation computes it.
+    Node(usize),
+    /// The same memory as another value, with no path back.
+    Detached(Var),
+}
+
+#[derive(Debug)]
+struct Value {
+    name: String,
+    shape: Shape,
+    source: Source,
+    /// The value inside whose channels this one lies, and from which channel.
+    home: Option<(Var, usize)>,
+    /// Kept to the end of the program, for the host to read.
+    pinned: bool,
+}
+
+#[derive(Debug)]
+struct Node {
+    op: Arc<dyn Op>,
+    inputs: Vec<Var>,
+    output: Var,
+    /// What forward keeps for backward.
+    kept: Vec<Shape>,
+}
+
+/// One entry of the tape, in the order in which it runs.
+#[derive(Debug)]
+enum Entry {
+    Forward(usize),
+    Backward(backward::Call),
+    /// Sets a gradient's channels: 1 for the loss itself, 0 for channels that nobody wrote.
+    Fill(backward::Place, f32),
+    Adam(Group, Adam),
+}
+
+/// A recording. See the [module's page](self).
+#[derive(Debug, Default)]
+pub struct Tape {
+    values: Vec<Value>,
+    nodes: Vec<Node>,
+    entries: Vec<Entry>,
+    /// Owners of gradient memory: the value and the shape, for each [`Tape::update`].
+    grads: Vec<Var>,
+    inputs: Vec<Var>,
+    outputs: Vec<Var>,
+    params: HashMap<usize, Var>,
+    streams: u32,
+}
+
+impl Tape {
+    /// An empty tape.
+    pub fn new() -> Self {
+        Tape::default()
+    }
+
+    fn value(&mut self, name: &str, shape: Shape, source: Source) -> Var {
+        let value = Value { name: name.to_string(), shape, source, home: None, pinned: false };
+        self.values.push(value);
+        Var(self.values.len() - 1)
+    }
+
+    /// A value that the host writes before every run.
+    pub fn input(&mut self, name: &str, shape: Shape) -> Var {
+        let var = self.value(name, shape, Source::Input);
+        self.values[var.0].pinned = true;
+        self.inputs.push(var);
+        var
+    }
+
+    /// A value of the persistent arena: a parameter or a running statistic. Asked for twice, it is
+    /// one value.
+    pub fn param(&mut self, name: &str, view: View) -> Var {
+        if let Some(&var) = self.params.get(&view.at) {
+            return var;
+        }
+        let var = self.value(name, view.shape, Source::Param(view));
+        self.params.insert(view.at, var);
+        var
+    }
+
+    /// The same memory, with no path back.
+    pub fn detach(&mut self, v: Var) -> Var {
+        let name = format!("{} detached", self.values[v.0].name);
+        self.value(&name, self.shape(v), Source::Detached(v))
+    }
+
+    /// Keeps a value until the program ends, so that the host can read it by `name`.
+    pub fn output(&mut self, name: &str, v: Var) {
+        self.values[v.0].name = name.to_string();
+        self.values[v.0].pinned = true;
+        self.outputs.push(v);
+    }
+
+    /// Extents of a value.
+    pub fn shape(&self, v: Var) -> Shape {
+        self.values[v.0].shape
+    }
+
+    /// A number that no other dropout of this tape has: the stream of its random numbers.
+    pub fn next_stream(&mut self) -> u32 {
+        self.streams += 1;
+        self.streams - 1
+    }
+
+    /// Appends an operation.
+    ///
+    /// # Errors
+    /// What [`Op::infer`] finds wrong with the inputs' shapes; an input of a concat that already
+    /// lives in another one, or that is computed from another part of the same one.
+    pub fn push(&mut self, op: impl Op + 'static, inputs: &[Var]) -> Result<Var> {
+        let shapes: Vec<Shape> = inputs.iter().map(|&v| self.shape(v)).collect();
+        let shape = op.infer(&shapes)?;
+        let node = self.nodes.len();
+        let output = self.value(op.name(), shape, Source::Node(node));
+        for (i, &input) in inputs.iter().enumerate() {
+            let Some(channel) = op.home(&shapes, i) else { continue };
+            let value = &mut self.values[input.0];
+            if value.home.is_some() || !matches!(value.source, Source::Node(_)) {
+                let detail = format!(
+                    "input {i} ({}) already has a place of its own; `copy` it first",
+                    value.name
+                );
+                return Err(Error::shape(op.name(), detail));
+            }
+            value.home = Some((output, channel));
+        }
+        if inputs.iter().any(|v| self.values[v.0].home.is_some_and(|(home, _)| home == output)) {
+            self.check_apart(op.name())?;
+        }
+        let kept = op.keeps(&shapes);
+        self.nodes.push(Node { op: Arc::new(op), inputs: inputs.to_vec(), output, kept });
+        self.entries.push(Entry::Forward(node));
+        Ok(output)
+    }
+
+    /// No operation may read channels of the buffer that it writes to: a kernel borrows whole spans.
+    fn check_apart(&self, concat: &'static str) -> Result<()> {
+        for node in &self.nodes {
+            let (owner, _) = self.owner(node.output);
+            // A concat's own inputs are its output.
+            let lives_inside = |v: &Var| self.values[v.0].home.is_some_and(|h| h.0 == node.output);
+            let reads = |v: &&Var| !lives_inside(v) && self.owner(**v).0 == owner;
+            if let Some(&read) = node.inputs.iter().find(reads) {
+                let detail = format!(
+                    "{} would be computed from {} inside one buffer; `copy` it first",
+                    self.values[node.output.0].name, self.values[read.0].name
+                );
+                return Err(Error::shape(concat, detail));
+            }
+        }
+        Ok(())
+    }
+
+    /// The value whose buffer holds `v`, and the channel at which it begins there.
+    fn owner(&self, v: Var) -> (Var, usize) {
+        let (mut var, mut channel) = (v, 0);
+        loop {
+            let value = &self.values[var.0];
+            match (value.source, value.home) {
+                (Source::Detached(of), _) => var = of,
+                (_, Some((home, at))) => (var, channel) = (home, channel + at),
+                _ => return (var, channel),
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What an operation is.
+
+use std::fmt::Debug;
+
+use crate::error::Result;
+use crate::kernel::{Backend, Product, Workspace, Write};
+use crate::tensor::{Shape, View};
+
+/// One differentiable operation: a shape rule, the work, and the work back.
+///
+/// Forward always sets its output. Backward sets or adds, as each entry of [`Io::dx`] says.
+pub trait Op: Debug + Send + Sync {
+    /// The name in printed programs and error messages.
+    fn name(&self) -> &'static str;
+
+    /// Extents of the output from those of the inputs, or what is wrong with them.
+    fn infer(&self, inputs: &[Shape]) -> Result<Shape>;
+
+    /// The output from the inputs.
+    fn forward(&self, b: &mut dyn Backend, io: &Io) -> Result<()>;
+
+    /// The wanted gradients of the inputs from that of the output.
+    fn backward(&self, b: &mut dyn Backend, io: &Io) -> Result<()>;
+
+    /// What backward reads; the planner may give the rest's memory to others.
+    fn reads_back(&self) -> Reads {
+        Reads::INPUTS
+    }
+
+    /// Small results that forward keeps for backward, such as mean and 1/deviation.
+    fn keeps(&self, _inputs: &[Shape]) -> Vec<Shape> {
+        Vec::new()
+    }
+
+    /// Memory of the device that the work takes beside its operands, and for which filter and
+    /// product it is kept. Convolutions only.
+    fn workspace(
+        &self,
+        _b: &dyn Backend,
+        _io: &Io,
+        _backward: bool,
+    ) -> Vec<(View, Product, Workspace)> {
+        Vec::new()
+    }
+
+    /// The channel at which input `i` lives inside the output. Concat only.
+    fn home(&self, _inputs: &[Shape], _i: usize) -> Option<usize> {
+        None
+    }
+}
+
+/// What a backward pass reads beside the gradient of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reads {
+    /// The inputs.
+    pub inputs: bool,
+    /// The output.
+    pub output: bool,
+}
+
+impl Reads {
+    /// The inputs alone.
+    pub const INPUTS: Reads = Reads { inputs: true, output: false };
+    /// The output alone.
+    pub const OUTPUT: Reads = Reads { inputs: false, output: true };
+    /// Nothing but the gradient.
+    pub const NOTHING: Reads = Reads { inputs: false, output: false };
+}
+
+/// What an operation sees when it runs.
+#[derive(Clone, Debug)]
+pub struct Io {
+    /// The inputs.
+    pub x: Vec<View>,
+    /// The output.
+    pub y: View,
+    /// What forward keeps for backward.
+    pub kept: Vec<View>,
+    /// Gradient of the output; the output itself while forward runs, when there is none.
+    pub dy: View,
+    /// Gradients of the inputs: None where none is wanted, else whether to set or to add.
+    pub dx: Vec<Option<(View, Write)>>,
+}

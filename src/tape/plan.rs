@@ -1,0 +1,214 @@
+//! The plan: when each buffer is alive, and where it lies.
+
+use super::backward::Place;
+use super::{Entry, Source, Tape, Var};
+use crate::device::ALIGNMENT;
+use crate::tensor::{Shape, View};
+
+/// Buffers of a tape, by what they hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Buffer {
+    /// The value that owns memory of its own.
+    Value(Var),
+    /// A gradient buffer.
+    Grad(usize),
+    /// What node .0 keeps, entry .1.
+    Kept(usize, usize),
+}
+
+/// Every buffer of a tape and its place in the arena.
+pub(super) struct Plan {
+    values: Vec<Option<View>>,
+    grads: Vec<View>,
+    kept: Vec<Vec<View>>,
+    /// One past the last element.
+    pub end: usize,
+}
+
+/// From the first entry that writes to the last that reads, both counted.
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    buffer: Buffer,
+    len: usize,
+    first: usize,
+    last: usize,
+}
+
+impl Plan {
+    /// Places every buffer at `base` or behind, those alive at the same time apart.
+    pub fn new(tape: &Tape, base: usize) -> Plan {
+        let lives = lives(tape);
+        let (places, end) = place(&lives, base);
+        let mut plan = Plan {
+            values: vec![None; tape.values.len()],
+            grads: vec![View::dense(base, Shape::SCALAR); tape.grads.len()],
+            kept: tape
+                .nodes
+                .iter()
+                .map(|n| n.kept.iter().map(|&s| View::dense(base, s)).collect())
+                .collect(),
+            end,
+        };
+        for (life, at) in lives.iter().zip(places) {
+            match life.buffer {
+                Buffer::Value(v) => plan.values[v.0] = Some(View::dense(at, tape.shape(v))),
+                Buffer::Grad(i) => plan.grads[i] = View::dense(at, tape.shape(tape.grads[i])),
+                Buffer::Kept(node, i) => plan.kept[node][i].at = at,
+            }
+        }
+        plan
+    }
+
+    /// The View of a value.
+    pub fn value(&self, tape: &Tape, v: Var) -> View {
+        let (owner, channel) = tape.owner(v);
+        let whole = match tape.values[owner.0].source {
+            Source::Param(view) => view,
+            _ => self.values[owner.0].expect("every value that something touches was placed"),
+        };
+        slice(whole, channel, tape.shape(v).c)
+    }
+
+    /// The View of a gradient.
+    pub fn grad(&self, place: Place) -> View {
+        match place {
+            Place::Fixed(view) => view,
+            Place::Planned { buffer, from, channels } => slice(self.grads[buffer], from, channels),
+        }
+    }
+
+    /// What a node keeps.
+    pub fn kept(&self, node: usize) -> Vec<View> {
+        self.kept[node].clone()
+    }
+}
+
+fn slice(whole: View, from: usize, channels: usize) -> View {
+    whole.channels(from..from + channels).expect("homes are inside their owner's channels")
+}
+
+/// When each buffer is alive, in entries of the tape.
+fn lives(tape: &Tape) -> Vec<Life> {
+    let end = tape.entries.len();
+    let mut lives: Vec<Life> = Vec::new();
+    let mut index = std::collections::HashMap::new();
+    let mut touch = |buffer: Buffer, len: usize, at: usize| {
+        let i = *index.entry(buffer).or_insert_with(|| {
+            lives.push(Life { buffer, len, first: at, last: at });
+            lives.len() - 1
+        });
+        lives[i].first = lives[i].first.min(at);
+        lives[i].last = lives[i].last.max(at);
+    };
+    let value = |v: Var, at: usize, touch: &mut dyn FnMut(Buffer, usize, usize)| {
+        let owner = tape.owner(v).0;
+        if !matches!(tape.values[owner.0].source, Source::Param(_)) {
+            touch(Buffer::Value(owner), tape.shape(owner).count(), at);
+        }
+    };
+    for (at, entry) in tape.entries.iter().enumerate() {
+        match entry {
+            Entry::Forward(n) => {
+                let node = &tape.nodes[*n];
+                node.inputs.iter().for_each(|&v| value(v, at, &mut touch));
+                value(node.output, at, &mut touch);
+                for (i, shape) in node.kept.iter().enumerate() {
+                    touch(Buffer::Kept(*n, i), shape.count(), at);
+                }
+            }
+            Entry::Backward(call) => {
+                let node = &tape.nodes[call.node];
+                let reads = node.op.reads_back();
+                if reads.inputs {
+                    node.inputs.iter().for_each(|&v| value(v, at, &mut touch));
+                }
+                if reads.output {
+                    value(node.output, at, &mut touch);
+                }
+                for (i, shape) in node.kept.iter().enumerate() {
+                    touch(Buffer::Kept(call.node, i), shape.count(), at);
+                }
+                let places = call.dx.iter().flatten().map(|(p, _)| *p).chain([call.dy]);
+                for place in places {
+                    if let Place::Planned { buffer, .. } = place {
+                        touch(Buffer::Grad(buffer), tape.shape(tape.grads[buffer]).count(), at);
+                    }
+                }
+            }
+            Entry::Fill(Place::Planned { buffer, .. }, _) => {
+                touch(Buffer::Grad(*buffer), tape.shape(tape.grads[*buffer]).count(), at);
+            }
+            Entry::Fill(Place::Fixed(_), _) | Entry::Adam(..) => {}
+        }
+    }
+    // What the host writes is there from the start, what it reads stays to the end.
+    for (i, v) in tape.values.iter().enumerate().filter(|(_, v)| v.pinned) {
+        value(Var(i), end, &mut touch);
+        if v.source == Source::Input {
+            value(Var(i), 0, &mut touch);
+        }
+    }
+    lives
+}
+
+/// Largest first, each at the lowest place where nothing alive at the same time lies.
+fn place(lives: &[Life], base: usize) -> (Vec<usize>, usize) {
+    let mut order: Vec<usize> = (0..lives.len()).collect();
+    order.sort_by_key(|&i| (std::cmp::Reverse(lives[i].len), lives[i].first, i));
+    let mut places = vec![0; lives.len()];
+    let mut placed: Vec<usize> = Vec::new();
+    let mut end = base;
+    for i in order {
+        let life = lives[i];
+        let mut taken: Vec<(usize, usize)> = placed
+            .iter()
+            .filter(|&&j| lives[j].first <= life.last && life.first <= lives[j].last)
+            .map(|&j| (places[j], places[j] + lives[j].len))
+            .collect();
+        taken.sort_unstable();
+        let mut at = base;
+        for (from, to) in taken {
+            if at + life.len <= from {
+                break;
+            }
+            at = at.max(to.next_multiple_of(ALIGNMENT));
+        }
+        places[i] = at;
+        placed.push(i);
+        end = end.max(at + life.len);
+    }
+    (places, end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two hundred buffers of random sizes and lives: those alive together lie apart.
+    #[test]
+    fn what_lives_together_lies_apart() {
+        let lives: Vec<Life> = (0..200)
+            .map(|i| {
+                let w = crate::random::philox(5, [i, 0, 0, 0]);
+                let first = (w[0] % 100) as usize;
+                Life {
+                    buffer: Buffer::Grad(i as usize),
+                    len: 1 + (w[1] % 1000) as usize,
+                    first,
+                    last: first + (w[2] % 20) as usize,
+                }
+            })
+            .collect();
+        let (places, end) = place(&lives, 128);
+        let total: usize = lives.iter().map(|l| l.len).sum();
+        assert!(end < 128 + total / 2, "memory is shared: {end} of {total}");
+        for (i, a) in lives.iter().enumerate() {
+            assert!(places[i] >= 128 && places[i].is_multiple_of(ALIGNMENT));
+            for (j, b) in lives.iter().enumerate().skip(i + 1) {
+                let together = a.first <= b.last && b.first <= a.last;
+                let apart = places[i] + a.len <= places[j] || places[j] + b.len <= places[i];
+                assert!(!together || apart);
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Shapes and views: where a tensor lies, as plain numbers. Imports nothing of the crate but errors.
+
+mod shape;
+mod view;
+
+pub use shape::Shape;
+pub use view::View;

@@ -1,0 +1,111 @@
+//! A tensor as an address: offset, shape, pitch.
+
+use std::ops::Range;
+
+use super::Shape;
+use crate::error::{Error, Result};
+
+/// Where a tensor lies in the arena.
+///
+/// Element (n, h, w, c) is at `at + ((n * H + h) * W + w) * pitch + c`. Neighbouring pixels are
+/// `pitch` elements apart, so a run of channels of a View is a View too: that is how a skip
+/// connection is stored in the halves of one buffer without a copy. Plain numbers: no lifetime, no
+/// owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct View {
+    /// Offset of the first element, in elements from the start of the arena.
+    pub at: usize,
+    /// Extents.
+    pub shape: Shape,
+    /// Elements from one pixel to the next; at least `shape.c`.
+    pub pitch: usize,
+}
+
+impl View {
+    /// A View without gaps at `at`.
+    pub const fn dense(at: usize, shape: Shape) -> Self {
+        View { at, shape, pitch: shape.c }
+    }
+
+    /// The channels `range` of every pixel.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the range is empty or ends past the channels.
+    pub fn channels(self, range: Range<usize>) -> Result<View> {
+        if range.start >= range.end || range.end > self.shape.c {
+            return Err(Error::shape(
+                "view",
+                format!("channels {range:?} of a view of {} channels", self.shape.c),
+            ));
+        }
+        let shape = Shape { c: range.end - range.start, ..self.shape };
+        Ok(View { at: self.at + range.start, shape, pitch: self.pitch })
+    }
+
+    /// True where pixels follow each other without gaps.
+    pub const fn is_dense(self) -> bool {
+        self.pitch == self.shape.c
+    }
+
+    /// From the first element to one past the last, gaps included.
+    pub const fn span(self) -> Range<usize> {
+        let pixels = self.shape.pixels();
+        let len = if pixels == 0 { 0 } else { (pixels - 1) * self.pitch + self.shape.c };
+        self.at..self.at + len
+    }
+
+    /// True where the two share an element.
+    ///
+    /// Views of one pitch, as all views of one buffer are, are compared channel by channel; others
+    /// by their spans.
+    pub fn overlaps(self, other: View) -> bool {
+        let (a, b) = (self.span(), other.span());
+        if a.start >= b.end || b.start >= a.end {
+            return false;
+        }
+        if self.pitch != other.pitch {
+            return true;
+        }
+        let (x, y) = (self.at % self.pitch, other.at % self.pitch);
+        // A slice never wraps past its pitch, so two slices of one buffer meet only where their
+        // channel ranges do.
+        let wraps = |at: usize, c: usize| at + c > self.pitch;
+        if wraps(x, self.shape.c) || wraps(y, other.shape.c) {
+            return true;
+        }
+        x < y + other.shape.c && y < x + self.shape.c
+    }
+
+    /// The same memory as a dense View of another shape with as many elements.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the View has gaps or the counts differ.
+    pub fn reshape(self, shape: Shape) -> Result<View> {
+        if !self.is_dense() || self.shape.count() != shape.count() {
+            return Err(Error::shape("view", format!("cannot read {} as {shape}", self.shape)));
+        }
+        Ok(View::dense(self.at, shape))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_of_one_buffer_do_not_overlap() {
+        let whole = View::dense(96, Shape::new(2, 3, 3, 8));
+        let (a, b) = (whole.channels(0..4).unwrap(), whole.channels(4..8).unwrap());
+        assert!(!a.overlaps(b) && !b.overlaps(a));
+        assert!(a.overlaps(whole) && whole.overlaps(b));
+        assert!(a.overlaps(whole.channels(3..5).unwrap()));
+        assert_eq!(b.span().end, whole.span().end);
+    }
+
+    #[test]
+    fn a_slice_past_the_channels_is_refused() {
+        let whole = View::dense(0, Shape::new(1, 1, 1, 8));
+        assert!(whole.channels(4..9).is_err());
+        assert!(whole.channels(4..4).is_err());
+    }
+}

@@ -1,0 +1,209 @@
+//! Everything that decides what a run computes: written into each checkpoint, read back by resume.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Distance, Gan, Objective};
+use crate::data::Direction;
+use crate::error::{Error, Result};
+use crate::kernel::Adam;
+use crate::model::{Discriminator, DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind};
+use crate::nn::Schedule;
+
+/// A run's resolved settings. The defaults are those of the PyTorch port's pix2pix.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunConfig {
+    /// The generator.
+    pub generator: GeneratorConfig,
+    /// The discriminator, where the objective has one.
+    pub discriminator: Option<DiscriminatorConfig>,
+    /// Losses.
+    pub objective: Objective,
+    /// Height and width of training pictures.
+    pub size: usize,
+    /// Pictures a step.
+    pub batch_size: usize,
+    /// Which of a pair is the input.
+    pub direction: Side,
+    /// Learning rate of both networks.
+    pub lr: f32,
+    /// Decay of Adam's mean gradient.
+    pub beta1: f32,
+    /// How the rate changes.
+    pub schedule: Schedule,
+    /// Key of every random number.
+    pub seed: u64,
+    /// Resize to 286 / 256 of the size and crop at random.
+    pub jitter: bool,
+    /// Mirror every second picture.
+    pub flip: bool,
+    /// A new order each epoch.
+    pub shuffle: bool,
+}
+
+/// [`Direction`] as it is written in files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// A is the input, B the target.
+    A2b,
+    /// B is the input, A the target.
+    B2a,
+}
+
+impl From<Side> for Direction {
+    fn from(side: Side) -> Direction {
+        match side {
+            Side::A2b => Direction::AToB,
+            Side::B2a => Direction::BToA,
+        }
+    }
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        RunConfig {
+            generator: GeneratorConfig {
+                kind: GeneratorKind::Unet,
+                in_channels: 3,
+                out_channels: 3,
+                base_channels: 64,
+                depth: 8,
+                norm: NormKind::Batch,
+                dropout: true,
+            },
+            discriminator: Some(DiscriminatorConfig {
+                in_channels: 6,
+                base_channels: 64,
+                layers: 3,
+                norm: NormKind::Batch,
+            }),
+            objective: Objective {
+                gan: Gan::Vanilla,
+                distance: Distance::L1,
+                lambda: 100.0,
+                conditional: true,
+            },
+            size: 256,
+            batch_size: 1,
+            direction: Side::A2b,
+            lr: 2e-4,
+            beta1: 0.5,
+            schedule: Schedule::Linear { epochs: 100, decay: 100 },
+            seed: 0,
+            jitter: true,
+            flip: true,
+            shuffle: true,
+        }
+    }
+}
+
+/// The largest height and width, batch, and base width: what lies beyond fits no machine.
+const MOST: usize = 1 << 16;
+
+/// Levels a generator needs at least to be of use, and at most by default.
+const DEPTHS: std::ops::RangeInclusive<usize> = 4..=8;
+
+impl RunConfig {
+    /// How often a picture of `size` pixels is halved: to 1 x 1 for powers of two up to 256, 8
+    /// times above, fewer where the size is no multiple of that.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for sizes that cannot be halved four times.
+    pub fn depth_for(size: usize) -> Result<usize> {
+        let depth = (size.trailing_zeros() as usize).min(*DEPTHS.end());
+        if size > MOST {
+            return Err(Error::input(format!("--size {size}: it is at most {MOST}")));
+        }
+        if size == 0 || !DEPTHS.contains(&depth) {
+            let (below, above) = (size / 32 * 32, (size / 32 + 1) * 32);
+            let instead =
+                if below == 0 { above.to_string() } else { format!("{below} or {above}") };
+            return Err(Error::input(format!(
+                "--size {size}: the generator halves a picture at least four times, so the size \
+                 must be a multiple of 16; use --size {instead}"
+            )));
+        }
+        Ok(depth)
+    }
+
+    /// Adam's settings.
+    pub fn adam(&self) -> Adam {
+        Adam { beta1: self.beta1, ..Adam::default() }
+    }
+
+    /// Whether there is a discriminator, and what it sees, from the objective.
+    pub fn fit_discriminator(&mut self) {
+        let (g, o) = (&self.generator, &self.objective);
+        let channels = o.discriminator_channels(g.in_channels, g.out_channels);
+        self.discriminator = match (o.gan, self.discriminator.take()) {
+            (Gan::None, _) | (_, None) => None,
+            (_, Some(d)) => Some(DiscriminatorConfig { in_channels: channels, ..d }),
+        };
+    }
+
+    /// What is wrong with it, if anything.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the flag to change.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |what: String| Err(Error::input(what));
+        let o = &self.objective;
+        if o.gan == Gan::None && o.distance == Distance::None {
+            return wrong("--gan none with --distance none leaves nothing to learn from".into());
+        }
+        if !(self.lr > 0.0 && self.lr.is_finite()) {
+            return wrong(format!("--lr {}: the learning rate is a number above 0", self.lr));
+        }
+        if !(0.0..1.0).contains(&self.beta1) {
+            return wrong(format!("--beta1 {}: it is at least 0 and below 1", self.beta1));
+        }
+        if !(o.lambda >= 0.0 && o.lambda.is_finite()) {
+            return wrong(format!("--lambda-l1 {}: the weight is 0 or above", o.lambda));
+        }
+        let counts = [
+            ("--batch-size", self.batch_size, "a batch has at least one picture"),
+            ("--size", self.size, "use a multiple of 16"),
+            ("--base-channels", self.generator.base_channels, "it is at least 1"),
+            (
+                "--discriminator-channels",
+                self.discriminator.as_ref().map_or(1, |d| d.base_channels),
+                "it is at least 1",
+            ),
+        ];
+        for (flag, count, least) in counts {
+            if count == 0 {
+                return wrong(format!("{flag} 0: {least}"));
+            }
+            if count > MOST {
+                return wrong(format!("{flag} {count}: it is at most {MOST}"));
+            }
+        }
+        let width = self.generator.base_channels.max(counts[3].1) as f64;
+        if self.batch_size as f64 * (self.size as f64).powi(2) * width > 1e15 {
+            return wrong(format!(
+                "--batch-size {} with --size {} and --base-channels {width}: no machine has the \
+                 memory for it, make one of them smaller",
+                self.batch_size, self.size
+            ));
+        }
+        let step = 1usize.checked_shl(self.generator.depth as u32).unwrap_or(usize::MAX);
+        if self.size == 0 || !self.size.is_multiple_of(step) {
+            return wrong(format!(
+                "--size {}: a generator of depth {} takes multiples of {step}",
+                self.size, self.generator.depth
+            ));
+        }
+        if let Some(d) = &self.discriminator {
+            let field = Discriminator::receptive_field(d.layers);
+            let least = if d.layers == 0 { 1 } else { 3 << d.layers };
+            if self.size < least {
+                return wrong(format!(
+                    "--patch {field} needs pictures of at least {least} pixels, --size is {}; use \
+                     a smaller --patch",
+                    self.size
+                ));
+            }
+        }
+        Ok(())
+    }
+}

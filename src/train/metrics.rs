@@ -1,0 +1,123 @@
+//! `metrics.jsonl`: one JSON object a step, and one for each validation.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::atomic;
+use crate::error::{Error, Result};
+
+/// The losses of one step, as the PyTorch port prints them: `g_l1` holds lambda, the
+/// discriminator's are not halved. What an objective does not have is None.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Losses {
+    /// Adversarial loss of the generator.
+    pub g_gan: Option<f32>,
+    /// Lambda times the distance to the target.
+    pub g_l1: Option<f32>,
+    /// Discriminator on real pictures.
+    pub d_real: Option<f32>,
+    /// Discriminator on generated pictures.
+    pub d_fake: Option<f32>,
+}
+
+impl Losses {
+    /// Sets a loss by its name; other names are ignored.
+    pub fn set(&mut self, name: &str, value: f32) {
+        match name {
+            "g_gan" => self.g_gan = Some(value),
+            "g_l1" => self.g_l1 = Some(value),
+            "d_real" => self.d_real = Some(value),
+            "d_fake" => self.d_fake = Some(value),
+            _ => {}
+        }
+    }
+
+    /// Those that there are, with their names.
+    pub fn list(&self) -> impl Iterator<Item = (&'static str, f32)> {
+        [
+            ("g_gan", self.g_gan),
+            ("g_l1", self.g_l1),
+            ("d_real", self.d_real),
+            ("d_fake", self.d_fake),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+    }
+
+    /// True where all are finite.
+    pub fn finite(&self) -> bool {
+        self.list().all(|(_, v)| v.is_finite())
+    }
+}
+
+/// The open file.
+#[derive(Debug)]
+pub struct Metrics {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl Metrics {
+    /// Opens the file for a run that has done `step` steps: lines of later steps, written after the
+    /// last checkpoint of a run that was killed, are removed, since they will be written again.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn open(path: &Path, step: u64) -> Result<Self> {
+        let io = |e| Error::file("write", path, e);
+        if path.exists() {
+            let file = File::open(path).map_err(|e| Error::file("read", path, e))?;
+            let lines: Vec<String> = BufReader::new(file)
+                .lines()
+                .map_while(|line| line.ok())
+                .filter(|line| {
+                    let value: Option<Value> = serde_json::from_str(line).ok();
+                    value.and_then(|v| v["step"].as_u64()).is_some_and(|s| s <= step && step > 0)
+                })
+                .collect();
+            atomic::replace(path, |sink| {
+                lines.iter().try_for_each(|line| writeln!(sink, "{line}").map_err(io))
+            })?;
+        }
+        let file = OpenOptions::new().create(true).append(true).open(path).map_err(io)?;
+        Ok(Metrics { path: path.to_path_buf(), file: BufWriter::new(file) })
+    }
+
+    /// The line of a step: `lr` of that step, `seconds` it took.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn step(
+        &mut self,
+        step: u64,
+        epoch: u64,
+        losses: &Losses,
+        lr: f32,
+        seconds: f64,
+    ) -> Result<()> {
+        let mut line = json!({ "step": step, "epoch": epoch });
+        for (name, value) in losses.list() {
+            line[name] = json!(value);
+        }
+        line["lr"] = json!(lr);
+        line["seconds"] = json!((seconds * 1e4).round() / 1e4);
+        self.write(&line)
+    }
+
+    /// The line of a validation.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn validation(&mut self, step: u64, epoch: u64, scores: &super::Scores) -> Result<()> {
+        self.write(&json!({ "step": step, "epoch": epoch, "validation": scores }))
+    }
+
+    fn write(&mut self, line: &Value) -> Result<()> {
+        let io = |e| Error::file("write", &self.path, e);
+        writeln!(self.file, "{line}").map_err(io)?;
+        self.file.flush().map_err(io)
+    }
+}

@@ -1,0 +1,13 @@
+//! The built program, as its users meet it: what it answers to wrong input, what it leaves on the
+//! disk, and whether a run that was stopped or killed goes on to the same bytes.
+
+mod bad_data;
+mod bad_flags;
+mod bad_models;
+mod newcomer;
+mod objectives;
+mod program;
+mod resume;
+mod schedules;
+mod signals;
+mod translate;

@@ -1,0 +1,171 @@
+//! What people do on their first day: odd names, odd pictures, output into a pipe.
+
+use std::fs;
+use std::io::Read;
+use std::process::Stdio;
+
+use image::{DynamicImage, ImageBuffer, Luma, Rgba};
+use pix2pix_engine::data::Picture;
+
+use crate::program::{SMALL, bench, command, ok, pairs, picture, save, steps, train, words};
+
+#[test]
+fn names_with_spaces_and_any_script_and_a_trailing_slash_work() {
+    let folder = tempfile::tempdir().unwrap();
+    pairs(&folder.path().join("mein Fotoálbum 写真"), 2, 32);
+    let mut args = vec!["train", "mein Fotoálbum 写真/", "--out", "läufe/erster lauf/"];
+    args.extend(words(SMALL));
+    args.extend(["--steps", "1"]);
+    ok(folder.path(), &args);
+    let run = folder.path().join("läufe/erster lauf");
+    assert!(run.join("model.safetensors").is_file());
+    assert!(run.join("samples/step-0000001.png").is_file());
+    save(&folder.path().join("ein Bild.PNG"), &picture(50, 40, 3));
+    ok(folder.path(), &["translate", "läufe/erster lauf/", "./ein Bild.PNG", "-o", "fertig/"]);
+    assert!(folder.path().join("fertig/ein Bild.png").is_file());
+}
+
+#[test]
+fn without_out_a_run_is_named_after_its_data_and_says_what_to_do_next() {
+    let folder = bench();
+    let ended = ok(&folder.path().join("data"), &words(&format!("train . {SMALL} --steps 1")));
+    let run = folder.path().join("data/runs/data");
+    assert!(run.join("model.safetensors").is_file());
+    for says in [
+        "pix2pix-engine translate runs/data/model.safetensors",
+        "runs/data/samples/step-0000001.png",
+        "memory",
+        "CPU",
+        "step 1/1",
+    ] {
+        assert!(ended.out.contains(says), "no {says:?} in {}", ended.out);
+    }
+    assert!(ended.out.lines().all(|l| !l.contains('\r') && !l.contains('\u{1b}')), "{ended:?}");
+}
+
+#[test]
+fn what_lies_about_in_a_data_folder_does_no_harm() {
+    let folder = bench();
+    let data = folder.path().join("data");
+    for name in [".DS_Store", "Thumbs.db", "._0.png", "notes.txt", ".hidden.png"] {
+        fs::write(data.join(name), "x").unwrap();
+    }
+    fs::create_dir(data.join(".git")).unwrap();
+    let ended = train(folder.path(), "run", "--epochs 1");
+    assert!(ended.out.contains("3 pairs to train on"), "{}", ended.out);
+    assert!(ended.out.contains("2 files are no pictures"), "{}", ended.out);
+}
+
+#[test]
+fn grey_transparent_deep_and_mixed_pictures_train() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| {
+        let path = folder.path().join("data").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        path
+    };
+    let grey = ImageBuffer::from_fn(40, 30, |x, y| Luma([(x * 5 + y) as u8]));
+    DynamicImage::ImageLuma8(grey.clone()).save(at("A/grey.PNG")).unwrap();
+    DynamicImage::ImageLuma8(grey).save(at("B/grey.JPG")).unwrap();
+    let clear = ImageBuffer::from_fn(33, 47, |x, y| Rgba([x as u8, y as u8, 9, (x * 7) as u8]));
+    DynamicImage::ImageRgba8(clear).save(at("A/clear.png")).unwrap();
+    save(&at("B/clear.webp"), &picture(33, 47, 1));
+    let deep = ImageBuffer::from_fn(64, 64, |x, y| Luma([(x * 900 + y) as u16]));
+    DynamicImage::ImageLuma16(deep.clone()).save(at("A/deep.tiff")).unwrap();
+    DynamicImage::ImageLuma16(deep).save(at("B/deep.png")).unwrap();
+    // Much smaller than the size, and longer than any size.
+    save(&at("A/tiny.bmp"), &picture(1, 1, 1));
+    save(&at("B/tiny.bmp"), &picture(1, 1, 2));
+    save(&at("A/long.png"), &picture(300, 2, 1));
+    save(&at("B/long.jpeg"), &picture(300, 2, 2));
+    let ended = train(folder.path(), "run", "--epochs 1");
+    assert!(ended.out.contains("5 pairs to train on"), "{}", ended.out);
+    assert!(ended.out.contains("1 pairs have an alpha channel"), "{}", ended.out);
+    assert_eq!(steps(&folder.path().join("run")).len(), 5);
+}
+
+#[test]
+fn a_data_set_smaller_than_the_batch_trains() {
+    let folder = bench();
+    train(folder.path(), "run", "--batch-size 4 --epochs 2");
+    assert_eq!(steps(&folder.path().join("run")).len(), 2);
+}
+
+#[test]
+fn data_that_may_not_be_written_trains() {
+    let folder = bench();
+    let data = folder.path().join("data");
+    let writable = fs::metadata(&data).unwrap().permissions();
+    let mut fixed = writable.clone();
+    fixed.set_readonly(true);
+    fs::set_permissions(&data, fixed).unwrap();
+    train(folder.path(), "run", "--steps 1");
+    fs::set_permissions(&data, writable).unwrap();
+}
+
+#[test]
+fn a_run_validates_keeps_the_best_and_shows_pictures_of_val() {
+    let folder = tempfile::tempdir().unwrap();
+    pairs(&folder.path().join("data/train"), 2, 32);
+    pairs(&folder.path().join("data/val"), 5, 32);
+    let ended = train(folder.path(), "run", "--epochs 2");
+    let run = folder.path().join("run");
+    let all = crate::program::lines(&run);
+    let scores: Vec<_> = all.iter().filter_map(|l| l.get("validation")).collect();
+    assert_eq!(scores.len(), 2);
+    assert!(scores.iter().all(|s| s["l1"].as_f64() > Some(0.0) && s["ssim"].is_f64()));
+    assert!(ended.out.contains("epoch 2 val: L1"), "{}", ended.out);
+    ok(folder.path(), &["translate", "run/best.safetensors", "data/val", "--pairs"]);
+    let sheet = Picture::read(&run.join("samples/step-0000004.png")).unwrap();
+    // Four rows of three, four pixels apart.
+    assert_eq!((sheet.width, sheet.height), (3 * 32 + 2 * 4, 4 * 32 + 3 * 4));
+}
+
+#[test]
+fn a_target_that_is_met_exactly_can_be_resumed() {
+    // White everywhere: the distance to val reaches 0, and its PSNR is infinite.
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["data/train/1.png", "data/val/1.png"] {
+        save(&folder.path().join(name), &Picture::filled(64, 32, [255; 3]));
+    }
+    let flags = "--gan none --lr 0.05 --no-dropout --norm none --schedule constant";
+    train(folder.path(), "run", &format!("{flags} --epochs 40"));
+    let all = crate::program::lines(&folder.path().join("run"));
+    let best = all.iter().filter_map(|l| l["validation"]["l1"].as_f64()).fold(9.0, f64::min);
+    assert_eq!(best, 0.0, "the network is to learn white");
+    ok(folder.path(), &words("train data --resume run --epochs 41"));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let folder = bench();
+    for line in ["describe", "train --help", "train data --out new --steps 3 --size 32"] {
+        let mut command = command(folder.path(), &words(line));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut first = [0; 10];
+        child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{line}: {ended:?}");
+        assert!(ended.stderr.is_empty(), "{line}: {ended:?}");
+    }
+    assert!(folder.path().join("new/model.safetensors").is_file());
+}
+
+#[test]
+fn helps_fit_a_terminal_of_80_columns_and_name_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let commands = ["train", "translate", "convert", "describe"];
+    for command in commands {
+        for flag in ["--help", "-h"] {
+            let mut narrow = crate::program::command(folder.path(), &[command, flag]);
+            let help = narrow.env("COLUMNS", "80").output().unwrap();
+            let help = String::from_utf8(help.stdout).unwrap();
+            for line in help.lines() {
+                assert!(line.chars().count() <= 80, "{command} {flag}: {line}");
+            }
+        }
+    }
+    let help = ok(folder.path(), &["--help"]).out;
+    assert!(commands.iter().all(|c| help.contains(c)), "{help}");
+    assert!(ok(folder.path(), &["--version"]).out.starts_with("pix2pix-engine "));
+}

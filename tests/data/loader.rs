@@ -1,0 +1,184 @@
+//! The loader: order, resume, threads, errors, and stopping.
+
+use std::collections::BTreeSet;
+
+use pix2pix_engine::data::{
+    Batch, Direction, Folder, Loader, LoaderOptions, Order, Pair, ScanOptions, plain,
+};
+use tempfile::TempDir;
+
+use crate::{marked, save};
+
+/// Seven pairs of 40x36 whose pictures all differ.
+fn pairs() -> (TempDir, Vec<Pair>) {
+    let folder = tempfile::tempdir().unwrap();
+    for i in 0..7 {
+        save(folder.path(), &format!("{i}.png"), &marked(80, 36, 30 * i));
+    }
+    let found = Folder::scan(folder.path(), ScanOptions::default()).unwrap();
+    (folder, found.train)
+}
+
+fn options() -> LoaderOptions {
+    LoaderOptions { batch: 3, size: 32, seed: 5, threads: 2, ahead: 3, ..Default::default() }
+}
+
+fn take(pairs: &[Pair], options: LoaderOptions, from: (usize, usize), count: usize) -> Vec<Batch> {
+    let loader = Loader::start(pairs, options, from.0, from.1).unwrap();
+    loader.take(count).map(Result::unwrap).collect()
+}
+
+#[test]
+fn bytes_and_order_depend_on_neither_threads_nor_memory_nor_reach() {
+    let (_folder, pairs) = pairs();
+    let want = take(&pairs, LoaderOptions { threads: 1, ahead: 1, ..options() }, (0, 0), 10);
+    let at: Vec<_> = want.iter().map(|b| (b.epoch, b.step_in_epoch)).collect();
+    assert_eq!(at[..4], [(0, 0), (0, 1), (0, 2), (1, 0)]);
+    let pair_bytes = 2 * 36 * 36 * 3;
+    for (threads, ahead, cache_bytes) in [(4, 8, 1 << 30), (4, 2, 0), (2, 1, 3 * pair_bytes)] {
+        let options = LoaderOptions { threads, ahead, cache_bytes, ..options() };
+        assert_eq!(take(&pairs, options, (0, 0), 10), want, "{threads} {ahead} {cache_bytes}");
+    }
+    for other in [
+        LoaderOptions { seed: 6, ..options() },
+        LoaderOptions { jitter: false, ..options() },
+        LoaderOptions { shuffle: false, ..options() },
+    ] {
+        assert_ne!(take(&pairs, other, (0, 0), 10), want);
+    }
+}
+
+#[test]
+fn beginning_at_a_step_is_skipping_to_it() {
+    let (_folder, pairs) = pairs();
+    let all = take(&pairs, options(), (0, 0), 9);
+    for (i, begin) in [(1, (0, 1)), (3, (1, 0)), (5, (1, 2)), (5, (0, 5)), (7, (2, 1))] {
+        assert_eq!(take(&pairs, options(), begin, 2), all[i..i + 2], "from {begin:?}");
+    }
+}
+
+#[test]
+fn an_epoch_holds_every_sample_and_fills_its_last_batch_from_its_start() {
+    let (_folder, pairs) = pairs();
+    let batches = take(&pairs, options(), (0, 0), 6);
+    for epoch in batches.chunks(3) {
+        let taken: Vec<usize> = epoch.iter().flat_map(|b| b.samples.clone()).collect();
+        assert_eq!(taken[..7].iter().collect::<BTreeSet<_>>().len(), 7, "{taken:?}");
+        assert_eq!(taken[7..], taken[..2]);
+    }
+    assert_ne!(batches[0].samples, batches[3].samples, "epochs have orders of their own");
+    let plain = take(&pairs, LoaderOptions { shuffle: false, ..options() }, (0, 0), 2);
+    assert_eq!((&plain[0].samples[..], &plain[1].samples[..]), (&[0, 1, 2][..], &[3, 4, 5][..]));
+
+    // A data set smaller than a batch: one sample, four draws.
+    let one = take(&pairs[..1], LoaderOptions { batch: 4, ..options() }, (0, 0), 1);
+    assert_eq!(one[0].samples, [0; 4]);
+    let parts: BTreeSet<&[u8]> = one[0].a.chunks(32 * 32 * 3).collect();
+    assert!(parts.len() > 1, "repeats have draws of their own");
+}
+
+/// All 24 orders of four samples have probability 1/24: 2,400 epochs give each 100 times, deviation
+/// 10.
+#[test]
+fn permutations_are_even() {
+    let order = Order { samples: 4, batch: 1, shuffle: true, seed: 8 };
+    let mut counts = std::collections::BTreeMap::new();
+    for epoch in 0..2_400 {
+        *counts.entry(order.permutation(epoch)).or_insert(0i32) += 1;
+    }
+    assert_eq!(counts.len(), 24);
+    assert!(counts.values().all(|n| (n - 100).abs() < 60), "{counts:?}");
+}
+
+#[test]
+fn a_batch_holds_the_pictures_it_names_in_its_direction() {
+    let (_folder, pairs) = pairs();
+    let still = LoaderOptions { jitter: false, flip: false, ..options() };
+    let size = 32 * 32 * 3;
+    let forth = take(&pairs, still, (0, 0), 3);
+    let back = take(&pairs, LoaderOptions { direction: Direction::BToA, ..still }, (0, 0), 3);
+    let wanted: Vec<_> = plain(&pairs, 32, Direction::AToB).map(Result::unwrap).collect();
+    for (forth, back) in forth.iter().zip(&back) {
+        assert_eq!((&forth.a, &forth.b), (&back.b, &back.a));
+        for (i, &sample) in forth.samples.iter().enumerate() {
+            assert_eq!(forth.a[i * size..(i + 1) * size], wanted[sample].0.pixels);
+            assert_eq!(forth.b[i * size..(i + 1) * size], wanted[sample].1.pixels);
+        }
+    }
+}
+
+/// A and B get one crop and one flip: with B a copy of A they stay equal.
+#[test]
+fn a_pair_is_cropped_and_flipped_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    for i in 0..5 {
+        save(folder.path(), &format!("A/{i}.png"), &marked(40, 40, 9 * i));
+        save(folder.path(), &format!("B/{i}.png"), &marked(40, 40, 9 * i));
+    }
+    let pairs = Folder::scan(folder.path(), ScanOptions::default()).unwrap().train;
+    for batch in take(&pairs, options(), (0, 0), 8) {
+        assert_eq!(batch.a, batch.b);
+    }
+}
+
+#[test]
+fn an_error_arrives_in_the_place_of_its_batch() {
+    let (folder, pairs) = pairs();
+    let still = LoaderOptions { batch: 1, shuffle: false, threads: 4, ..options() };
+    std::fs::write(folder.path().join("3.png"), b"gone").unwrap();
+    let mut loader = Loader::start(pairs, still, 0, 0).unwrap();
+    for sample in 0..12 {
+        match (sample % 7, loader.next_batch()) {
+            (3, Err(error)) => assert!(error.to_string().contains("3.png"), "{error}"),
+            (s, Ok(batch)) => assert_eq!(batch.samples, [s]),
+            (s, other) => panic!("sample {s}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn recycled_buffers_change_nothing() {
+    let (_folder, pairs) = pairs();
+    let want = take(&pairs, options(), (0, 0), 12);
+    let mut loader = Loader::start(pairs, options(), 0, 0).unwrap();
+    for want in want {
+        let batch = loader.next_batch().unwrap();
+        assert_eq!(batch, want);
+        loader.recycle(batch);
+    }
+}
+
+#[test]
+fn a_dropped_loader_ends_its_threads() {
+    let (_folder, pairs) = pairs();
+    let pairs: std::sync::Arc<[Pair]> = pairs.into();
+    for taken in [0, 1, 5] {
+        let mut loader = Loader::start(pairs.clone(), options(), 0, 0).unwrap();
+        for _ in 0..taken {
+            loader.next_batch().unwrap();
+        }
+        drop(loader);
+        // Every thread held a clone.
+        assert_eq!(std::sync::Arc::strong_count(&pairs), 1);
+    }
+}
+
+#[test]
+fn a_loader_tells_its_steps_and_memory_and_refuses_zeros() {
+    let (_folder, pairs) = pairs();
+    let loader = Loader::start(pairs.clone(), options(), 0, 0).unwrap();
+    assert_eq!(loader.steps_per_epoch(), 3);
+    let batch = 2 * 3 * 32 * 32 * 3;
+    assert_eq!(loader.memory_bytes(), 7 * 2 * 36 * 36 * 3 + 5 * batch);
+    let small = LoaderOptions { cache_bytes: 1000, ..options() };
+    assert_eq!(small.memory_bytes(7), 1000 + 5 * batch);
+    for wrong in [
+        LoaderOptions { batch: 0, ..options() },
+        LoaderOptions { size: 0, ..options() },
+        LoaderOptions { threads: 0, ..options() },
+        LoaderOptions { ahead: 0, ..options() },
+    ] {
+        assert!(Loader::start(pairs.clone(), wrong, 0, 0).is_err());
+    }
+    assert!(Loader::start(vec![], options(), 0, 0).is_err());
+}

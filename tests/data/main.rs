@@ -1,0 +1,73 @@
+//! Pictures, folders, loader and metrics, against files that `tests/golden/make_data.py` wrote with
+//! Pillow and scikit-image.
+
+mod folder;
+mod loader;
+mod metric;
+mod picture;
+mod resize;
+
+use std::path::{Path, PathBuf};
+
+use pix2pix_engine::data::Picture;
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/data").join(name)
+}
+
+fn atlas() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/atlas")
+}
+
+/// Reads the little-endian numbers and bytes of a golden file, front to back.
+struct Reader {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl Reader {
+    fn open(path: &Path) -> Self {
+        let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        Reader { bytes, at: 0 }
+    }
+
+    fn done(&self) -> bool {
+        self.at == self.bytes.len()
+    }
+
+    fn take(&mut self, count: usize) -> &[u8] {
+        self.at += count;
+        &self.bytes[self.at - count..self.at]
+    }
+
+    fn number(&mut self) -> usize {
+        u32::from_le_bytes(self.take(4).try_into().unwrap()) as usize
+    }
+
+    fn real(&mut self) -> f64 {
+        f64::from_le_bytes(self.take(8).try_into().unwrap())
+    }
+
+    fn picture(&mut self, width: usize, height: usize) -> Picture {
+        Picture::new(width, height, self.take(width * height * 3).to_vec()).unwrap()
+    }
+}
+
+/// A picture whose pixels all tell their place and `tag`.
+fn marked(width: usize, height: usize, tag: u8) -> Picture {
+    let mut picture = Picture::filled(width, height, [tag; 3]);
+    for y in 0..height {
+        for x in 0..width {
+            let i = (y * width + x) * 3;
+            picture.pixels[i] = (x * 7 + y * 13) as u8;
+            picture.pixels[i + 1] = (x * 3) as u8;
+        }
+    }
+    picture
+}
+
+fn save(folder: &Path, name: &str, picture: &Picture) {
+    let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    picture.write_png(&path).unwrap();
+}

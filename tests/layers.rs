@@ -1,0 +1,321 @@
+//! The arrows that must never be, read from the source: what each module may import, who may name
+//! which library, where `unsafe` may stand. A fault is reported as file:line.
+
+use std::path::{Path, PathBuf};
+
+/// What a module may name of the crate: a module as a whole, or one path of it. `error` and
+/// `random` are everyone's.
+const MAY_NAME: &[(&str, &[&str])] = &[
+    // Shapes are arithmetic: they are tested without a device.
+    ("tensor", &[]),
+    // A message about shapes shows them.
+    ("error", &["tensor::Shape"]),
+    ("random", &[]),
+    ("atomic", &[]),
+    ("metric", &[]),
+    // Memory knows no mathematics.
+    ("device", &["tensor"]),
+    // A kernel is a function of Views.
+    ("kernel", &["tensor", "device"]),
+    // The tape knows the trait, never a member; of the device it knows how places are aligned.
+    ("tape", &["tensor", "device::ALIGNMENT", "kernel"]),
+    // An operation speaks to `dyn Backend` only.
+    ("op", &["tensor", "kernel", "tape"]),
+    // Parameters are laid out in the arena, which hands out numbers and touches no memory.
+    ("nn", &["tensor", "device::Arena", "kernel", "tape", "op"]),
+    ("model", &["tensor", "kernel", "tape", "op", "nn"]),
+    // Pictures arrive as bytes; the step uploads them.
+    ("data", &["atomic"]),
+    // Files hold host numbers by name; what they describe is the networks' configuration.
+    (
+        "checkpoint",
+        &[
+            "tensor",
+            "atomic",
+            "model::GeneratorConfig",
+            "model::DiscriminatorConfig",
+            "model::GeneratorKind",
+            "model::NormKind",
+        ],
+    ),
+    (
+        "train",
+        &[
+            "tensor",
+            "device",
+            "kernel",
+            "tape",
+            "op",
+            "nn",
+            "model",
+            "data",
+            "checkpoint",
+            "atomic",
+            "metric",
+        ],
+    ),
+    (
+        "translate",
+        &["tensor", "device", "kernel", "tape", "nn", "model", "data", "checkpoint", "train"],
+    ),
+    // The library can be used without a terminal: nobody but `main` names `cli`.
+    (
+        "cli",
+        &[
+            "tensor",
+            "device",
+            "kernel",
+            "tape",
+            "op",
+            "nn",
+            "model",
+            "data",
+            "checkpoint",
+            "atomic",
+            "metric",
+            "train",
+            "translate",
+        ],
+    ),
+    ("main", &["cli"]),
+    // Declares the modules and names none.
+    ("lib", &[]),
+];
+
+/// Names that stand in every module's reach.
+const EVERYONES: &[&str] = &["error", "random", "Error", "Result"];
+
+/// Who may name a library of threads, vectors or products.
+const LIBRARIES: &[(&str, &[&str])] = &[
+    ("pulp", &["device", "kernel"]),
+    ("gemm", &["kernel"]),
+    ("rayon", &["device", "kernel", "data"]),
+    ("cudarc", &["device"]),
+];
+
+/// Files with `unsafe` in them.
+const UNSAFE: &[&str] = &["kernel/product.rs"];
+
+/// A source file without comments and strings, line by line.
+struct Source {
+    /// From `src/`, with slashes.
+    name: String,
+    /// The top-level module it belongs to.
+    module: String,
+    lines: Vec<String>,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut open, mut files) = (vec![root.clone()], Vec::<PathBuf>::new());
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    assert!(files.len() > 40, "the sources are in {}", root.display());
+    files.iter().map(|path| source(&root, path)).collect()
+}
+
+fn source(root: &Path, path: &Path) -> Source {
+    let relative = path.strip_prefix(root).unwrap();
+    let parts: Vec<_> = relative.iter().map(|p| p.to_str().unwrap()).collect();
+    let text = std::fs::read_to_string(path).unwrap();
+    let lines = text.lines().map(code).collect();
+    Source { name: parts.join("/"), module: parts[0].trim_end_matches(".rs").to_string(), lines }
+}
+
+/// A line up to its comment. A `//` inside a string ends it too early, which loses nothing that is
+/// looked for here.
+fn code(line: &str) -> String {
+    line.split("//").next().unwrap_or_default().to_string()
+}
+
+/// Where a word stands by itself in a line.
+fn words<'a>(line: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    line.match_indices(word).map(|(at, _)| at).filter(move |&at| {
+        !part(line[..at].chars().next_back()) && !part(line[at + word.len()..].chars().next())
+    })
+}
+
+/// The paths that a file names of the crate, as "module" or "module::Item", with their lines.
+/// `use crate::a::{B, c::D}` gives `a::B` and `a::c`.
+fn arrows(source: &Source) -> Vec<(usize, String)> {
+    let root = if source.module == "main" { "pix2pix_engine" } else { "crate" };
+    let mut found = Vec::new();
+    for (number, line) in source.lines.iter().enumerate() {
+        for at in words(line, root) {
+            let Some(mut rest) = line[at + root.len()..].strip_prefix("::").map(String::from)
+            else {
+                continue;
+            };
+            // A list may run over several lines.
+            let open = |text: &str| text.matches('{').count() > text.matches('}').count();
+            for more in &source.lines[number + 1..] {
+                if !rest.starts_with('{') && !rest.contains("::{") || !open(&rest) {
+                    break;
+                }
+                rest.push_str(more.trim());
+            }
+            found.extend(paths(&rest).into_iter().map(|path| (number + 1, path)));
+        }
+    }
+    found
+}
+
+/// The first two names of every path in `a::B...`, `a::{B, C}` or `{a::B, c}`.
+fn paths(text: &str) -> Vec<String> {
+    let name = |text: &str| -> String {
+        text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    };
+    if let Some(list) = text.strip_prefix('{') {
+        return members(list).iter().flat_map(|member| paths(member)).collect();
+    }
+    let module = name(text);
+    match text[module.len()..].strip_prefix("::") {
+        None => vec![module],
+        Some(rest) => match rest.strip_prefix('{') {
+            Some(list) => members(list).iter().map(|m| format!("{module}::{}", name(m))).collect(),
+            None => vec![format!("{module}::{}", name(rest))],
+        },
+    }
+}
+
+/// The members of a list whose opening brace was taken off, split at its own commas.
+fn members(list: &str) -> Vec<String> {
+    let (mut depth, mut all) = (0, vec![String::new()]);
+    for c in list.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                all.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        all.last_mut().unwrap().push(c);
+    }
+    all.into_iter().map(|m| m.trim().to_string()).filter(|m| !m.is_empty()).collect()
+}
+
+fn report(faults: Vec<String>) {
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn no_arrow_points_upward() {
+    let mut faults = Vec::new();
+    let mut seen = 0;
+    for source in sources() {
+        let Some((_, allowed)) = MAY_NAME.iter().find(|(module, _)| *module == source.module)
+        else {
+            faults.push(format!("src/{}:1: module `{}` has no row", source.name, source.module));
+            continue;
+        };
+        for (line, path) in arrows(&source) {
+            seen += 1;
+            let (module, _) = path.split_once("::").unwrap_or((&path, ""));
+            let own = module == source.module;
+            let listed = |a: &str| a == module || a == path;
+            if !own && !EVERYONES.contains(&module) && !allowed.iter().any(|a| listed(a)) {
+                faults.push(format!(
+                    "src/{}:{line}: `{}` may not name `{path}`",
+                    source.name, source.module
+                ));
+            }
+        }
+    }
+    assert!(seen > 100, "{seen} arrows were read");
+    report(faults);
+}
+
+/// `super` of a module's own file is the crate: no way around the table.
+#[test]
+fn no_module_reaches_the_crate_by_super() {
+    let mut faults = Vec::new();
+    for source in sources() {
+        // Levels of `super` that lead out: 1 from src/a.rs and src/a/mod.rs, 2 from src/a/b.rs.
+        let folders = source.name.matches('/').count();
+        let out = folders + usize::from(!source.name.ends_with("mod.rs"));
+        let mut inner = 0;
+        for (number, line) in source.lines.iter().enumerate() {
+            // A module inside the file, such as its tests, is one level deeper.
+            inner += usize::from(line.trim_start().starts_with("mod ") && line.ends_with('{'));
+            let climbs = "super::".repeat(out + inner);
+            if line.contains(&climbs) && !line.contains("super::*") {
+                faults.push(format!("src/{}:{}: {}", source.name, number + 1, line.trim()));
+            }
+        }
+    }
+    report(faults);
+}
+
+#[test]
+fn libraries_are_named_where_they_belong() {
+    let mut faults = Vec::new();
+    for source in sources() {
+        for (library, users) in LIBRARIES {
+            for (number, line) in source.lines.iter().enumerate() {
+                let path = |at: usize| line[at + library.len()..].starts_with("::");
+                if !users.contains(&source.module.as_str()) && words(line, library).any(path) {
+                    faults.push(format!("src/{}:{}: names {library}", source.name, number + 1));
+                }
+            }
+        }
+    }
+    report(faults);
+}
+
+#[test]
+fn unsafe_stands_in_listed_files_only() {
+    let (mut faults, mut found) = (Vec::new(), Vec::new());
+    for source in sources() {
+        for (number, line) in source.lines.iter().enumerate() {
+            let marked =
+                words(line, "unsafe").next().is_some() || line.contains("allow(unsafe_code");
+            if marked && !UNSAFE.contains(&source.name.as_str()) {
+                faults.push(format!("src/{}:{}: {}", source.name, number + 1, line.trim()));
+            }
+            if marked {
+                found.push(source.name.clone());
+            }
+        }
+    }
+    report(faults);
+    for file in UNSAFE {
+        assert!(found.iter().any(|f| f == file), "{file} has no `unsafe` and needs no row");
+    }
+}
+
+/// The reader of arrows reads what it should.
+#[test]
+fn arrows_are_read_from_every_form() {
+    for (text, expected) in [
+        ("use crate::tensor::View;", vec!["tensor::View"]),
+        ("use crate::kernel::{Adam, Backend};", vec!["kernel::Adam", "kernel::Backend"]),
+        (
+            "use crate::{Error, device::{Arena, Cpu}, op};",
+            vec!["Error", "device::Arena", "device::Cpu", "op"],
+        ),
+        (
+            "let v = crate::random::philox(1) + crate::op::NormVars;",
+            vec!["random::philox", "op::NormVars"],
+        ),
+        ("pub(crate) fn crates() {}", vec![]),
+        ("/// See [`crate::tape::Tape`].", vec![]),
+    ] {
+        let lines = vec![code(text)];
+        let source = Source { name: "x.rs".into(), module: "x".into(), lines };
+        let found: Vec<String> = arrows(&source).into_iter().map(|(_, path)| path).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+}

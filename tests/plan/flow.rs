@@ -1,0 +1,177 @@
+//! Every step of a program is followed through memory, element by element: each write leaves a tag
+//! that says what it is, each read must find the tags it means. No kernel runs.
+//!
+//! The planner gives an operation's gradient its place by the value's identity; here the tag of a
+//! gradient comes from what the forward pass found in memory. The two agree only where no value
+//! was overwritten while something still had to read it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use pix2pix_engine::kernel::Write;
+use pix2pix_engine::tape::{Io, Op, Program, Step};
+use pix2pix_engine::tensor::{Shape, View};
+
+use crate::common::training::Setup;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tag {
+    Nothing,
+    /// An input of the program.
+    Host,
+    /// A parameter or statistic after this many updates.
+    Persistent(usize),
+    /// The output of the forward step of this number.
+    Value(usize),
+    /// What it keeps.
+    Kept(usize),
+    /// In the way back of this number, the gradient of a forward step's output.
+    Gradient(usize, usize),
+    /// The gradient of a parameter.
+    ParamGradient(usize),
+    /// A constant.
+    Filled(usize),
+}
+
+/// What the forward step of an operation found and where it wrote.
+struct Seen {
+    step: usize,
+    inputs: Vec<Vec<Tag>>,
+}
+
+struct Flow {
+    tags: Vec<Tag>,
+    seen: HashMap<*const (), Seen>,
+    /// Number of the way back, from 0; updates so far.
+    walk: usize,
+    step: usize,
+}
+
+fn elements(view: View) -> impl Iterator<Item = usize> {
+    (0..view.shape.pixels())
+        .flat_map(move |p| (0..view.shape.c).map(move |c| view.at + p * view.pitch + c))
+}
+
+fn key(op: &Arc<dyn Op>) -> *const () {
+    Arc::as_ptr(op).cast()
+}
+
+fn shapes(views: &[View]) -> Vec<Shape> {
+    views.iter().map(|v| v.shape).collect()
+}
+
+impl Flow {
+    fn new(program: &Program, base: usize) -> Flow {
+        let mut tags = vec![Tag::Nothing; program.end()];
+        tags[..base].fill(Tag::Persistent(0));
+        for name in ["a", "b"] {
+            elements(program.view(name).unwrap()).for_each(|e| tags[e] = Tag::Host);
+        }
+        Flow { tags, seen: HashMap::new(), walk: 0, step: 0 }
+    }
+
+    fn found(&self, view: View) -> Vec<Tag> {
+        elements(view).map(|e| self.tags[e]).collect()
+    }
+
+    fn mark(&mut self, view: View, tag: Tag) {
+        elements(view).for_each(|e| self.tags[e] = tag);
+    }
+
+    fn forward(&mut self, op: &Arc<dyn Op>, io: &Io) {
+        let what = format!("step {} forward {}", self.step, op.name());
+        let inputs: Vec<Vec<Tag>> = io.x.iter().map(|&x| self.found(x)).collect();
+        for (i, found) in inputs.iter().enumerate() {
+            let value = |t: &Tag| matches!(t, Tag::Host | Tag::Persistent(_) | Tag::Value(_));
+            let wrong = found.iter().find(|t| !value(t));
+            assert_eq!(wrong, None, "{what}: input {i} is not there");
+        }
+        // The inputs of a concat are its output already.
+        if op.home(&shapes(&io.x), 0).is_none() {
+            let written = io.kept.iter().chain([&io.y]);
+            let meets = |w: &View| io.x.iter().any(|x| x.overlaps(*w));
+            assert!(!written.into_iter().any(meets), "{what}: it writes to its input");
+            self.mark(io.y, Tag::Value(self.step));
+            io.kept.iter().for_each(|&k| self.mark(k, Tag::Kept(self.step)));
+        }
+        self.seen.insert(key(op), Seen { step: self.step, inputs });
+    }
+
+    fn backward(&mut self, op: &Arc<dyn Op>, io: &Io) {
+        let what = format!("step {} backward {}", self.step, op.name());
+        let seen = &self.seen[&key(op)];
+        let (walk, reads) = (self.walk, op.reads_back());
+        let dy = [Tag::Gradient(walk, seen.step), Tag::Filled(walk)];
+        let wrong = elements(io.dy).find(|&e| !dy.contains(&self.tags[e]));
+        assert_eq!(wrong.map(|e| self.tags[e]), None, "{what}: its gradient is {dy:?}");
+        for (i, &x) in io.x.iter().enumerate().filter(|_| reads.inputs) {
+            assert!(self.found(x) == seen.inputs[i], "{what}: input {i} was overwritten");
+        }
+        let holds = |v: View, tag: Tag| elements(v).all(|e| self.tags[e] == tag);
+        assert!(!reads.output || holds(io.y, Tag::Value(seen.step)), "{what}: output overwritten");
+        for &kept in &io.kept {
+            assert!(holds(kept, Tag::Kept(seen.step)), "{what}: what it kept was overwritten");
+        }
+        let mut read = vec![io.dy];
+        read.extend(io.x.iter().filter(|_| reads.inputs).chain(&io.kept));
+        read.extend(reads.output.then_some(io.y));
+        let meets = |w: View| read.iter().any(|r| r.overlaps(w));
+        let dx = io.dx.iter().flatten();
+        assert!(!dx.into_iter().any(|(dx, _)| meets(*dx)), "{what}: it writes to what it reads");
+        let mut writes = Vec::new();
+        for (i, dx) in io.dx.iter().enumerate() {
+            let Some((dx, mode)) = *dx else { continue };
+            for (e, of) in elements(dx).zip(&seen.inputs[i]) {
+                let tag = match of {
+                    Tag::Value(step) => Tag::Gradient(walk, *step),
+                    Tag::Persistent(_) => Tag::ParamGradient(walk),
+                    other => panic!("{what}: a gradient of {other:?} is wanted"),
+                };
+                let there = self.tags[e];
+                assert!(
+                    mode == Write::Set || there == tag || there == Tag::Filled(walk),
+                    "{what}: {tag:?} of input {i} is added to {there:?}"
+                );
+                writes.push((e, tag));
+            }
+        }
+        writes.into_iter().for_each(|(e, tag)| self.tags[e] = tag);
+    }
+
+    fn play(&mut self, program: &Program) {
+        for (i, step) in program.steps().iter().enumerate() {
+            self.step = i;
+            match step {
+                Step::Forward(op, io) => self.forward(op, io),
+                Step::Backward(op, io) => self.backward(op, io),
+                Step::Fill(view, _) => self.mark(*view, Tag::Filled(self.walk)),
+                Step::Adam(group, _) => {
+                    // Between parameters lie gaps that nobody writes.
+                    let gradients = self.found(group.grads);
+                    let old = |t: &Tag| matches!(t, Tag::ParamGradient(w) if *w != self.walk);
+                    assert!(!gradients.iter().any(old), "step {i}: a gradient of another update");
+                    assert!(gradients.contains(&Tag::ParamGradient(self.walk)));
+                    self.walk += 1;
+                    self.mark(group.values, Tag::Persistent(self.walk));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_read_finds_what_it_means() {
+    for setup in Setup::all() {
+        for batch in [1, 2] {
+            let size = Shape { n: batch, ..setup.size };
+            let (step, _, _, base) = Setup { size, ..setup }.record();
+            let mut flow = Flow::new(&step.program, base);
+            flow.play(&step.program);
+            for name in step.losses.iter().copied().chain(["fake"]) {
+                let found = flow.found(step.program.view(name).unwrap());
+                let one = matches!(found[0], Tag::Value(_)) && found.iter().all(|t| *t == found[0]);
+                assert!(one, "{setup:?}: output {name} is gone");
+            }
+        }
+    }
+}
