@@ -1,0 +1,271 @@
+//! Address arithmetic common to all spaces, generic addresses, parameters.
+
+use super::lanes::{D, each};
+use super::state::{Fatal, Memo, Warp, Worker};
+use crate::ir::{Access, File, R};
+use crate::lower::{LOCAL_BASE, PARAM_BASE, SHARED_BASE};
+use crate::mutants::{Mutant, on};
+use crate::ptx::ast::Space;
+use crate::report::FindingKind;
+
+/// Bytes of the window of generic addresses that each of the three spaces has.
+const WINDOW: u64 = 1 << 32;
+
+/// The space that a generic address lies in.
+pub(super) fn window(address: u64) -> Space {
+    match address {
+        a if a.wrapping_sub(SHARED_BASE) < WINDOW => Space::Shared,
+        a if a.wrapping_sub(LOCAL_BASE) < WINDOW => Space::Local,
+        a if a.wrapping_sub(PARAM_BASE) < WINDOW => Space::Param,
+        _ => Space::Global,
+    }
+}
+
+pub(super) fn base(space: Space) -> u64 {
+    match space {
+        Space::Shared => SHARED_BASE,
+        Space::Local => LOCAL_BASE,
+        Space::Param => PARAM_BASE,
+        _ => 0,
+    }
+}
+
+/// A value of `width` bytes as it stands in a register.
+#[inline(always)]
+pub(super) fn extend(value: u64, width: u32, signed: bool) -> u64 {
+    match (width, signed && !on(Mutant::LoadSign)) {
+        (1, true) => value as i8 as u64,
+        (2, true) => value as i16 as u64,
+        (4, true) => value as i32 as u64,
+        (1, false) => value & 0xff,
+        (2, false) => value & 0xffff,
+        (4, false) => value & 0xffff_ffff,
+        _ => value,
+    }
+}
+
+impl Warp {
+    /// Addresses of all lanes, offset added.
+    #[inline(always)]
+    pub fn addresses(&self, register: R, file: File, offset: i64) -> D {
+        let mut out = [0; 32];
+        match file {
+            File::W => {
+                let a = &self.w[usize::from(register)];
+                for l in 0..32 {
+                    // 32-bit addresses wrap within 32 bits, as the hardware's do.
+                    out[l] = u64::from(a[l].wrapping_add(offset as u32));
+                }
+            }
+            _ => {
+                let a = &self.d[usize::from(register)];
+                for l in 0..32 {
+                    out[l] = a[l].wrapping_add(offset as u64);
+                }
+            }
+        }
+        out
+    }
+
+    /// Writes loaded values to a register, whatever its file.
+    #[inline(always)]
+    pub fn set(&mut self, register: R, file: File, values: &D, exec: u32) {
+        let r = usize::from(register);
+        for l in each(exec) {
+            match file {
+                File::W => self.w[r][l] = values[l] as u32,
+                _ => self.d[r][l] = values[l],
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub fn get(&self, register: R, file: File, lane: usize) -> u64 {
+        match file {
+            File::W => u64::from(self.w[usize::from(register)][lane]),
+            _ => self.d[usize::from(register)][lane],
+        }
+    }
+}
+
+impl Worker<'_> {
+    #[cold]
+    pub fn misaligned(
+        &self,
+        warp: &Warp,
+        pc: usize,
+        lane: usize,
+        address: u64,
+        bytes: u64,
+    ) -> Fatal {
+        let message = format!("address {address:#x} is no multiple of the access width {bytes}");
+        self.fatal(warp, pc, lane, FindingKind::Misaligned, message)
+    }
+
+    #[cold]
+    #[allow(clippy::too_many_arguments)]
+    pub fn outside(
+        &self,
+        warp: &Warp,
+        pc: usize,
+        lane: usize,
+        what: &str,
+        address: u64,
+        n: u64,
+        size: u64,
+    ) -> Fatal {
+        let message =
+            format!("{n} bytes at offset {address:#x} of {what} memory, which has {size} bytes");
+        self.fatal(warp, pc, lane, FindingKind::OutOfBounds, message)
+    }
+
+    /// Loads from local memory, parameters, and generic addresses.
+    #[inline(never)]
+    pub fn load_other<const CHECK: bool, const COUNT: bool>(
+        &mut self,
+        warp: &mut Warp,
+        pc: usize,
+        m: &Access,
+        exec: u32,
+    ) -> Result<(), Fatal> {
+        let addresses = warp.addresses(m.address, m.address_file, m.offset);
+        match m.space {
+            Space::Local => self.load_local::<CHECK>(warp, pc, m, &addresses, exec),
+            Space::Param => self.load_param(warp, pc, m, &addresses, exec),
+            _ => {
+                for (space, mask, local) in split(&addresses, exec) {
+                    match space {
+                        Space::Shared => {
+                            self.shared_read::<CHECK, COUNT>(warp, pc, m, &local, mask)?
+                        }
+                        Space::Local => self.load_local::<CHECK>(warp, pc, m, &local, mask)?,
+                        Space::Param => self.load_param(warp, pc, m, &local, mask)?,
+                        _ => self.global_read::<CHECK, COUNT>(warp, pc, m, &local, mask)?,
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    #[inline(never)]
+    pub fn store_other<const CHECK: bool, const COUNT: bool>(
+        &mut self,
+        warp: &mut Warp,
+        pc: usize,
+        m: &Access,
+        exec: u32,
+    ) -> Result<(), Fatal> {
+        let addresses = warp.addresses(m.address, m.address_file, m.offset);
+        if m.space == Space::Local {
+            return self.store_local(warp, pc, m, &addresses, exec);
+        }
+        for (space, mask, local) in split(&addresses, exec) {
+            match space {
+                Space::Shared => self.shared_write::<CHECK, COUNT>(warp, pc, m, &local, mask)?,
+                Space::Local => self.store_local(warp, pc, m, &local, mask)?,
+                Space::Param => {
+                    let lane = mask.trailing_zeros() as usize;
+                    let message = "a store to a kernel parameter".to_string();
+                    return Err(self.fatal(warp, pc, lane, FindingKind::OutOfBounds, message));
+                }
+                _ => self.global_write::<CHECK, COUNT>(warp, pc, m, &local, mask)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn load_param(
+        &self,
+        warp: &mut Warp,
+        pc: usize,
+        m: &Access,
+        a: &D,
+        exec: u32,
+    ) -> Result<(), Fatal> {
+        let n = u64::from(m.width);
+        let bytes = n * m.regs.len() as u64;
+        let size = self.launch.params.len() as u64;
+        let mut values = [[0; 32]; 4];
+        for l in each(exec) {
+            if !a[l].is_multiple_of(bytes) {
+                return Err(self.misaligned(warp, pc, l, a[l], bytes));
+            }
+            if a[l] > size || bytes > size - a[l] {
+                return Err(self.outside(warp, pc, l, "parameter", a[l], bytes, size));
+            }
+            for (v, lanes) in values.iter_mut().enumerate().take(m.regs.len()) {
+                let at = (a[l] + n * v as u64) as usize;
+                let mut word = [0; 8];
+                word[..n as usize].copy_from_slice(&self.launch.params[at..at + n as usize]);
+                lanes[l] = extend(u64::from_le_bytes(word), m.width, m.signed);
+            }
+        }
+        for (register, lanes) in m.regs.iter().zip(&values) {
+            warp.set(*register, m.file, lanes, exec);
+        }
+        Ok(())
+    }
+
+    /// Where the memo of an instruction and a warp stands: warps come in turn, each with its own pattern.
+    #[inline(always)]
+    pub fn memo_index(&self, id: u32, warp: &Warp) -> usize {
+        id as usize * self.warps.len() + warp.id
+    }
+
+    /// The memo of a memory instruction if it was made for the same pattern of addresses.
+    #[inline(always)]
+    pub fn memo(&self, id: usize, a: &D, exec: u32, period: u64) -> Option<&Memo> {
+        let memo = &self.memos[id];
+        let first = a[exec.trailing_zeros() as usize];
+        let mut same = memo.mask == exec && memo.phase == (first % period) as u32;
+        let mut difference = 0;
+        for l in 0..32 {
+            difference |= a[l].wrapping_sub(first) ^ i64::from(memo.deltas[l] as i32) as u64;
+        }
+        // Lanes outside the mask may hold anything: a mismatch there only costs time.
+        same &= difference == 0;
+        same.then_some(memo)
+    }
+
+    #[cold]
+    #[allow(clippy::too_many_arguments)]
+    pub fn remember(
+        &mut self,
+        id: usize,
+        a: &D,
+        exec: u32,
+        period: u64,
+        cost: u32,
+        ideal: u32,
+        unique: u32,
+    ) {
+        let first = a[exec.trailing_zeros() as usize];
+        let mut deltas = [0; 32];
+        let mut fits = true;
+        for l in 0..32 {
+            let delta = a[l].wrapping_sub(first);
+            fits &= i64::from(delta as i32) as u64 == delta;
+            deltas[l] = delta as u32;
+        }
+        let mask = if fits { exec } else { 0 };
+        self.memos[id] = Memo { mask, phase: (first % period) as u32, deltas, cost, ideal, unique };
+    }
+}
+
+/// Lanes of each space, with addresses inside it.
+fn split(addresses: &D, exec: u32) -> Vec<(Space, u32, D)> {
+    let mut parts: Vec<(Space, u32, D)> = Vec::new();
+    for l in each(exec) {
+        let space = window(addresses[l]);
+        let index = match parts.iter().position(|p| p.0 == space) {
+            Some(i) => i,
+            None => {
+                parts.push((space, 0, addresses.map(|a| a.wrapping_sub(base(space)))));
+                parts.len() - 1
+            }
+        };
+        parts[index].1 |= 1 << l;
+    }
+    parts
+}
