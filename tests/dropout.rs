@@ -5,6 +5,7 @@ mod common;
 use common::harness::Harness;
 use common::{numbers, read};
 use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
+use pix2pix_engine::kernel::PointwiseKernels;
 use pix2pix_engine::kernel::{Activation, Dropout, DropoutKernels, NormScope, Statistics, Write};
 use pix2pix_engine::op::NormVars;
 use pix2pix_engine::tensor::Shape;

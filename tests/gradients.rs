@@ -7,6 +7,7 @@ use common::harness::{Dot, Harness, gradient, leaves};
 use common::{KINKED, SMOOTH, numbers, read};
 use pix2pix_engine::Result;
 use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
+use pix2pix_engine::kernel::PointwiseKernels;
 use pix2pix_engine::kernel::{Activation, Adam, Conv, NormScope, Statistics};
 use pix2pix_engine::op::NormVars;
 use pix2pix_engine::tape::{Tape, Var};

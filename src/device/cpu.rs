@@ -191,15 +191,6 @@ impl Device for Cpu {
         Ok(())
     }
 
-    fn fill(&mut self, to: View, value: f32) -> Result<()> {
-        self.forget(&to.span());
-        for row in self.data[to.span()].chunks_mut(to.pitch) {
-            let c = to.shape.c.min(row.len());
-            row[..c].fill(value);
-        }
-        Ok(())
-    }
-
     fn set_state(&mut self, state: StepState) {
         self.work.state = state;
     }

@@ -6,13 +6,16 @@
 
 mod arena;
 mod cpu;
+mod cuda;
 
 pub use arena::{ALIGNMENT, Arena};
 pub use cpu::Cpu;
 pub(crate) use cpu::{Filter, Work, grown};
+pub use cuda::*;
+pub(crate) use cuda::{device_struct, plain};
 
 use crate::error::Result;
-use crate::tensor::View;
+use crate::tensor::{Elem, View};
 
 /// What changes from step to step; everything else about a program is fixed when it is compiled.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,7 +36,7 @@ impl Default for StepState {
 
 /// Memory and time of a machine.
 pub trait Device {
-    /// Makes the arena at least `elements` long; what it holds stays.
+    /// Makes the arena at least `elements` f32 long; what it holds stays.
     ///
     /// # Errors
     /// [`Error::Machine`](crate::Error::Machine) where the memory cannot be had.
@@ -42,10 +45,12 @@ pub trait Device {
     fn upload(&mut self, to: View, from: &[f32]) -> Result<()>;
     /// Copies `from` into host numbers, dense.
     fn download(&self, from: View, to: &mut [f32]) -> Result<()>;
-    /// Sets every element to `value`.
-    fn fill(&mut self, to: View, value: f32) -> Result<()>;
     /// What the next run of a program is to use as step number, rate and seed.
     fn set_state(&mut self, state: StepState);
+    /// What it stores activations and their gradients as.
+    fn elem(&self) -> Elem {
+        Elem::F32
+    }
     /// Bytes of memory that are free now, if the device can tell.
     fn free_memory(&self) -> Option<u64>;
     /// A name for humans: "CPU, 2 threads, AVX-512".

@@ -5,6 +5,7 @@
 
 mod adam;
 mod conv;
+pub mod cuda;
 mod dropout;
 mod im2col;
 mod loss;
@@ -59,20 +60,23 @@ pub trait Backend:
     + AdamKernels
     + PictureKernels
 {
-    /// Does `work` where this machine's kernels run best: the CPU does it on one of its own
-    /// threads, so that the kernels need not wake a thread each.
+    /// Plays a program: `work` is all its kernels in order, the same each time for one `program`
+    /// number. The CPU does it on one of its own threads, so that the kernels need not wake a
+    /// thread each; a GPU records the second time what it does and launches the record from then on.
     ///
     /// # Errors
     /// Those of `work`.
-    fn inside(
+    fn play(
         &mut self,
+        program: u64,
         work: &mut (dyn FnMut(&mut dyn Backend) -> Result<()> + Send),
     ) -> Result<()>;
 }
 
 impl Backend for Cpu {
-    fn inside(
+    fn play(
         &mut self,
+        _program: u64,
         work: &mut (dyn FnMut(&mut dyn Backend) -> Result<()> + Send),
     ) -> Result<()> {
         let pool = self.work_mut().pool.clone();

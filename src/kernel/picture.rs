@@ -11,7 +11,7 @@ pub trait PictureKernels {
 
     /// byte = round((x + 1) * 127.5), kept in 0..=255. Rounding, where the PyTorch port truncates,
     /// makes upload and download inverses of each other.
-    fn download_pictures(&self, from: View, bytes: &mut [u8]) -> Result<()>;
+    fn download_pictures(&mut self, from: View, bytes: &mut [u8]) -> Result<()>;
 }
 
 impl PictureKernels for Cpu {
@@ -29,7 +29,7 @@ impl PictureKernels for Cpu {
         Ok(())
     }
 
-    fn download_pictures(&self, from: View, bytes: &mut [u8]) -> Result<()> {
+    fn download_pictures(&mut self, from: View, bytes: &mut [u8]) -> Result<()> {
         let mut values = vec![0.0; bytes.len()];
         self.download(from, &mut values)?;
         for (byte, x) in bytes.iter_mut().zip(values) {

@@ -130,6 +130,9 @@ pub trait PointwiseKernels {
         mode: Write,
     ) -> Result<()>;
 
+    /// Sets every element to `value`.
+    fn fill(&mut self, to: View, value: f32) -> Result<()>;
+
     /// y = scale * x, or y += that.
     fn scale(&mut self, scale: f32, x: View, y: View, mode: Write) -> Result<()>;
 
@@ -191,6 +194,15 @@ impl PointwiseKernels for Cpu {
                 *dx = mode.merge(*dx, dy * activation.slope(*y));
             }
         });
+        Ok(())
+    }
+
+    fn fill(&mut self, to: View, value: f32) -> Result<()> {
+        let ([out], _, _) = self.split([to]);
+        for pixel in out.chunks_mut(to.pitch) {
+            let c = to.shape.c.min(pixel.len());
+            pixel[..c].fill(value);
+        }
         Ok(())
     }
 

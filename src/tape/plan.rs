@@ -3,7 +3,7 @@
 use super::backward::Place;
 use super::{Entry, Source, Tape, Var};
 use crate::device::ALIGNMENT;
-use crate::tensor::{Shape, View};
+use crate::tensor::{Elem, Shape, View};
 
 /// Buffers of a tape, by what they hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +16,11 @@ enum Buffer {
     Kept(usize, usize),
 }
 
+/// What values and gradients are stored as: `elem`, but single numbers, which losses are, as f32.
+fn elem_of(shape: Shape, elem: Elem) -> Elem {
+    if shape == Shape::SCALAR { Elem::F32 } else { elem }
+}
+
 /// Every buffer of a tape and its place in the arena.
 pub(super) struct Plan {
     values: Vec<Option<View>>,
@@ -25,7 +30,7 @@ pub(super) struct Plan {
     pub end: usize,
 }
 
-/// From the first entry that writes to the last that reads, both counted.
+/// From the first entry that writes to the last that reads, both counted; `len` in units of 4 bytes.
 #[derive(Clone, Copy, Debug)]
 struct Life {
     buffer: Buffer,
@@ -35,9 +40,14 @@ struct Life {
 }
 
 impl Plan {
-    /// Places every buffer at `base` or behind, those alive at the same time apart.
-    pub fn new(tape: &Tape, base: usize) -> Plan {
-        let lives = lives(tape);
+    /// Places every buffer at `base` or behind, those alive at the same time apart. Values and
+    /// gradients are stored as `elem`; losses and what operations keep are f32.
+    pub fn new(tape: &Tape, base: usize, elem: Elem) -> Plan {
+        let lives = lives(tape, elem);
+        let view = |at, v: Var| {
+            let shape = tape.shape(v);
+            View::dense_of(elem_of(shape, elem), at, shape)
+        };
         let (places, end) = place(&lives, base);
         let mut plan = Plan {
             values: vec![None; tape.values.len()],
@@ -51,8 +61,8 @@ impl Plan {
         };
         for (life, at) in lives.iter().zip(places) {
             match life.buffer {
-                Buffer::Value(v) => plan.values[v.0] = Some(View::dense(at, tape.shape(v))),
-                Buffer::Grad(i) => plan.grads[i] = View::dense(at, tape.shape(tape.grads[i])),
+                Buffer::Value(v) => plan.values[v.0] = Some(view(at, v)),
+                Buffer::Grad(i) => plan.grads[i] = view(at, tape.grads[i]),
                 Buffer::Kept(node, i) => plan.kept[node][i].at = at,
             }
         }
@@ -88,7 +98,8 @@ fn slice(whole: View, from: usize, channels: usize) -> View {
 }
 
 /// When each buffer is alive, in entries of the tape.
-fn lives(tape: &Tape) -> Vec<Life> {
+fn lives(tape: &Tape, elem: Elem) -> Vec<Life> {
+    let units = |v: Var| elem_of(tape.shape(v), elem).units(tape.shape(v).count());
     let end = tape.entries.len();
     let mut lives: Vec<Life> = Vec::new();
     let mut index = std::collections::HashMap::new();
@@ -103,7 +114,7 @@ fn lives(tape: &Tape) -> Vec<Life> {
     let value = |v: Var, at: usize, touch: &mut dyn FnMut(Buffer, usize, usize)| {
         let owner = tape.owner(v).0;
         if !matches!(tape.values[owner.0].source, Source::Param(_)) {
-            touch(Buffer::Value(owner), tape.shape(owner).count(), at);
+            touch(Buffer::Value(owner), units(owner), at);
         }
     };
     for (at, entry) in tape.entries.iter().enumerate() {
@@ -131,12 +142,12 @@ fn lives(tape: &Tape) -> Vec<Life> {
                 let places = call.dx.iter().flatten().map(|(p, _)| *p).chain([call.dy]);
                 for place in places {
                     if let Place::Planned { buffer, .. } = place {
-                        touch(Buffer::Grad(buffer), tape.shape(tape.grads[buffer]).count(), at);
+                        touch(Buffer::Grad(buffer), units(tape.grads[buffer]), at);
                     }
                 }
             }
             Entry::Fill(Place::Planned { buffer, .. }, _) => {
-                touch(Buffer::Grad(*buffer), tape.shape(tape.grads[*buffer]).count(), at);
+                touch(Buffer::Grad(*buffer), units(tape.grads[*buffer]), at);
             }
             Entry::Fill(Place::Fixed(_), _) | Entry::Adam(..) => {}
         }

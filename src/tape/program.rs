@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::plan::Plan;
 use super::{Entry, Group, Io, Op, Tape, Var};
 use crate::error::{Error, Result};
 use crate::kernel::{Adam, Backend};
-use crate::tensor::View;
+use crate::tensor::{Elem, View};
 
 /// One step of a program, with every address in it.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub enum Step {
 /// A training step, or a translation, ready to be played. Printed, it is its own documentation.
 #[derive(Debug)]
 pub struct Program {
+    /// No two programs of a process have the same.
+    number: u64,
     steps: Vec<Step>,
     views: HashMap<String, View>,
     base: usize,
@@ -33,9 +36,16 @@ pub struct Program {
 }
 
 impl Tape {
-    /// Places everything behind `base`, the end of the persistent arena.
+    /// Places everything behind `base`, the end of the persistent arena, as f32.
     pub fn compile(&self, base: usize) -> Program {
-        let plan = Plan::new(self, base);
+        self.compile_as(Elem::F32, base)
+    }
+
+    /// [`Tape::compile`] with values and gradients stored as `elem`; losses and what operations
+    /// keep are f32.
+    pub fn compile_as(&self, elem: Elem, base: usize) -> Program {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let plan = Plan::new(self, base, elem);
         let value = |v: Var| plan.value(self, v);
         let io = |node: usize, dy: Option<View>, dx| {
             let n = &self.nodes[node];
@@ -61,7 +71,8 @@ impl Tape {
             .collect();
         let named = self.inputs.iter().chain(&self.outputs);
         let views = named.map(|&v| (self.values[v.0].name.clone(), value(v))).collect();
-        Program { steps, views, base, end: plan.end }
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Program { number, steps, views, base, end: plan.end }
     }
 }
 
@@ -90,7 +101,7 @@ impl Program {
     /// # Errors
     /// What the device reports.
     pub fn run(&self, b: &mut dyn Backend) -> Result<()> {
-        b.inside(&mut |b| self.steps.iter().try_for_each(|step| step.run(b)))
+        b.play(self.number, &mut |b| self.steps.iter().try_for_each(|step| step.run(b)))
     }
 
     /// What a run does, in order.
@@ -109,12 +120,12 @@ impl Program {
             .ok_or_else(|| Error::shape("program", format!("no input or output \"{name}\"")))
     }
 
-    /// One past the last element of the arena that it touches.
+    /// One past the last unit of the arena, 4 bytes each, that it touches.
     pub fn end(&self) -> usize {
         self.end
     }
 
-    /// Elements planned for values, gradients and what operations keep.
+    /// Units of 4 bytes planned for values, gradients and what operations keep.
     pub fn planned(&self) -> usize {
         self.end - self.base
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Shape;
+use super::{Elem, Shape};
 use crate::error::{Error, Result};
 
 /// Where a tensor lies in the arena.
@@ -13,18 +13,31 @@ use crate::error::{Error, Result};
 /// owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct View {
-    /// Offset of the first element, in elements from the start of the arena.
+    /// Offset of the first element from the start of the arena, in elements of `elem`.
     pub at: usize,
     /// Extents.
     pub shape: Shape,
     /// Elements from one pixel to the next; at least `shape.c`.
     pub pitch: usize,
+    /// What an element is.
+    pub elem: Elem,
 }
 
 impl View {
-    /// A View without gaps at `at`.
+    /// A View of f32 without gaps at `at`.
     pub const fn dense(at: usize, shape: Shape) -> Self {
-        View { at, shape, pitch: shape.c }
+        View { at, shape, pitch: shape.c, elem: Elem::F32 }
+    }
+
+    /// A View without gaps whose first element lies `unit` units of 4 bytes behind the start of the
+    /// arena.
+    pub const fn dense_of(elem: Elem, unit: usize, shape: Shape) -> Self {
+        View { at: unit * 4 / elem.size(), shape, pitch: shape.c, elem }
+    }
+
+    /// Bytes from the start of the arena to the first element.
+    pub const fn byte(self) -> usize {
+        self.at * self.elem.size()
     }
 
     /// The channels `range` of every pixel.
@@ -39,7 +52,7 @@ impl View {
             ));
         }
         let shape = Shape { c: range.end - range.start, ..self.shape };
-        Ok(View { at: self.at + range.start, shape, pitch: self.pitch })
+        Ok(View { at: self.at + range.start, shape, ..self })
     }
 
     /// True where pixels follow each other without gaps.
@@ -47,7 +60,7 @@ impl View {
         self.pitch == self.shape.c
     }
 
-    /// From the first element to one past the last, gaps included.
+    /// From the first element to one past the last, gaps included, in elements of `elem`.
     pub const fn span(self) -> Range<usize> {
         let pixels = self.shape.pixels();
         let len = if pixels == 0 { 0 } else { (pixels - 1) * self.pitch + self.shape.c };
@@ -56,14 +69,15 @@ impl View {
 
     /// True where the two share an element.
     ///
-    /// Views of one pitch, as all views of one buffer are, are compared channel by channel; others
-    /// by their spans.
+    /// Views of one type and pitch, as all views of one buffer are, are compared channel by channel;
+    /// others by the bytes they span.
     pub fn overlaps(self, other: View) -> bool {
-        let (a, b) = (self.span(), other.span());
+        let bytes = |v: View| v.byte()..v.span().end * v.elem.size();
+        let (a, b) = (bytes(self), bytes(other));
         if a.start >= b.end || b.start >= a.end {
             return false;
         }
-        if self.pitch != other.pitch {
+        if self.pitch != other.pitch || self.elem != other.elem {
             return true;
         }
         let (x, y) = (self.at % self.pitch, other.at % self.pitch);
@@ -84,7 +98,7 @@ impl View {
         if !self.is_dense() || self.shape.count() != shape.count() {
             return Err(Error::shape("view", format!("cannot read {} as {shape}", self.shape)));
         }
-        Ok(View::dense(self.at, shape))
+        Ok(View { shape, pitch: shape.c, ..self })
     }
 }
 

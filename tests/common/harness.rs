@@ -2,6 +2,7 @@
 
 use pix2pix_engine::Result;
 use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
+use pix2pix_engine::kernel::PointwiseKernels;
 use pix2pix_engine::kernel::{Backend, Write};
 use pix2pix_engine::nn::{Init, Params};
 use pix2pix_engine::tape::{Group, Io, Op, Program, Tape, Var};

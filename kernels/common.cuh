@@ -1,0 +1,45 @@
+// common.cuh - what every kernel file begins with: the type of activations, tensor access, sums.
+//
+//   PRECISION_F32   elem is float, products are f32 fma
+//   PRECISION_TF32  elem is float, products are mma.sync on tf32
+//   PRECISION_BF16  elem is bf16, products are mma.sync on bf16
+//
+// Needs no toolkit header: a user has the driver and libnvrtc, not a toolkit.
+#pragma once
+
+#if defined(PRECISION_BF16)
+// The upper half of an f32.
+struct elem { unsigned short bits; };
+__device__ __forceinline__ float to_float(elem x) { return __uint_as_float((unsigned)x.bits << 16); }
+__device__ __forceinline__ elem from_float(float x)
+{
+    elem y;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
+    return y;
+}
+#else
+typedef float elem;
+__device__ __forceinline__ float to_float(elem x) { return x; }
+__device__ __forceinline__ elem from_float(float x) { return x; }
+#endif
+
+// The structs that launches pass by value, declared by `device_struct!` in Rust.
+#include "structs.cuh"
+
+// Element 0 of pixel `i` of a tensor, pixels counted over the whole batch.
+__device__ __forceinline__ elem* pixel(Tensor t, size_t i) { return t.data + i * t.pitch; }
+
+__device__ __forceinline__ int pixels(Tensor t) { return t.n * t.h * t.w; }
+
+// `value` or the sum with what is there, as `merge` says.
+__device__ __forceinline__ void put(elem* at, float value, Merge merge)
+{
+    *at = from_float(merge.add ? to_float(*at) + value : value);
+}
+
+// The sum over the 32 lanes of a warp, the same in each, in a fixed order.
+__device__ __forceinline__ float warp_sum(float x)
+{
+    for (int mask = 16; mask > 0; mask >>= 1) x += __shfl_xor_sync(0xffffffffu, x, mask);
+    return x;
+}

@@ -1,0 +1,166 @@
+//! Arguments of kernels: plain structs that are declared once, here and in CUDA.
+#![allow(unsafe_code)]
+
+use cudarc::driver::{DeviceRepr, LaunchArgs, PushKernelArg};
+
+/// A type that a field of a `device_struct!` or a parameter of a kernel has.
+pub trait Named {
+    /// Its name in CUDA, as a kernel's parameter list has it.
+    const NAME: &'static str;
+}
+
+macro_rules! named {
+    ($($type:ty => $name:literal),*) => { $(impl Named for $type { const NAME: &'static str = $name; })* };
+}
+named!(i32 => "int", u32 => "unsigned", u64 => "unsigned long long", f32 => "float");
+
+/// An argument of a launch.
+pub trait Arg {
+    /// The name of its type in CUDA.
+    fn name(&self) -> &'static str;
+    /// Adds it to a launch.
+    #[doc(hidden)]
+    fn push<'a>(&'a self, launch: &mut LaunchArgs<'a>);
+}
+
+impl<T: DeviceRepr + Named> Arg for T {
+    fn name(&self) -> &'static str {
+        T::NAME
+    }
+
+    fn push<'a>(&'a self, launch: &mut LaunchArgs<'a>) {
+        launch.arg(self);
+    }
+}
+
+/// The arguments of a launch: a tuple of [`Arg`]s.
+pub trait Args {
+    /// Each of them, in order.
+    fn list(&self) -> Vec<&dyn Arg>;
+}
+
+macro_rules! tuple {
+    ($($name:ident)*) => {
+        impl<$($name: Arg),*> Args for ($($name,)*) {
+            #[allow(non_snake_case)]
+            fn list(&self) -> Vec<&dyn Arg> {
+                let ($($name,)*) = self;
+                vec![$($name),*]
+            }
+        }
+    };
+}
+tuple!(A);
+tuple!(A B);
+tuple!(A B C);
+tuple!(A B C D);
+tuple!(A B C D E);
+tuple!(A B C D E F);
+tuple!(A B C D E F G);
+tuple!(A B C D E F G H);
+tuple!(A B C D E F G H I);
+tuple!(A B C D E F G H I J);
+tuple!(A B C D E F G H I J K);
+tuple!(A B C D E F G H I J K L);
+tuple!(A B C D E F G H I J K L M);
+tuple!(A B C D E F G H I J K L M N);
+
+macro_rules! address {
+    ($(#[$doc:meta])* $type:ident => $name:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[repr(transparent)]
+        pub struct $type(pub u64);
+        impl Named for $type { const NAME: &'static str = $name; }
+        // SAFETY: an address is 8 bytes on both sides; who makes one is `Cuda::tensor` and its like,
+        // which check that the View lies in the arena.
+        unsafe impl DeviceRepr for $type {}
+    };
+}
+address!(
+    /// The address of elements of activations, whatever the precision stores them as; 0 is null.
+    ElemAddress => "elem*"
+);
+address!(
+    /// The address of f32 numbers; 0 is null.
+    FloatAddress => "float*"
+);
+address!(
+    /// The address of bytes; 0 is null.
+    ByteAddress => "unsigned char*"
+);
+
+/// Declares a struct that kernels take by value: the Rust type and the CUDA declaration that is
+/// compiled in front of every kernel come from one text, so that they cannot differ.
+///
+/// Fields are `i32`, `u32`, `u64`, `f32` or addresses.
+macro_rules! device_struct {
+    ($(#[$doc:meta])* pub struct $name:ident { $($(#[$field_doc:meta])* pub $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[repr(C)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
+
+        impl $crate::device::Named for $name {
+            const NAME: &'static str = stringify!($name);
+        }
+
+        impl $name {
+            /// The struct in CUDA.
+            pub fn declaration() -> String {
+                let fields = [$((<$type as $crate::device::Named>::NAME, stringify!($field))),*];
+                let lines = fields.map(|(of, name)| format!("    {of} {name};\n")).concat();
+                format!("struct {} {{\n{lines}}};\n", stringify!($name))
+            }
+        }
+
+        $crate::device::plain!($name);
+    };
+}
+
+/// Says that a `#[repr(C)]` struct may be copied to a kernel as it is.
+macro_rules! plain {
+    ($name:ident) => {
+        // SAFETY: `device_struct!` makes it `#[repr(C)]` of numbers and addresses, and declares the
+        // same fields in the same order in CUDA, whose layout rules are those of C.
+        #[allow(unsafe_code)]
+        unsafe impl $crate::device::DeviceRepr for $name {}
+    };
+}
+pub(crate) use {device_struct, plain};
+
+device_struct! {
+    /// A tensor of activations: element (n, h, w, c) at `data[((n * H + h) * W + w) * pitch + c]`.
+    pub struct Tensor {
+        /// Its first element.
+        pub data: ElemAddress,
+        /// Pictures.
+        pub n: i32,
+        /// Rows.
+        pub h: i32,
+        /// Columns.
+        pub w: i32,
+        /// Channels.
+        pub c: i32,
+        /// Elements from one pixel to the next.
+        pub pitch: i32,
+    }
+}
+
+device_struct! {
+    /// What changes from step to step: see [`StepState`](crate::device::StepState).
+    pub struct State {
+        /// Seed of the run.
+        pub seed: u64,
+        /// Number of the step, from 1.
+        pub step: u64,
+        /// Learning rate of the step.
+        pub lr: f32,
+        /// The row of the losses' ring that this step writes.
+        pub row: u32,
+    }
+}
+address!(
+    /// The address of the [`State`] on the device.
+    StateAddress => "State*"
+);

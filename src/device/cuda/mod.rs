@@ -1,0 +1,599 @@
+//! A CUDA device: one arena in its memory, one stream that all kernels run on, kernels compiled when
+//! they are first launched.
+//!
+//! The driver is found at run time; nothing of CUDA is needed to build. This folder is the only place
+//! that names `cudarc` and the only one where the driver is touched: everything above says *launch
+//! this kernel with these Views*.
+#![allow(unsafe_code)]
+
+mod args;
+mod cache;
+mod graph;
+mod nvrtc;
+mod pictures;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cudarc::driver::result::DriverError;
+use cudarc::driver::sys::CUdevice_attribute as Attribute;
+use cudarc::driver::sys::CUresult;
+use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DevicePtr};
+use cudarc::driver::{DriverError as Failure, LaunchConfig};
+use cudarc::nvrtc::Ptx;
+
+pub use args::{
+    Arg, Args, ByteAddress, ElemAddress, FloatAddress, Named, State, StateAddress, Tensor,
+};
+pub(crate) use args::{device_struct, plain};
+pub use cache::Cache;
+#[doc(hidden)]
+pub use cudarc::driver::DeviceRepr;
+pub use nvrtc::{Compiled, Nvrtc, find as find_nvrtc};
+
+use super::{Device, StepState};
+use crate::error::{Error, Result};
+use crate::tensor::{Elem, View};
+use graph::Graphs;
+use pictures::Staging;
+
+/// How a GPU stores activations and multiplies. Parameters, moments, statistics, losses and every
+/// sum are f32 in all three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// f32 activations, f32 products.
+    F32,
+    /// f32 activations; products on tensor cores from 10 bits of fraction.
+    Tf32,
+    /// bf16 activations and products, 7 bits of fraction, on tensor cores.
+    Bf16,
+}
+
+impl Precision {
+    /// As it is typed: f32, tf32, bf16.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Tf32 => "tf32",
+            Precision::Bf16 => "bf16",
+        }
+    }
+
+    /// What activations are stored as.
+    pub const fn elem(self) -> Elem {
+        match self {
+            Precision::Bf16 => Elem::Bf16,
+            _ => Elem::F32,
+        }
+    }
+
+    /// The precision that kernels of elements of `elem` are compiled for: single numbers and
+    /// statistics are f32 in a bf16 run too.
+    fn of(self, elem: Elem) -> Self {
+        match (self, elem) {
+            (Precision::Bf16, Elem::F32) => Precision::F32,
+            (precision, _) => precision,
+        }
+    }
+
+    /// The macro that selects it in `common.cuh`.
+    const fn define(self) -> &'static str {
+        match self {
+            Precision::F32 => "-DPRECISION_F32",
+            Precision::Tf32 => "-DPRECISION_TF32",
+            Precision::Bf16 => "-DPRECISION_BF16",
+        }
+    }
+}
+
+/// A kernel: where it is and what it takes. `build.rs` makes a constant of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Kernel {
+    /// File of `kernels/`.
+    pub file: &'static str,
+    /// Name in it.
+    pub name: &'static str,
+    /// Types of its parameters.
+    pub params: &'static [&'static str],
+}
+
+/// Blocks and threads of a launch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    /// Blocks along x, y and z.
+    pub blocks: [u32; 3],
+    /// Threads of a block.
+    pub threads: u32,
+    /// Bytes of dynamic shared memory of a block.
+    pub shared: u32,
+}
+
+impl Grid {
+    /// A line of blocks.
+    pub const fn line(blocks: usize, threads: u32) -> Self {
+        Grid { blocks: [blocks as u32, 1, 1], threads, shared: 0 }
+    }
+}
+
+/// How a device is opened.
+#[derive(Clone, Debug)]
+pub struct CudaOptions {
+    /// Which GPU, from 0.
+    pub ordinal: usize,
+    /// How it stores and multiplies.
+    pub precision: Precision,
+    /// Record each program and launch the record; without, every kernel is launched by itself.
+    pub graph: bool,
+    /// Where compiled kernels are kept.
+    pub cache: Cache,
+    /// Name and text of the kernels' files, with the structs they take.
+    pub files: Vec<(String, String)>,
+}
+
+/// Rows of the ring that losses are kept in.
+pub(super) const RING_ROWS: usize = 64;
+/// Losses of a row.
+pub(super) const RING_WIDTH: usize = 8;
+
+/// A CUDA device.
+pub struct Cuda {
+    options: CudaOptions,
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    nvrtc: Nvrtc,
+    architecture: i32,
+    multiprocessors: usize,
+    arena: Option<CudaSlice<u8>>,
+    /// What products need beside their operands; grows to the largest request.
+    scratch: Option<CudaSlice<u8>>,
+    constants: CudaSlice<u8>,
+    state: State,
+    step: StepState,
+    /// Whether the device has `state`.
+    told: bool,
+    modules: HashMap<(&'static str, Precision), Arc<CudaModule>>,
+    functions: HashMap<(Kernel, Precision), CudaFunction>,
+    graphs: Graphs,
+    staging: Staging,
+}
+
+/// Bytes of [`State`], and where the losses' ring begins behind it.
+const STATE_BYTES: usize = 64;
+
+/// What the driver said, as an error.
+fn failed(what: &str, error: &Failure) -> Error {
+    let cure = match error.0 {
+        CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
+            "; use a smaller --base-channels, --size or --batch-size"
+        }
+        CUresult::CUDA_ERROR_ILLEGAL_ADDRESS
+        | CUresult::CUDA_ERROR_MISALIGNED_ADDRESS
+        | CUresult::CUDA_ERROR_LAUNCH_FAILED => {
+            "; this is a defect of the program, please report it with the output of \
+             `pix2pix-engine verify --device cuda`"
+        }
+        _ => "",
+    };
+    let text = error.error_string().map(|s| s.to_string_lossy().into_owned());
+    let text = text.unwrap_or_else(|_| format!("{:?}", error.0));
+    Error::machine(format!("the GPU could not {what}: {text}{cure}"))
+}
+
+/// Whether a CUDA driver can be loaded.
+pub fn driver_present() -> bool {
+    // SAFETY: it only tries to load the library, as the first call of any other function would.
+    unsafe { cudarc::driver::sys::is_culib_present() }
+}
+
+/// GPUs of this machine.
+///
+/// # Errors
+/// [`Error::Machine`] where there is no driver, or it does not start.
+pub fn count() -> Result<usize> {
+    if !driver_present() {
+        return Err(Error::machine(
+            "there is no CUDA driver (libcuda.so): install NVIDIA's driver, or use --device cpu",
+        ));
+    }
+    let count = CudaContext::device_count().map_err(|e| failed("be counted", &e))?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+impl Cuda {
+    /// Opens a device.
+    ///
+    /// # Errors
+    /// [`Error::Machine`] where there is no driver, no such GPU, no NVRTC, or where the GPU lacks what
+    /// the precision needs.
+    pub fn new(options: CudaOptions) -> Result<Self> {
+        let devices = count()?;
+        if options.ordinal >= devices {
+            return Err(Error::machine(format!(
+                "there is no GPU {}: the driver lists {devices}, from 0; see `pix2pix-engine devices`",
+                options.ordinal
+            )));
+        }
+        let nvrtc = nvrtc::find()?;
+        let opening = |e: Failure| failed("be opened", &e);
+        let context = CudaContext::new(options.ordinal).map_err(opening)?;
+        // SAFETY: cudarc would order streams by events that a capture refuses. We order them
+        // ourselves: kernels and copies share `stream`, but for the copies of pictures, whose events
+        // `pictures.rs` records and waits for.
+        unsafe { context.disable_event_tracking() };
+        let (major, minor) = context.compute_capability().map_err(opening)?;
+        let capability = 10 * major + minor;
+        let architecture = nvrtc.architecture(capability)?;
+        if options.precision != Precision::F32 && capability < 80 {
+            return Err(Error::machine(format!(
+                "--precision {} needs a GPU of compute capability 8.0 or newer, this is {major}.{minor}; \
+                 use --precision f32",
+                options.precision.name()
+            )));
+        }
+        let count = context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+        let multiprocessors = count.map_err(opening)?.max(1) as usize;
+        // Not the default stream, which cannot be captured.
+        let stream = context.new_stream().map_err(opening)?;
+        let bytes = STATE_BYTES + 4 * RING_ROWS * RING_WIDTH;
+        let constants = stream.alloc_zeros::<u8>(bytes).map_err(opening)?;
+        let staging = Staging::new(&context)?;
+        let step = StepState::default();
+        let state = State { seed: step.seed, step: step.step, lr: step.lr, row: 0 };
+        let mut cuda = Cuda {
+            options,
+            context,
+            stream,
+            nvrtc,
+            architecture,
+            multiprocessors,
+            arena: None,
+            scratch: None,
+            constants,
+            state,
+            step,
+            told: false,
+            modules: HashMap::new(),
+            functions: HashMap::new(),
+            graphs: Graphs::default(),
+            staging,
+        };
+        cuda.set_state(step);
+        Ok(cuda)
+    }
+
+    /// How it stores and multiplies.
+    pub fn precision(&self) -> Precision {
+        self.options.precision
+    }
+
+    /// Multiprocessors: how many blocks it takes to fill it is a small multiple of that.
+    pub fn multiprocessors(&self) -> usize {
+        self.multiprocessors
+    }
+
+    /// The compiler in use.
+    pub fn nvrtc(&self) -> &Nvrtc {
+        &self.nvrtc
+    }
+
+    /// Step number, seed and rate.
+    pub fn step(&self) -> StepState {
+        self.step
+    }
+
+    fn address_of(&self, slice: Option<&CudaSlice<u8>>) -> u64 {
+        // The guard that cudarc hands out with the address records events, which are turned off.
+        slice.map_or(0, |slice| slice.device_ptr(&self.stream).0)
+    }
+
+    /// The address of a View on the device.
+    fn address(&self, view: View) -> u64 {
+        let end = view.span().end * view.elem.size();
+        let len = self.arena.as_ref().map_or(0, CudaSlice::len);
+        assert!(end <= len, "a view ends at byte {end} of an arena of {len}");
+        self.address_of(self.arena.as_ref()) + view.byte() as u64
+    }
+
+    /// A tensor of activations.
+    pub fn tensor(&self, view: View) -> Tensor {
+        let s = view.shape;
+        let data = ElemAddress(self.address(view));
+        let [n, h, w, c, pitch] = [s.n, s.h, s.w, s.c, view.pitch].map(|x| x as i32);
+        Tensor { data, n, h, w, c, pitch }
+    }
+
+    /// Parameters, statistics, losses: dense f32 numbers.
+    pub fn floats(&self, view: View) -> FloatAddress {
+        assert!(view.is_dense() && view.elem == Elem::F32, "parameters are dense and f32");
+        FloatAddress(self.address(view))
+    }
+
+    /// [`Cuda::floats`], null where there is none.
+    pub fn maybe_floats(&self, view: Option<View>) -> FloatAddress {
+        view.map_or(FloatAddress::default(), |view| self.floats(view))
+    }
+
+    /// Where kernels read step number, seed and rate.
+    pub fn state_address(&self) -> StateAddress {
+        StateAddress(self.address_of(Some(&self.constants)))
+    }
+
+    /// The ring of losses: `RING_ROWS` rows of `RING_WIDTH` numbers.
+    pub fn ring_address(&self) -> FloatAddress {
+        FloatAddress(self.state_address().0 + STATE_BYTES as u64)
+    }
+
+    /// At least `floats` f32 numbers of memory that kernels use one after another. What it holds is
+    /// left over. Recorded programs are forgotten where it has to grow.
+    ///
+    /// # Errors
+    /// [`Error::Machine`] where the memory is not there.
+    pub fn scratch(&mut self, floats: usize) -> Result<FloatAddress> {
+        let have = self.scratch.as_ref().map_or(0, CudaSlice::len);
+        if have < 4 * floats {
+            self.graphs.clear();
+            self.finish()?;
+            self.scratch = None;
+            self.scratch = Some(self.allocate(4 * floats)?);
+        }
+        Ok(FloatAddress(self.address_of(self.scratch.as_ref())))
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<CudaSlice<u8>> {
+        // SAFETY: the memory is not set. The planner keeps a program from reading what it has not
+        // written, and `Params::init` or a checkpoint writes all parameters first; softgpu's check of
+        // uninitialised reads holds the tests to that.
+        unsafe { self.stream.alloc::<u8>(bytes.max(256)) }
+            .map_err(|e| failed(&format!("give {:.2} GB of memory", bytes as f64 / 1e9), &e))
+    }
+
+    /// Launches a kernel on elements of `elem`.
+    ///
+    /// # Errors
+    /// [`Error::Machine`] where the kernel does not compile or the driver refuses the launch.
+    pub fn launch(
+        &mut self,
+        kernel: Kernel,
+        elem: Elem,
+        grid: Grid,
+        args: &impl Args,
+    ) -> Result<()> {
+        let args = args.list();
+        assert!(
+            args.iter().map(|arg| arg.name()).eq(kernel.params.iter().copied()),
+            "{} takes {:?}, was given {:?}",
+            kernel.name,
+            kernel.params,
+            args.iter().map(|arg| arg.name()).collect::<Vec<_>>()
+        );
+        let function = self.function(kernel, self.options.precision.of(elem))?;
+        if grid.shared > 48 * 1024 {
+            let attribute = cudarc::driver::sys::CUfunction_attribute::
+                CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+            let set = function.set_attribute(attribute, grid.shared as i32);
+            set.map_err(|e| failed(&format!("give {} its shared memory", kernel.name), &e))?;
+        }
+        self.tell()?;
+        let mut launch = self.stream.launch_builder(&function);
+        args.iter().for_each(|arg| arg.push(&mut launch));
+        let [x, y, z] = grid.blocks;
+        let config = LaunchConfig {
+            grid_dim: (x, y, z),
+            block_dim: (grid.threads, 1, 1),
+            shared_mem_bytes: grid.shared,
+        };
+        // SAFETY: the arguments are those the kernel declares, checked above, and each is laid out as
+        // CUDA's (`args.rs`); their addresses come from `address`, which checks that a View ends in
+        // the arena, or from buffers of this struct. That a kernel stays inside the tensors it is
+        // given is its own contract, which the tests hold it to with softgpu's checks.
+        unsafe { launch.launch(config) }
+            .map(drop)
+            .map_err(|e| failed(&format!("start {}", kernel.name), &e))
+    }
+
+    fn function(&mut self, kernel: Kernel, precision: Precision) -> Result<CudaFunction> {
+        if let Some(function) = self.functions.get(&(kernel, precision)) {
+            return Ok(function.clone());
+        }
+        let module = match self.modules.get(&(kernel.file, precision)) {
+            Some(module) => module.clone(),
+            None => {
+                let module = self.load(kernel.file, precision)?;
+                self.modules.insert((kernel.file, precision), module.clone());
+                module
+            }
+        };
+        let function = module
+            .load_function(kernel.name)
+            .map_err(|e| failed(&format!("find {} in {}", kernel.name, kernel.file), &e))?;
+        self.functions.insert((kernel, precision), function.clone());
+        Ok(function)
+    }
+
+    /// A file of kernels, compiled now or by an earlier run.
+    fn load(&self, file: &'static str, precision: Precision) -> Result<Arc<CudaModule>> {
+        let options = compile_options(self.architecture, precision);
+        let files = &self.options.files;
+        let key = cache::key(&(file, files, &options, self.nvrtc.version));
+        let compiled = match self.options.cache.get(&key) {
+            Some(compiled) => compiled,
+            None => {
+                let compiled = self.nvrtc.compile(file, files, &options)?;
+                self.options.cache.put(&key, &compiled);
+                compiled
+            }
+        };
+        match self.context.load_module(Ptx::from_src(compiled.ptx)) {
+            Ok(module) => Ok(module),
+            // NVRTC is newer than the driver: what it has assembled needs no translation.
+            Err(DriverError(CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION))
+                if !compiled.cubin.is_empty() =>
+            {
+                self.context.load_module(Ptx::from_binary(compiled.cubin)).map_err(|e| {
+                    let (major, minor) = self.nvrtc.version;
+                    Error::machine(format!(
+                        "{}; NVRTC {major}.{minor} is newer than the driver: update the driver, or \
+                         name an older NVRTC in {}",
+                        failed(&format!("load {file}"), &e),
+                        nvrtc::VARIABLE
+                    ))
+                })
+            }
+            Err(e) => Err(failed(&format!("load {file}"), &e)),
+        }
+    }
+
+    /// Waits until everything launched is done.
+    ///
+    /// # Errors
+    /// [`Error::Machine`] where a kernel failed.
+    pub fn finish(&self) -> Result<()> {
+        self.stream.synchronize().map_err(|e| failed("finish its work", &e))
+    }
+
+    /// The losses that a program kept in `row` of the ring.
+    ///
+    /// # Errors
+    /// [`Error::Machine`] where a kernel failed.
+    pub fn ring_row(&self, row: usize, count: usize) -> Result<Vec<f32>> {
+        let from = STATE_BYTES + 4 * RING_WIDTH * (row % RING_ROWS);
+        let view = self.constants.slice(from..from + 4 * count);
+        let bytes = self.stream.clone_dtoh(&view).map_err(|e| failed("give its losses", &e))?;
+        self.finish()?;
+        Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+    }
+
+    fn read(&self, from: usize, bytes: &mut [u8]) -> Result<()> {
+        let Some(arena) = &self.arena else { return Ok(()) };
+        let source = arena.slice(from..from + bytes.len());
+        let copied = self.stream.memcpy_dtoh(&source, bytes);
+        copied.map_err(|e| failed("be read from", &e))?;
+        self.finish()
+    }
+
+    fn write(&mut self, to: usize, bytes: &[u8]) -> Result<()> {
+        let Some(arena) = &mut self.arena else { return Ok(()) };
+        let mut target = arena.slice_mut(to..to + bytes.len());
+        let copied = self.stream.memcpy_htod(bytes, &mut target);
+        copied.map_err(|e| failed("be written to", &e))?;
+        // The bytes may be gone when this returns.
+        self.finish()
+    }
+
+    /// Brings the step's state to the device, where it has changed. A capture finds it told.
+    fn tell(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.told, true) {
+            return Ok(());
+        }
+        let mut bytes = [0; 24];
+        bytes[0..8].copy_from_slice(&self.state.seed.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.state.step.to_le_bytes());
+        bytes[16..20].copy_from_slice(&self.state.lr.to_le_bytes());
+        bytes[20..24].copy_from_slice(&self.state.row.to_le_bytes());
+        let mut target = self.constants.slice_mut(0..24);
+        // Few bytes of pageable memory: the driver has copied them when the call returns.
+        let copied = self.stream.memcpy_htod(&bytes, &mut target);
+        copied.map_err(|e| failed("be told the step", &e))
+    }
+}
+
+/// What NVRTC is told: the very architecture, so that its assembler sees every instruction; lines for
+/// tools; nothing that trades exactness for speed.
+pub fn compile_options(architecture: i32, precision: Precision) -> Vec<String> {
+    vec![
+        format!("--gpu-architecture=sm_{architecture}"),
+        "--std=c++17".to_string(),
+        "-lineinfo".to_string(),
+        precision.define().to_string(),
+    ]
+}
+
+/// One f32 as it is stored.
+fn stored(elem: Elem, value: f32, out: &mut Vec<u8>) {
+    match elem {
+        Elem::F32 => out.extend_from_slice(&value.to_le_bytes()),
+        Elem::Bf16 => out.extend_from_slice(&half::bf16::from_f32(value).to_le_bytes()),
+    }
+}
+
+/// The f32 that is stored in `bytes`.
+fn loaded(elem: Elem, bytes: &[u8]) -> f32 {
+    match elem {
+        Elem::F32 => f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
+        Elem::Bf16 => half::bf16::from_le_bytes([bytes[0], bytes[1]]).to_f32(),
+    }
+}
+
+impl Device for Cuda {
+    fn reserve(&mut self, units: usize) -> Result<()> {
+        let have = self.arena.as_ref().map_or(0, CudaSlice::len);
+        if 4 * units <= have {
+            return Ok(());
+        }
+        self.graphs.clear();
+        let mut arena = self.allocate(4 * units)?;
+        if let Some(old) = &self.arena {
+            let copied = self.stream.memcpy_dtod(old, &mut arena.slice_mut(0..have));
+            copied.map_err(|e| failed("move its memory", &e))?;
+        }
+        self.finish()?;
+        self.arena = Some(arena);
+        Ok(())
+    }
+
+    fn upload(&mut self, to: View, from: &[f32]) -> Result<()> {
+        let size = to.elem.size();
+        if to.is_dense() {
+            let mut bytes = Vec::with_capacity(from.len() * size);
+            from.iter().for_each(|&value| stored(to.elem, value, &mut bytes));
+            return self.write(to.byte(), &bytes);
+        }
+        for (i, pixel) in from.chunks_exact(to.shape.c).enumerate() {
+            let mut bytes = Vec::with_capacity(pixel.len() * size);
+            pixel.iter().for_each(|&value| stored(to.elem, value, &mut bytes));
+            self.write(to.byte() + i * to.pitch * size, &bytes)?;
+        }
+        Ok(())
+    }
+
+    fn download(&self, from: View, to: &mut [f32]) -> Result<()> {
+        let size = from.elem.size();
+        let rows = if from.is_dense() {
+            vec![(0, to)]
+        } else {
+            to.chunks_exact_mut(from.shape.c).enumerate().collect()
+        };
+        for (i, values) in rows {
+            let mut bytes = vec![0; values.len() * size];
+            self.read(from.byte() + i * from.pitch * size, &mut bytes)?;
+            for (value, bytes) in values.iter_mut().zip(bytes.chunks_exact(size)) {
+                *value = loaded(from.elem, bytes);
+            }
+        }
+        Ok(())
+    }
+
+    fn set_state(&mut self, state: StepState) {
+        self.step = state;
+        self.state = State { seed: state.seed, step: state.step, lr: state.lr, ..self.state };
+        self.told = false;
+    }
+
+    fn elem(&self) -> Elem {
+        self.options.precision.elem()
+    }
+
+    fn free_memory(&self) -> Option<u64> {
+        self.context.mem_get_info().ok().map(|(free, _)| free as u64)
+    }
+
+    fn describe(&self) -> String {
+        let name = self.context.name().unwrap_or_else(|_| "GPU".to_string());
+        let (major, minor) = self.nvrtc.version;
+        format!(
+            "{name} (cuda:{}), precision {}, NVRTC {major}.{minor}",
+            self.options.ordinal,
+            self.options.precision.name()
+        )
+    }
+}

@@ -1,0 +1,103 @@
+//! The kernel families on a CUDA device: one line a launch, the work is in `kernels/`.
+//!
+//! The contracts, with their formulas, stand beside the CPU's loops; here is what reaches a kernel and
+//! how many blocks it gets.
+
+mod adam;
+mod conv;
+mod dropout;
+mod loss;
+mod norm;
+mod picture;
+mod pointwise;
+
+use crate::device::{Cache, Cuda, CudaOptions, Precision, State, Tensor, device_struct};
+use crate::error::Result;
+use crate::kernel::{Backend, Write};
+
+include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
+
+device_struct! {
+    /// [`Write`] as a kernel takes it.
+    pub struct Merge {
+        /// 1 to add to what is there, 0 to replace it.
+        pub add: i32,
+    }
+}
+
+impl From<Write> for Merge {
+    fn from(mode: Write) -> Self {
+        Merge { add: i32::from(mode == Write::Add) }
+    }
+}
+
+/// How to open a device: what a user chooses.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// Which GPU, from 0.
+    pub ordinal: usize,
+    /// How it stores and multiplies.
+    pub precision: Precision,
+    /// Launch a step as one graph.
+    pub graph: bool,
+}
+
+/// Opens a GPU with our kernels.
+///
+/// # Errors
+/// As [`Cuda::new`]; a folder of kernels that cannot be read.
+pub fn open(choice: &Choice) -> Result<Cuda> {
+    open_with(choice, sources()?)
+}
+
+/// [`open`] with kernels of other text: how a changed kernel is tried.
+///
+/// # Errors
+/// As [`Cuda::new`].
+pub fn open_with(choice: &Choice, files: Vec<(String, String)>) -> Result<Cuda> {
+    let Choice { ordinal, precision, graph } = *choice;
+    Cuda::new(CudaOptions { ordinal, precision, graph, cache: Cache::of_user(), files })
+}
+
+/// The variable that names a folder of kernels to use in place of those in the program.
+pub const VARIABLE: &str = "PIX2PIX_KERNELS";
+
+/// Name and text of every file of kernels, and the structs they take.
+///
+/// # Errors
+/// A folder in `PIX2PIX_KERNELS` that cannot be read.
+pub fn sources() -> Result<Vec<(String, String)>> {
+    let folder = std::env::var_os(VARIABLE).map(std::path::PathBuf::from);
+    let mut files = Vec::new();
+    for (name, text) in FILES {
+        let text = match &folder {
+            None => (*text).to_string(),
+            Some(folder) => {
+                let path = folder.join(name);
+                std::fs::read_to_string(&path).map_err(|e| crate::Error::file("read", &path, e))?
+            }
+        };
+        files.push(((*name).to_string(), text));
+    }
+    let structs = [State::declaration(), Tensor::declaration(), Merge::declaration()];
+    let rules = [adam::AdamRule::declaration()];
+    let text = structs.into_iter().chain(rules).collect();
+    files.push(("structs.cuh".to_string(), text));
+    Ok(files)
+}
+
+impl Backend for Cuda {
+    fn play(
+        &mut self,
+        program: u64,
+        work: &mut (dyn FnMut(&mut dyn Backend) -> Result<()> + Send),
+    ) -> Result<()> {
+        self.play_with(program, |cuda| work(cuda))
+    }
+}
+
+/// Blocks that `tasks` tasks of a block each make, at most `waves` a multiprocessor: kernels loop
+/// over the rest.
+fn blocks(cuda: &Cuda, tasks: usize, waves: usize) -> usize {
+    tasks.clamp(1, waves * cuda.multiprocessors())
+}

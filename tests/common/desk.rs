@@ -1,0 +1,121 @@
+//! One set of tensors on two machines: the CPU, which is the reference, and a GPU that softgpu plays.
+
+use pix2pix_engine::device::{Cache, Cpu, Cuda, CudaOptions, Device, Precision};
+use pix2pix_engine::kernel::cuda as kernels;
+use pix2pix_engine::tensor::{Elem, Shape, View};
+
+/// Orders of warps and blocks that every kernel is run in.
+pub const ORDERS: [&str; 4] = ["forward", "reverse", "3", "4"];
+
+/// One tensor on both machines.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// In f32.
+    pub cpu: View,
+    /// As the precision stores it.
+    pub gpu: View,
+}
+
+/// The two machines.
+pub struct Desk {
+    pub cpu: Cpu,
+    pub cuda: Cuda,
+    end: usize,
+}
+
+/// The options of a GPU in a test: kernels compiled once for all tests of a checkout.
+pub fn options(precision: Precision) -> CudaOptions {
+    let cache = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernels");
+    CudaOptions {
+        ordinal: 0,
+        precision,
+        graph: true,
+        cache: Cache::at(Some(&cache)),
+        files: kernels::sources().unwrap(),
+    }
+}
+
+/// Calls `work` with a CPU and a GPU, executed by softgpu with all checks on, in each of `orders`.
+/// Says that `test` was not run where NVRTC is missing.
+///
+/// # Panics
+/// Where softgpu finds anything wrong with a kernel.
+pub fn on_softgpu(
+    test: &str,
+    precision: Precision,
+    orders: &[&str],
+    mut work: impl FnMut(&mut Desk),
+) {
+    if !cuda::nvrtc::or_skip(test) {
+        return;
+    }
+    for order in orders {
+        let gpu = cuda::Options::new().device("a100").order(order).alone().unwrap();
+        let cuda = Cuda::new(options(precision)).unwrap();
+        let mut desk = Desk { cpu: Cpu::new(2).unwrap(), cuda, end: 0 };
+        work(&mut desk);
+        desk.cuda.finish().unwrap();
+        drop(desk);
+        assert_eq!(gpu.findings(), [], "{test}, {precision:?}, order {order}");
+    }
+}
+
+impl Desk {
+    /// `values` as they are after being stored.
+    fn rounded(elem: Elem, values: &[f32]) -> Vec<f32> {
+        match elem {
+            Elem::F32 => values.to_vec(),
+            Elem::Bf16 => values.iter().map(|v| half::bf16::from_f32(*v).to_f32()).collect(),
+        }
+    }
+
+    fn place(&mut self, elem: Elem, whole: Shape) -> Place {
+        let at = self.end;
+        self.end = (at + whole.count()).next_multiple_of(64);
+        self.cpu.reserve(self.end).unwrap();
+        self.cuda.reserve(self.end).unwrap();
+        Place { cpu: View::dense(at, whole), gpu: View::dense_of(elem, at, whole) }
+    }
+
+    /// Writes a tensor on both machines: the same numbers, rounded to what the GPU stores.
+    pub fn set(&mut self, place: Place, values: &[f32]) {
+        let values = Desk::rounded(place.gpu.elem, values);
+        self.cpu.upload(place.cpu, &values).unwrap();
+        self.cuda.upload(place.gpu, &values).unwrap();
+    }
+
+    /// An activation that holds `values`.
+    pub fn tensor(&mut self, shape: Shape, values: &[f32]) -> Place {
+        let place = self.place(self.cuda.elem(), shape);
+        self.set(place, values);
+        place
+    }
+
+    /// An activation that is a run of channels, from `channel` on, of a tensor with `pitch` of them;
+    /// the others hold NaN.
+    pub fn slice(&mut self, shape: Shape, pitch: usize, channel: usize, values: &[f32]) -> Place {
+        let whole = self.place(self.cuda.elem(), Shape { c: pitch, ..shape });
+        self.set(whole, &vec![f32::NAN; whole.cpu.shape.count()]);
+        let range = channel..channel + shape.c;
+        let (cpu, gpu) = (whole.cpu.channels(range.clone()), whole.gpu.channels(range));
+        let place = Place { cpu: cpu.unwrap(), gpu: gpu.unwrap() };
+        self.set(place, values);
+        place
+    }
+
+    /// Parameters, statistics, losses: f32 on both.
+    pub fn floats(&mut self, shape: Shape, values: &[f32]) -> Place {
+        let place = self.place(Elem::F32, shape);
+        self.set(place, values);
+        place
+    }
+
+    /// What the two machines hold: the GPU's numbers, and the CPU's as the reference.
+    pub fn read(&self, place: Place) -> (Vec<f32>, Vec<f64>) {
+        let count = place.cpu.shape.count();
+        let (mut got, mut expected) = (vec![0.0; count], vec![0.0; count]);
+        self.cuda.download(place.gpu, &mut got).unwrap();
+        self.cpu.download(place.cpu, &mut expected).unwrap();
+        (got, expected.into_iter().map(f64::from).collect())
+    }
+}
