@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
-use pix2pix_engine::kernel::{Adam, AdamKernels, Conv, ConvKernels, Write};
+use pix2pix_engine::kernel::{Adam, AdamKernels, Conv, ConvKernels, PointwiseKernels, Write};
 use pix2pix_engine::tensor::{Shape, View};
 
 /// Name, window, size of x, channels of x and of y.

@@ -2,6 +2,7 @@
 //! held before, not on what an operation says it does not read, not on threads.
 
 use pix2pix_engine::device::Device;
+use pix2pix_engine::kernel::PointwiseKernels;
 use pix2pix_engine::tape::Step;
 use pix2pix_engine::tensor::{Shape, View};
 
