@@ -126,7 +126,7 @@ impl Translator {
         let tape = &mut Tape::new();
         let x = tape.input("x", Shape::new(1, h, w, self.generator.config.in_channels));
         let TranslateOptions { statistics, dropout, .. } = self.options;
-        let mode = Mode { statistics, dropout, running: Running::Keep };
+        let mode = Mode { statistics, dropout, running: Running::Keep, runs: 1 };
         let y = self.generator.forward(tape, x, mode)?;
         tape.output("y", y);
         let program = tape.compile(self.base);

@@ -8,7 +8,7 @@ use common::{KINKED, SMOOTH, numbers, read};
 use pix2pix_engine::Result;
 use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
 use pix2pix_engine::kernel::PointwiseKernels;
-use pix2pix_engine::kernel::{Activation, Adam, Conv, NormScope, Statistics};
+use pix2pix_engine::kernel::{Activation, Adam, Conv, Loss, NormScope, Statistics};
 use pix2pix_engine::op::NormVars;
 use pix2pix_engine::tape::{Tape, Var};
 use pix2pix_engine::tensor::Shape;
@@ -122,6 +122,8 @@ fn norms_with_dropout_and_activation() {
         (batch, Statistics::Running, true),
         (instance, own, false),
         (instance, own, true),
+        (NormScope::Runs(2), own, true),
+        (NormScope::Runs(2), Statistics::Running, true),
     ] {
         for (activation, tolerance) in [
             (Activation::Identity, SMOOTH),
@@ -134,13 +136,13 @@ fn norms_with_dropout_and_activation() {
                 if affine {
                     trained.extend([("weight", vector), ("bias", vector)]);
                 }
-                let state =
-                    if scope == batch { vec![("mean", vector), ("var", vector)] } else { vec![] };
+                let moves = scope != instance;
+                let state = if moves { vec![("mean", vector), ("var", vector)] } else { vec![] };
                 let mut op = Harness::op(&trained, &state, |tape, v| {
                     let at = trained.len();
                     let vars = NormVars {
                         affine: affine.then(|| [v[1], v[2]]),
-                        running: (scope == batch).then(|| [v[at], v[at + 1]]),
+                        running: moves.then(|| [v[at], v[at + 1]]),
                     };
                     tape.norm(scope, statistics, v[0], vars, dropout, activation)
                 });
@@ -152,7 +154,7 @@ fn norms_with_dropout_and_activation() {
                     op.set("weight", &[1.1, -0.8, 0.9]);
                     op.set("bias", &[0.2, -0.1, 0.3]);
                 }
-                if scope == batch {
+                if moves {
                     op.set("mean", &[0.1, -0.2, 0.3]);
                     op.set("var", &[0.8, 1.0, 1.3]);
                 }
@@ -187,6 +189,38 @@ fn losses_against_a_label() {
         one_input("bce_with_logits", |tape, x| tape.bce_with_logits(x, label));
         one_input("mse_label", |tape, x| tape.mse_label(x, label));
     }
+}
+
+/// Two labels: each run of pictures against its own, as two losses of their own would be.
+#[test]
+fn losses_of_two_runs() {
+    let x = Shape::new(4, 2, 3, 1);
+    for loss in [Loss::Bce, Loss::Mse] {
+        let mut op =
+            Harness::op(&[("x", x)], &[], |tape, v| tape.labelled(loss, v[0], &[0.0, 1.0]));
+        op.set("x", &numbers(x.count(), 71));
+        probe("labelled", &mut op, &["x"], SMOOTH);
+    }
+    let tape = &mut Tape::new();
+    let x = tape.input("x", Shape::new(3, 2, 2, 1));
+    assert!(tape.labelled(Loss::Bce, x, &[0.0, 1.0]).is_err(), "three pictures in two runs");
+    assert!(tape.labelled(Loss::Bce, x, &[]).is_err());
+}
+
+#[test]
+fn stacks() {
+    let (a, b) = (Shape::new(1, 3, 2, 3), Shape::new(1, 3, 2, 2));
+    let mut op = Harness::op(&[("a", a), ("b", b)], &[], |tape, v| {
+        let all = tape.stack(&[(v[0], 0, 0), (v[1], 0, 3), (v[0], 1, 2), (v[1], 1, 0)])?;
+        tape.tanh(all)
+    });
+    op.set("a", &numbers(a.count(), 72));
+    op.set("b", &numbers(b.count(), 73));
+    probe("stack", &mut op, &["a", "b"], SMOOTH);
+    let tape = &mut Tape::new();
+    let (a, b) = (tape.input("a", a), tape.input("b", b));
+    assert!(tape.stack(&[(a, 0, 0), (b, 1, 0)]).is_err(), "a hole");
+    assert!(tape.stack(&[]).is_err());
 }
 
 /// Both sides get their gradient where both depend on the parameters.

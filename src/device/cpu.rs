@@ -148,6 +148,8 @@ impl<'a> Rest<'a> {
 /// hold is left over from other kernels.
 pub(crate) fn grown(scratch: &mut Vec<f32>, len: usize) -> &mut [f32] {
     if scratch.len() < len {
+        // Not twice as much as is asked for, which a vector grows to by itself.
+        scratch.reserve_exact(len - scratch.len());
         scratch.resize(len, 0.0);
     }
     &mut scratch[..len]

@@ -24,6 +24,9 @@ use crate::tensor::{Shape, View};
 pub enum NormScope {
     /// All pixels of the batch.
     Batch,
+    /// All pixels of each of so many runs of pictures, as if each were a batch of its own that came
+    /// after the one before: one pass over the filters where there would be several.
+    Runs(usize),
     /// The pixels of each picture.
     Instance,
 }
@@ -68,6 +71,7 @@ impl Norm {
     pub fn statistics_shape(&self, x: Shape) -> Shape {
         match self.scope {
             NormScope::Batch => Shape::vector(x.c),
+            NormScope::Runs(runs) => Shape::new(runs, 1, 1, x.c),
             NormScope::Instance => Shape::new(x.n, 1, 1, x.c),
         }
     }
@@ -97,6 +101,9 @@ pub trait NormKernels {
         dx: Option<(View, Write)>,
         daffine: [Option<(View, Write)>; 2],
     ) -> Result<()>;
+
+    /// f32 numbers that the way back of a tensor of shape `x` takes beside its operands.
+    fn norm_scratch(&self, x: Shape) -> usize;
 }
 
 /// Pixels whose sums one task makes in f32; the tasks' sums are added in f64, in order.
@@ -166,9 +173,11 @@ impl NormKernels for Cpu {
         if norm.statistics == Statistics::Running {
             let ([mean, inv], rest, _) = self.split(kept);
             if let Some([m, v]) = params.running {
-                mean.copy_from_slice(rest.get(m));
-                let var = rest.get(v);
-                inv.iter_mut().zip(var).for_each(|(i, v)| *i = 1.0 / (v + norm.eps).sqrt());
+                let (m, v) = (rest.get(m), rest.get(v));
+                for (mean, inv) in mean.chunks_exact_mut(c).zip(inv.chunks_exact_mut(c)) {
+                    mean.copy_from_slice(m);
+                    inv.iter_mut().zip(v).for_each(|(i, v)| *i = 1.0 / (v + norm.eps).sqrt());
+                }
             }
         } else {
             let mut moves: Vec<(f64, f64)> = Vec::new();
@@ -193,18 +202,17 @@ impl NormKernels for Cpu {
                     for (k, square) in squares.iter().enumerate() {
                         let var = square / count;
                         inv[g * c + k] = (1.0 / (var + f64::from(norm.eps)).sqrt()) as f32;
-                        if groups == 1 {
-                            let unbiased = square / (count - 1.0).max(1.0);
-                            moves.push((sums[k] / count, unbiased));
-                        }
+                        let unbiased = square / (count - 1.0).max(1.0);
+                        moves.push((sums[k] / count, unbiased));
                     }
                 }
             }
-            if let (Some([m, v]), NormScope::Batch) = (params.running, norm.scope) {
+            if let (Some([m, v]), true) = (params.running, norm.scope != NormScope::Instance) {
                 let ([mean, var], _, _) = self.split([m, v]);
                 let keep = 1.0 - f64::from(norm.momentum);
-                for (k, (to_mean, to_var)) in moves.iter().enumerate() {
-                    let step = f64::from(norm.momentum);
+                // A run after the other, as if each were a pass of its own.
+                for (i, (to_mean, to_var)) in moves.iter().enumerate() {
+                    let (k, step) = (i % c, f64::from(norm.momentum));
                     mean[k] = (keep * f64::from(mean[k]) + step * to_mean) as f32;
                     var[k] = (keep * f64::from(var[k]) + step * to_var) as f32;
                 }
@@ -341,6 +349,10 @@ impl NormKernels for Cpu {
         }
         self.work_mut().scratch = scratch;
         Ok(())
+    }
+
+    fn norm_scratch(&self, x: Shape) -> usize {
+        x.count()
     }
 }
 

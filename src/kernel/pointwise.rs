@@ -130,6 +130,12 @@ pub trait PointwiseKernels {
         mode: Write,
     ) -> Result<()>;
 
+    /// Copies the first tensor of each pair into the second: the parts of a concatenation that do
+    /// not already lie in it.
+    fn concat(&mut self, parts: &[(View, View)]) -> Result<()> {
+        parts.iter().try_for_each(|&(x, y)| self.scale(1.0, x, y, Write::Set))
+    }
+
     /// Sets every element to `value`.
     fn fill(&mut self, to: View, value: f32) -> Result<()>;
 

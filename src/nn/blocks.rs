@@ -20,6 +20,8 @@ pub struct Mode {
     pub dropout: bool,
     /// What happens to the running statistics where the batch's own are used.
     pub running: Running,
+    /// Batches that come as one: so many runs of pictures, with statistics of their own.
+    pub runs: usize,
 }
 
 /// What a pass does to running statistics that it does not use.
@@ -34,7 +36,7 @@ pub enum Running {
 impl Mode {
     /// As in training: statistics of the batch, dropout as the network has it.
     pub const TRAIN: Mode =
-        Mode { statistics: Statistics::Batch, dropout: true, running: Running::Move };
+        Mode { statistics: Statistics::Batch, dropout: true, running: Running::Move, runs: 1 };
 }
 
 /// Filter and, perhaps, bias of a convolution, as numbers in [`Params`].
@@ -92,7 +94,7 @@ impl Block {
         let bias = bias.then(|| params.add(format!("{name}.conv.bias"), vector, zero));
         let norm = norm.map(|scope| match scope {
             NormScope::Instance => NormOf::Instance,
-            NormScope::Batch => NormOf::Batch([
+            NormScope::Batch | NormScope::Runs(_) => NormOf::Batch([
                 params.add(format!("{name}.norm.weight"), vector, Init::Normal(1.0, DEVIATION)),
                 params.add(format!("{name}.norm.bias"), vector, zero),
                 params.add_state(format!("{name}.norm.running_mean"), vector, 0.0),
@@ -141,7 +143,11 @@ impl Block {
                     mode.statistics == Statistics::Batch && mode.running == Running::Keep;
                 let running = if untouched { None } else { Some([mean, var]) };
                 let vars = NormVars { affine: Some([weight, bias]), running };
-                tape.norm(NormScope::Batch, mode.statistics, y, vars, dropout, self.activation)
+                let scope = match mode.runs {
+                    1 => NormScope::Batch,
+                    runs => NormScope::Runs(runs),
+                };
+                tape.norm(scope, mode.statistics, y, vars, dropout, self.activation)
             }
             Some(NormOf::Instance) => {
                 let (scope, own) = (NormScope::Instance, Statistics::Batch);

@@ -9,16 +9,16 @@ use crate::tensor::{Shape, View};
 #[derive(Debug)]
 struct MeanLoss {
     loss: Loss,
-    /// The number every element is compared with; None where the second input is.
-    target: Option<f32>,
+    /// The number that the elements of each run of pictures are compared with; none where the second
+    /// input is.
+    labels: Vec<f32>,
 }
 
 impl MeanLoss {
-    fn target(&self, io: &Io) -> Target<View> {
-        match self.target {
-            Some(value) => Target::Value(value),
-            None => Target::Tensor(io.x[1]),
-        }
+    /// Run number `i` of the pictures of `x`.
+    fn run(&self, x: View, i: usize) -> Result<View> {
+        let len = x.shape.n / self.labels.len();
+        x.pictures(i * len..(i + 1) * len)
     }
 }
 
@@ -32,23 +32,45 @@ impl Op for MeanLoss {
     }
 
     fn infer(&self, inputs: &[Shape]) -> Result<Shape> {
-        match (inputs, self.target) {
-            ([_], Some(_)) => Ok(Shape::SCALAR),
-            ([x, t], None) if x == t => Ok(Shape::SCALAR),
-            ([x, t], None) => {
-                Err(Error::shape(self.name(), format!("cannot compare {x} with {t}")))
+        match (inputs, self.labels.len()) {
+            ([x], 1..) if x.n.is_multiple_of(self.labels.len()) => {
+                Ok(Shape::vector(self.labels.len()))
             }
+            ([x], 1..) => {
+                let detail = format!("{x} does not part into {} runs", self.labels.len());
+                Err(Error::shape(self.name(), detail))
+            }
+            ([x, t], 0) if x == t => Ok(Shape::SCALAR),
+            ([x, t], 0) => Err(Error::shape(self.name(), format!("cannot compare {x} with {t}"))),
             _ => Err(Error::arity(self.name(), 1, inputs.len())),
         }
     }
 
+    fn exact(&self) -> bool {
+        true
+    }
+
     fn forward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
-        b.loss(self.loss, io.x[0], self.target(io), io.y)
+        if self.labels.is_empty() {
+            return b.loss(self.loss, io.x[0], Target::Tensor(io.x[1]), io.y);
+        }
+        for (i, label) in self.labels.iter().enumerate() {
+            let y = io.y.channels(i..i + 1)?;
+            b.loss(self.loss, self.run(io.x[0], i)?, Target::Value(*label), y)?;
+        }
+        Ok(())
     }
 
     fn backward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
         if let Some((dx, mode)) = io.dx[0] {
-            b.loss_grad(self.loss, io.x[0], self.target(io), io.dy, dx, mode)?;
+            if self.labels.is_empty() {
+                b.loss_grad(self.loss, io.x[0], Target::Tensor(io.x[1]), io.dy, dx, mode)?;
+            }
+            for (i, label) in self.labels.iter().enumerate() {
+                let (x, dx, dy) = (self.run(io.x[0], i)?, self.run(dx, i)?, io.dy);
+                let dy = dy.channels(i..i + 1)?;
+                b.loss_grad(self.loss, x, Target::Value(*label), dy, dx, mode)?;
+            }
         }
         // Both differences are the same seen from either side.
         if let Some(&Some((dt, mode))) = io.dx.get(1) {
@@ -65,7 +87,7 @@ impl Tape {
     /// # Errors
     /// None for a value of this tape.
     pub fn bce_with_logits(&mut self, x: Var, label: f32) -> Result<Var> {
-        self.push(MeanLoss { loss: Loss::Bce, target: Some(label) }, &[x])
+        self.labelled(Loss::Bce, x, &[label])
     }
 
     /// Mean of (x - t)^2 with a label t: LSGAN's loss (Mao et al. 2017).
@@ -73,7 +95,19 @@ impl Tape {
     /// # Errors
     /// None for a value of this tape.
     pub fn mse_label(&mut self, x: Var, label: f32) -> Result<Var> {
-        self.push(MeanLoss { loss: Loss::Mse, target: Some(label) }, &[x])
+        self.labelled(Loss::Mse, x, &[label])
+    }
+
+    /// The mean of a loss over each run of pictures, against a label a run: a vector of as many
+    /// losses as there are labels.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the batch does not part into as many runs, or there is no label.
+    pub fn labelled(&mut self, loss: Loss, x: Var, labels: &[f32]) -> Result<Var> {
+        if labels.is_empty() {
+            return Err(Error::shape("loss", "a loss against labels has at least one"));
+        }
+        self.push(MeanLoss { loss, labels: labels.to_vec() }, &[x])
     }
 
     /// Mean of |x - t| (Isola et al. 2017, equation 3). Both sides get a gradient.
@@ -81,7 +115,7 @@ impl Tape {
     /// # Errors
     /// [`Error::Shape`] where shapes differ.
     pub fn l1(&mut self, x: Var, target: Var) -> Result<Var> {
-        self.push(MeanLoss { loss: Loss::L1, target: None }, &[x, target])
+        self.push(MeanLoss { loss: Loss::L1, labels: Vec::new() }, &[x, target])
     }
 
     /// Mean of (x - t)^2. Both sides get a gradient.
@@ -89,6 +123,6 @@ impl Tape {
     /// # Errors
     /// [`Error::Shape`] where shapes differ.
     pub fn l2(&mut self, x: Var, target: Var) -> Result<Var> {
-        self.push(MeanLoss { loss: Loss::Mse, target: None }, &[x, target])
+        self.push(MeanLoss { loss: Loss::Mse, labels: Vec::new() }, &[x, target])
     }
 }

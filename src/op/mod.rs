@@ -9,5 +9,6 @@ mod conv_transpose;
 mod dropout;
 mod loss;
 mod norm;
+mod stack;
 
 pub use norm::NormVars;

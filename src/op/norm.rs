@@ -1,9 +1,11 @@
 //! Batch norm and instance norm, with the dropout and the activation that follow them in one pass.
 
 use crate::error::{Error, Result};
-use crate::kernel::{Activation, Backend, Norm, NormParams, NormScope, Statistics};
+use crate::kernel::{
+    Activation, Backend, Norm, NormParams, NormScope, Product, Statistics, Workspace,
+};
 use crate::tape::{Io, Op, Tape, Var};
-use crate::tensor::Shape;
+use crate::tensor::{Shape, View};
 
 /// PyTorch's default, and the Torch original's: added to the variance.
 const EPS: f32 = 1e-5;
@@ -31,7 +33,7 @@ impl Normalise {
 impl Op for Normalise {
     fn name(&self) -> &'static str {
         match self.norm.scope {
-            NormScope::Batch => "batch_norm",
+            NormScope::Batch | NormScope::Runs(_) => "batch_norm",
             NormScope::Instance => "instance_norm",
         }
     }
@@ -42,6 +44,11 @@ impl Op for Normalise {
             return Err(Error::arity(self.name(), expected, inputs.len()));
         }
         let x = inputs[0];
+        if let NormScope::Runs(runs) = self.norm.scope
+            && (runs == 0 || !x.n.is_multiple_of(runs))
+        {
+            return Err(Error::shape(self.name(), format!("{x} does not part into {runs} runs")));
+        }
         if let Some(other) = inputs[1..].iter().find(|s| **s != Shape::vector(x.c)) {
             return Err(Error::shape(self.name(), format!("{other} for {} channels", x.c)));
         }
@@ -64,6 +71,16 @@ impl Op for Normalise {
         let affine = if self.affine { [io.dx[1], io.dx[2]] } else { [None, None] };
         let kept = [io.kept[0], io.kept[1]];
         b.norm_grad(self.norm, io.x[0], self.params(io), kept, io.dy, io.dx[0], affine)
+    }
+
+    fn workspace(
+        &self,
+        b: &dyn Backend,
+        io: &Io,
+        backward: bool,
+    ) -> Vec<(View, Product, Workspace)> {
+        let scratch = if backward { b.norm_scratch(io.x[0].shape) } else { 0 };
+        vec![(io.x[0], Product::Fprop, Workspace { kept: 0, scratch })]
     }
 
     fn keeps(&self, inputs: &[Shape]) -> Vec<Shape> {

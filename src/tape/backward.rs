@@ -41,7 +41,17 @@ impl Tape {
     /// [`Error::Shape`] where the loss is no scalar, or does not depend on every parameter of the
     /// group.
     pub fn update(&mut self, loss: Var, group: Group, adam: Adam) -> Result<()> {
-        self.gradients(loss, group)?;
+        self.update_sum(&[(1.0, loss)], group, adam)
+    }
+
+    /// [`Tape::update`] for the sum of weight * loss over all terms; a vector of losses counts with
+    /// the sum of its elements.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where a term is no vector, or the terms do not depend on every parameter of
+    /// the group.
+    pub fn update_sum(&mut self, terms: &[(f32, Var)], group: Group, adam: Adam) -> Result<()> {
+        self.walk_back(terms, group)?;
         self.entries.push(Entry::Adam(group, adam));
         Ok(())
     }
@@ -55,11 +65,26 @@ impl Tape {
             let detail = format!("a loss is one number, this is {}", self.shape(loss));
             return Err(Error::shape("update", detail));
         }
+        self.walk_back(&[(1.0, loss)], group)
+    }
+
+    fn walk_back(&mut self, terms: &[(f32, Var)], group: Group) -> Result<()> {
+        let wide = terms.iter().map(|t| self.shape(t.1)).find(|s| s.pixels() != 1);
+        if let Some(shape) = wide {
+            let detail = format!("a loss is a number or a few, this is {shape}");
+            return Err(Error::shape("update", detail));
+        }
         let reached = self.reached_from(&group);
-        let on_path = self.path_to(loss);
+        let mut on_path = HashSet::new();
         let mut walk = Walk { buffers: HashMap::new(), params: HashSet::new() };
-        let (seed, _) = self.claim(&mut walk, loss, &group)?;
-        self.entries.push(Entry::Fill(seed, 1.0));
+        for &(weight, loss) in terms {
+            on_path.extend(self.path_to(loss));
+            let (seed, mode) = self.claim(&mut walk, loss, &group)?;
+            if mode == Write::Add {
+                return Err(Error::shape("update", "a loss is named twice"));
+            }
+            self.entries.push(Entry::Fill(seed, weight));
+        }
         for node in (0..self.nodes.len()).rev() {
             let output = self.nodes[node].output;
             if !(reached.contains(&output) && on_path.contains(&output)) {

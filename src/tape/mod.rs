@@ -73,6 +73,8 @@ struct Value {
     home: Option<(Var, usize)>,
     /// Kept to the end of the program, for the host to read.
     pinned: bool,
+    /// Stored as f32 whatever values are stored as.
+    exact: bool,
 }
 
 #[derive(Debug)]
@@ -103,7 +105,8 @@ pub struct Tape {
     /// Owners of gradient memory: the value and the shape, for each [`Tape::update`].
     grads: Vec<Var>,
     inputs: Vec<Var>,
-    outputs: Vec<Var>,
+    /// Names the host reads values under, and which channel where it is one.
+    outputs: Vec<(String, Var, Option<usize>)>,
     params: HashMap<usize, Var>,
     streams: u32,
 }
@@ -115,7 +118,8 @@ impl Tape {
     }
 
     fn value(&mut self, name: &str, shape: Shape, source: Source) -> Var {
-        let value = Value { name: name.to_string(), shape, source, home: None, pinned: false };
+        let name = name.to_string();
+        let value = Value { name, shape, source, home: None, pinned: false, exact: false };
         self.values.push(value);
         Var(self.values.len() - 1)
     }
@@ -149,7 +153,13 @@ impl Tape {
     pub fn output(&mut self, name: &str, v: Var) {
         self.values[v.0].name = name.to_string();
         self.values[v.0].pinned = true;
-        self.outputs.push(v);
+        self.outputs.push((name.to_string(), v, None));
+    }
+
+    /// [`Tape::output`] of one channel of a value.
+    pub fn output_channel(&mut self, name: &str, v: Var, channel: usize) {
+        self.values[v.0].pinned = true;
+        self.outputs.push((name.to_string(), v, Some(channel)));
     }
 
     /// Extents of a value.
@@ -173,6 +183,8 @@ impl Tape {
         let shape = op.infer(&shapes)?;
         let node = self.nodes.len();
         let output = self.value(op.name(), shape, Source::Node(node));
+        let exact = inputs.iter().all(|&v| self.values[v.0].exact) && !inputs.is_empty();
+        self.values[output.0].exact = exact || op.exact();
         for (i, &input) in inputs.iter().enumerate() {
             let Some(channel) = op.home(&shapes, i) else { continue };
             let value = &mut self.values[input.0];

@@ -27,13 +27,19 @@ pub trait Op: Debug + Send + Sync {
         Reads::INPUTS
     }
 
+    /// Whether the result is f32 whatever values are stored as: losses are. What is computed from
+    /// such values alone is, too.
+    fn exact(&self) -> bool {
+        false
+    }
+
     /// Small results that forward keeps for backward, such as mean and 1/deviation.
     fn keeps(&self, _inputs: &[Shape]) -> Vec<Shape> {
         Vec::new()
     }
 
     /// Memory of the device that the work takes beside its operands, and for which filter and
-    /// product it is kept. Convolutions only.
+    /// product it is kept. Convolutions keep some; norms only take scratch.
     fn workspace(
         &self,
         _b: &dyn Backend,

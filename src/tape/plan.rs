@@ -16,9 +16,9 @@ enum Buffer {
     Kept(usize, usize),
 }
 
-/// What values and gradients are stored as: `elem`, but single numbers, which losses are, as f32.
-fn elem_of(shape: Shape, elem: Elem) -> Elem {
-    if shape == Shape::SCALAR { Elem::F32 } else { elem }
+/// What a value and its gradient are stored as: `elem`, but losses as f32.
+fn elem_of(tape: &Tape, v: Var, elem: Elem) -> Elem {
+    if tape.values[v.0].exact { Elem::F32 } else { elem }
 }
 
 /// Every buffer of a tape and its place in the arena.
@@ -44,10 +44,7 @@ impl Plan {
     /// gradients are stored as `elem`; losses and what operations keep are f32.
     pub fn new(tape: &Tape, base: usize, elem: Elem) -> Plan {
         let lives = lives(tape, elem);
-        let view = |at, v: Var| {
-            let shape = tape.shape(v);
-            View::dense_of(elem_of(shape, elem), at, shape)
-        };
+        let view = |at, v: Var| View::dense_of(elem_of(tape, v, elem), at, tape.shape(v));
         let (places, end) = place(&lives, base);
         let mut plan = Plan {
             values: vec![None; tape.values.len()],
@@ -99,7 +96,7 @@ fn slice(whole: View, from: usize, channels: usize) -> View {
 
 /// When each buffer is alive, in entries of the tape.
 fn lives(tape: &Tape, elem: Elem) -> Vec<Life> {
-    let units = |v: Var| elem_of(tape.shape(v), elem).units(tape.shape(v).count());
+    let units = |v: Var| elem_of(tape, v, elem).units(tape.shape(v).count());
     let end = tape.entries.len();
     let mut lives: Vec<Life> = Vec::new();
     let mut index = std::collections::HashMap::new();

@@ -69,8 +69,13 @@ impl Tape {
                 Entry::Adam(group, adam) => Step::Adam(*group, *adam),
             })
             .collect();
-        let named = self.inputs.iter().chain(&self.outputs);
-        let views = named.map(|&v| (self.values[v.0].name.clone(), value(v))).collect();
+        let inputs = self.inputs.iter().map(|&v| (self.values[v.0].name.clone(), value(v)));
+        let outputs = self.outputs.iter().map(|(name, v, channel)| {
+            let all = value(*v);
+            let one = |c: usize| all.channels(c..c + 1).expect("an output names a channel it has");
+            (name.clone(), channel.map_or(all, one))
+        });
+        let views = inputs.chain(outputs).collect();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         Program { number, steps, views, base, end: plan.end }
     }
@@ -140,7 +145,8 @@ impl Program {
                 Step::Fill(..) | Step::Adam(..) => Vec::new(),
             };
             for (filter, product, need) in needs {
-                kept.insert((filter.at, product), need.kept);
+                let most: &mut usize = kept.entry((filter.at, product)).or_default();
+                *most = need.kept.max(*most);
                 scratch = scratch.max(need.scratch);
             }
         }

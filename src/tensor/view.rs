@@ -55,6 +55,22 @@ impl View {
         Ok(View { at: self.at + range.start, shape, ..self })
     }
 
+    /// The pictures `range` of the batch.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the range is empty or ends past the batch.
+    pub fn pictures(self, range: Range<usize>) -> Result<View> {
+        if range.start >= range.end || range.end > self.shape.n {
+            return Err(Error::shape(
+                "view",
+                format!("pictures {range:?} of a batch of {}", self.shape.n),
+            ));
+        }
+        let at = self.at + range.start * self.shape.h * self.shape.w * self.pitch;
+        let shape = Shape { n: range.end - range.start, ..self.shape };
+        Ok(View { at, shape, ..self })
+    }
+
     /// True where pixels follow each other without gaps.
     pub const fn is_dense(self) -> bool {
         self.pitch == self.shape.c
@@ -114,6 +130,15 @@ mod tests {
         assert!(a.overlaps(whole) && whole.overlaps(b));
         assert!(a.overlaps(whole.channels(3..5).unwrap()));
         assert_eq!(b.span().end, whole.span().end);
+    }
+
+    #[test]
+    fn pictures_of_a_slice_are_where_they_are() {
+        let slice = View::dense(96, Shape::new(3, 2, 2, 8)).channels(2..5).unwrap();
+        let last = slice.pictures(2..3).unwrap();
+        assert_eq!((last.at, last.shape), (96 + 2 * 4 * 8 + 2, Shape::new(1, 2, 2, 3)));
+        assert!(!slice.pictures(0..2).unwrap().overlaps(last));
+        assert!(slice.pictures(1..4).is_err() && slice.pictures(1..1).is_err());
     }
 
     #[test]

@@ -86,7 +86,8 @@ impl Viewer {
     ) -> Result<Self> {
         let tape = &mut Tape::new();
         let a = tape.input("a", Shape::new(1, size, size, generator.config.in_channels));
-        let mode = Mode { statistics: Statistics::Batch, dropout: false, running: Running::Keep };
+        let mode =
+            Mode { statistics: Statistics::Batch, dropout: false, running: Running::Keep, runs: 1 };
         let y = generator.forward(tape, a, mode)?;
         tape.output("y", y);
         Ok(Viewer { program: tape.compile(base), size, direction })

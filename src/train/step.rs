@@ -4,10 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::kernel::Adam;
+use crate::kernel::{Adam, Loss};
 use crate::model::{Discriminator, Generator};
 use crate::nn::Mode;
-use crate::tape::{Program, Tape, Var};
+use crate::tape::{Program, Tape};
 use crate::tensor::Shape;
 
 /// Label of a real picture.
@@ -92,38 +92,35 @@ impl Step {
         let fake = g.forward(tape, a, Mode::TRAIN)?;
         let mut terms = Vec::new();
         if let (Some(d), true) = (d, objective.gan != Gan::None) {
-            let judge = |tape: &mut Tape, map: Var, label: f32| match objective.gan {
-                Gan::Lsgan => tape.mse_label(map, label),
-                _ => tape.bce_with_logits(map, label),
-            };
-            let pair = |tape: &mut Tape, y: Var| -> Result<Var> {
-                if !objective.conditional {
-                    return Ok(y);
-                }
+            let kind = if objective.gan == Gan::Lsgan { Loss::Mse } else { Loss::Bce };
+            let judged = if objective.conditional {
                 let a = tape.copy(a)?;
-                tape.concat(&[a, y])
+                tape.concat(&[a, fake])?
+            } else {
+                fake
             };
-            let judged = pair(tape, fake)?;
-            let still = tape.detach(judged);
-            let known = if objective.conditional { tape.copy(b)? } else { b };
-            let known = pair(tape, known)?;
+            let still = tape.detach(fake);
+            let n = size.n;
+            let pairs = if objective.conditional {
+                tape.stack(&[(a, 0, 0), (still, 0, size.c), (a, n, 0), (b, n, size.c)])?
+            } else {
+                tape.stack(&[(still, 0, 0), (b, n, 0)])?
+            };
 
-            // The port's order: the running statistics of D see fake, real, fake.
-            let fake_map = d.forward(tape, still, Mode::TRAIN)?;
-            let d_fake = judge(tape, fake_map, FAKE)?;
-            let real_map = d.forward(tape, known, Mode::TRAIN)?;
-            let d_real = judge(tape, real_map, REAL)?;
+            // Generated and real pictures go through D as one batch, which reads its filters once,
+            // with statistics apart. The port's order: D's running ones see fake, real, fake.
+            let map = d.forward(tape, pairs, Mode { runs: 2, ..Mode::TRAIN })?;
+            let d_losses = tape.labelled(kind, map, &[FAKE, REAL])?;
             // Halved, to slow D down beside G (section 3.3).
-            let d_loss = tape.weighted_sum(&[(0.5, d_fake), (0.5, d_real)])?;
-            tape.update(d_loss, d.params.group(), adam)?;
+            tape.update_sum(&[(0.5, d_losses)], d.params.group(), adam)?;
 
             let judged_map = d.forward(tape, judged, Mode::TRAIN)?;
-            let g_gan = judge(tape, judged_map, REAL)?;
+            let g_gan = tape.labelled(kind, judged_map, &[REAL])?;
             terms.push((1.0, g_gan));
-            for (name, loss) in [("g_gan", g_gan), ("d_real", d_real), ("d_fake", d_fake)] {
-                tape.output(name, loss);
-                losses.push(name);
-            }
+            tape.output("g_gan", g_gan);
+            tape.output_channel("d_real", d_losses, 1);
+            tape.output_channel("d_fake", d_losses, 0);
+            losses.extend(["g_gan", "d_real", "d_fake"]);
         }
         if objective.distance != Distance::None {
             let distance = match objective.distance {
@@ -133,10 +130,9 @@ impl Step {
             let weighted = tape.weighted_sum(&[(objective.lambda, distance)])?;
             tape.output("g_l1", weighted);
             losses.push("g_l1");
-            terms.push((1.0, weighted));
+            terms.push((objective.lambda, distance));
         }
-        let g_loss = tape.weighted_sum(&terms)?;
-        tape.update(g_loss, g.params.group(), adam)?;
+        tape.update_sum(&terms, g.params.group(), adam)?;
         tape.output("fake", fake);
         Ok(Step { program: tape.compile(base), losses })
     }

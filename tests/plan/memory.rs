@@ -115,14 +115,14 @@ fn workspace_is_announced() {
     }
 }
 
-/// The default step, depth 8 and 64 channels at 256 x 256, batch 1: 71.8 MB when it was measured.
+/// The default step, depth 8 and 64 channels at 256 x 256, batch 1: 75.6 MB when it was measured.
 /// Its peak is the discriminator's update, with 36 MB that the generator's way back will read (each
-/// level's convolution results, activations and skips), 14 MB of each of two passes through the
+/// level's convolution results, activations and skips), 29 MB of the pass of two pairs through the
 /// discriminator, and the largest gradients.
 #[test]
 fn the_default_step_is_small() {
     let (step, ..) = Setup::DEFAULT.record();
     let planned = 4 * step.program.planned();
     println!("{:.1} MB planned, {} steps", planned as f64 * 1e-6, step.program.len());
-    assert!(planned < 73_000_000, "{planned} bytes");
+    assert!(planned < 77_000_000, "{planned} bytes");
 }

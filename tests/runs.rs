@@ -1,0 +1,66 @@
+//! Two batches that go through a norm as one: the numbers of two passes, bit for bit.
+
+mod common;
+
+use common::{numbers, read};
+use pix2pix_engine::device::{Arena, Device};
+use pix2pix_engine::kernel::Write;
+use pix2pix_engine::kernel::{Activation, Norm, NormKernels, NormParams, NormScope, Statistics};
+use pix2pix_engine::tensor::{Shape, View};
+
+fn norm(scope: NormScope) -> Norm {
+    let activation = Activation::LeakyRelu(0.2);
+    Norm {
+        scope,
+        statistics: Statistics::Batch,
+        eps: 1e-5,
+        momentum: 0.1,
+        dropout: None,
+        activation,
+    }
+}
+
+#[test]
+fn runs_are_batches_one_after_the_other() {
+    let shape = Shape::new(4, 5, 3, 6);
+    let mut arena = Arena::default();
+    let [x, dy, apart, together, dx_apart, dx_together] = [0; 6].map(|_| arena.take(shape));
+    let vector = Shape::vector(6);
+    let [weight, bias] = [0; 2].map(|_| arena.take(vector));
+    let running = [0; 2].map(|_| [0; 2].map(|_| arena.take(vector)));
+    let kept_apart = [0; 2].map(|_| [0; 2].map(|_| arena.take(vector)));
+    let kept_together = [0; 2].map(|_| arena.take(Shape::new(2, 1, 1, 6)));
+    let gradients = [0; 2].map(|_| [0; 2].map(|_| arena.take(vector)));
+    let mut cpu = common::cpu(2, &arena);
+    for (i, view) in [x, dy, weight, bias].into_iter().enumerate() {
+        cpu.upload(view, &numbers(view.shape.count(), i as u64)).unwrap();
+    }
+    for [mean, var] in running {
+        cpu.upload(mean, &[0.5; 6]).unwrap();
+        cpu.upload(var, &[2.0; 6]).unwrap();
+    }
+    let params = |i: usize| NormParams { affine: Some([weight, bias]), running: Some(running[i]) };
+    let half = |v: View, i: usize| v.pictures(2 * i..2 * i + 2).unwrap();
+    for i in 0..2 {
+        let (n, kept) = (norm(NormScope::Batch), kept_apart[i]);
+        cpu.norm(n, half(x, i), params(0), kept, half(apart, i)).unwrap();
+        let mode = if i == 0 { Write::Set } else { Write::Add };
+        let (dx, sums) = (half(dx_apart, i), gradients[0].map(|v| Some((v, mode))));
+        let dx = Some((dx, Write::Set));
+        cpu.norm_grad(n, half(x, i), params(0), kept, half(dy, i), dx, sums).unwrap();
+    }
+    let n = norm(NormScope::Runs(2));
+    cpu.norm(n, x, params(1), kept_together, together).unwrap();
+    let sums = gradients[1].map(|v| Some((v, Write::Set)));
+    let dx = Some((dx_together, Write::Set));
+    cpu.norm_grad(n, x, params(1), kept_together, dy, dx, sums).unwrap();
+    assert_eq!(read(&cpu, together), read(&cpu, apart));
+    assert_eq!(read(&cpu, dx_together), read(&cpu, dx_apart));
+    for i in 0..2 {
+        assert_eq!(read(&cpu, running[1][i]), read(&cpu, running[0][i]));
+        let (got, expected) = (read(&cpu, gradients[1][i]), read(&cpu, gradients[0][i]));
+        let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
+        // One sum in f64 where there were two, each rounded.
+        assert!(common::nmse(&got, &expected) < common::NORM_NMSE);
+    }
+}
