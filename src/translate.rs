@@ -129,7 +129,7 @@ impl Translator {
         let mode = Mode { statistics, dropout, running: Running::Keep, runs: 1 };
         let y = self.generator.forward(tape, x, mode)?;
         tape.output("y", y);
-        let program = tape.compile(self.base);
+        let program = tape.compile_as(self.backend.elem(), self.base);
         let free = self.backend.free_memory();
         let needed = 4 * (program.planned() + program.workspace(&*self.backend)) as u64;
         if let Some(free) = free.filter(|&free| needed > free) {

@@ -17,8 +17,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("device", &["tensor"]),
     // A kernel is a function of Views.
     ("kernel", &["tensor", "device"]),
-    // The tape knows the trait, never a member; of the device it knows how places are aligned.
-    ("tape", &["tensor", "device::ALIGNMENT", "kernel"]),
+    // The tape knows the trait, never a member; of the device it knows how places are aligned and
+    // how many losses are kept.
+    ("tape", &["tensor", "device::ALIGNMENT", "device::RING_WIDTH", "kernel"]),
     // An operation speaks to `dyn Backend` only.
     ("op", &["tensor", "kernel", "tape"]),
     // Parameters are laid out in the arena, which hands out numbers and touches no memory.

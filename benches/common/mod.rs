@@ -6,7 +6,7 @@ use pix2pix_engine::kernel::PictureKernels;
 use pix2pix_engine::model::Generator;
 use pix2pix_engine::nn::Mode;
 use pix2pix_engine::tape::{Program, Tape};
-use pix2pix_engine::tensor::Shape;
+use pix2pix_engine::tensor::{Elem, Shape};
 use pix2pix_engine::train::{Networks, RunConfig, Step};
 
 /// A default training step: 256 x 256, batch 1.
@@ -32,7 +32,7 @@ impl Training {
         let networks = Networks::new(&config).expect("the default networks are possible");
         let (g, d) = (&networks.generator, networks.discriminator.as_ref());
         let base = networks.arena.len();
-        let step = Step::record(g, d, config.objective, config.adam(), size(), base)
+        let step = Step::record(g, d, config.objective, config.adam(), size(), Elem::F32, base)
             .expect("the default step is possible");
         let mut cpu = Cpu::new(0).expect("threads start");
         cpu.reserve(step.program.end()).expect("memory is there");

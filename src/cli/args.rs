@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use super::device::DeviceArgs;
 use crate::model::{GeneratorKind, NormKind};
 use crate::train::{Distance, Gan, Side};
 
@@ -30,6 +31,8 @@ pub enum Command {
     },
     /// Print the layers of the networks, with shapes and parameter counts.
     Describe(DescribeArgs),
+    /// List what can compute here, or say why it cannot.
+    Devices,
 }
 
 /// What the networks are made of. Left out, the PyTorch port's defaults hold.
@@ -80,9 +83,8 @@ pub struct TrainArgs {
     /// Go on with this run (its folder, or a checkpoint), exactly as if it had not stopped
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
-    /// Where to compute: auto or cpu
-    #[arg(long, default_value = "auto")]
-    pub device: String,
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// Epochs, counted from the start of the run [default: 200, with --resume as it was begun]
     #[arg(long, conflicts_with = "steps")]
     pub epochs: Option<u64>,
@@ -146,9 +148,6 @@ pub struct TrainArgs {
     /// Write a checkpoint every N steps, beside those at the ends of epochs and of the run
     #[arg(long, value_name = "N")]
     pub save_every: Option<u64>,
-    /// Threads that compute [default: one a core]
-    #[arg(long)]
-    pub threads: Option<usize>,
     /// Print each operation of a training step with its place in memory, and stop
     #[arg(long)]
     pub print_program: bool,
@@ -205,12 +204,8 @@ pub struct TranslateArgs {
     /// Key of the dropout's random numbers
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Where to compute: auto or cpu
-    #[arg(long, default_value = "auto")]
-    pub device: String,
-    /// Threads that compute [default: one a core]
-    #[arg(long)]
-    pub threads: Option<usize>,
+    #[command(flatten)]
+    pub device: DeviceArgs,
 }
 
 #[derive(Debug, clap::Args)]

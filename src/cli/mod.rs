@@ -3,6 +3,7 @@
 
 mod args;
 mod describe;
+mod device;
 mod progress;
 mod resume;
 mod settings;
@@ -17,9 +18,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::checkpoint;
-use crate::device::{Cpu, Device};
-use crate::error::{Error, Result};
-use crate::kernel::Backend;
 use args::{Args, Command};
 
 /// Runs the program on the process's arguments.
@@ -50,6 +48,7 @@ pub fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
         Command::Describe(args) => describe::run(&args),
+        Command::Devices => device::run(),
     };
     // The hook has spoken; a caller of this process sees a failed machine.
     let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
@@ -85,29 +84,6 @@ fn quoted(path: &Path) -> String {
         return text;
     }
     format!("'{}'", text.replace('\'', "'\\''"))
-}
-
-/// More threads than any machine of today has cores.
-const MOST_THREADS: usize = 1024;
-
-/// The device that `--device` names.
-fn device(name: &str, threads: usize) -> Result<Box<dyn Backend>> {
-    if threads > MOST_THREADS {
-        return Err(Error::input(format!("--threads {threads}: it is at most {MOST_THREADS}")));
-    }
-    match name {
-        "auto" | "cpu" => Ok(Box::new(Cpu::new(threads)?)),
-        cuda if cuda == "cuda" || cuda.starts_with("cuda:") => Err(Error::input(format!(
-            "--device {cuda}: this version computes on the CPU alone; use --device cpu"
-        ))),
-        other => Err(Error::input(format!("--device {other}: use auto or cpu"))),
-    }
-}
-
-/// "CPU, 2 threads, AVX-512", with the reason for it where the user left the choice to us.
-fn device_line(name: &str, backend: &dyn Backend) -> String {
-    let why = if name == "auto" { " (--device auto: this version has no other)" } else { "" };
-    format!("{}{why}", Device::describe(backend))
 }
 
 /// Bytes in the unit that reads best.

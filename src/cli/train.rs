@@ -10,7 +10,7 @@ use super::args::TrainArgs;
 use super::progress::Report;
 use super::resume::{Resumed, checkpoint_of, folder_of, same};
 use super::settings::{EPOCHS, apply, schedule, whole_schedule};
-use super::{bytes, device, device_line, model_of, quoted, say};
+use super::{bytes, model_of, quoted, say};
 use crate::data::{Folder, ScanOptions};
 use crate::error::{Error, Result};
 use crate::model::Discriminator;
@@ -59,8 +59,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     if out.exists() && !out.is_dir() {
         return Err(Error::input(format!("--out {} is a file; give a folder", out.display())));
     }
-    let backend = device(&args.device, args.threads.unwrap_or(0))?;
-    let header = device_line(&args.device, &*backend);
+    let (backend, header) = args.device.open()?;
 
     let options = ScanOptions { skip_bad: args.skip_bad };
     let mut folder = Folder::scan(&args.data, options)?;
@@ -91,7 +90,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         steps: length.1,
         val_every: args.val_every,
         save_every: args.save_every,
-        loader_threads: args.threads.unwrap_or(LOADER_THREADS).clamp(1, LOADER_THREADS),
+        loader_threads: args.device.threads.unwrap_or(LOADER_THREADS).clamp(1, LOADER_THREADS),
     };
     let mut trainer =
         Trainer::new(config, run_options, train, std::mem::take(&mut folder.val), backend)?;

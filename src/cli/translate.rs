@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::args::{NormUse, Switch, TranslateArgs};
-use super::{device, device_line, model_of, say};
+use super::{model_of, say};
 use crate::data::{Direction, Picture, list};
 use crate::error::{Error, Result};
 use crate::kernel::Statistics;
@@ -139,8 +139,8 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
         )));
     }
     let jobs = plan(&args)?;
-    let backend = device(&args.device, args.threads.unwrap_or(0))?;
-    say(format!("device    {}", device_line(&args.device, &*backend)));
+    let (backend, header) = args.device.open()?;
+    say(format!("device    {header}"));
     let options = TranslateOptions {
         statistics: match args.norm {
             NormUse::Batch => Statistics::Batch,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rayon::ThreadPool;
 
-use super::{Device, StepState};
+use super::{Device, RING_ROWS, RING_WIDTH, StepState};
 use crate::error::{Error, Result};
 use crate::tensor::View;
 
@@ -21,6 +21,9 @@ pub(crate) struct Work {
     pub pool: Arc<ThreadPool>,
     pub arch: pulp::Arch,
     pub state: StepState,
+    /// Losses of the last runs, and the row of the run to come.
+    pub ring: Vec<[f32; RING_WIDTH]>,
+    pub row: usize,
     /// Reused between kernels; grows to the largest request.
     pub scratch: Vec<f32>,
     /// Transformed filters, by address of the filter and use.
@@ -56,6 +59,8 @@ impl Cpu {
             pool: Arc::new(pool),
             arch: pulp::Arch::new(),
             state: StepState::default(),
+            ring: vec![[0.0; RING_WIDTH]; RING_ROWS],
+            row: 0,
             scratch: Vec::new(),
             filters: HashMap::new(),
             filters_end: 0,
@@ -195,6 +200,13 @@ impl Device for Cpu {
 
     fn set_state(&mut self, state: StepState) {
         self.work.state = state;
+        self.work.row = (self.work.row + 1) % RING_ROWS;
+    }
+
+    fn kept_losses(&self, runs: usize, count: usize) -> Result<Vec<Vec<f32>>> {
+        let row = |back: usize| (self.work.row + RING_ROWS - back) % RING_ROWS;
+        let rows = (0..runs.min(RING_ROWS)).rev().map(|back| &self.work.ring[row(back)][..count]);
+        Ok(rows.map(<[f32]>::to_vec).collect())
     }
 
     /// What Linux calls available: free pages and those it can take back, and within a container no

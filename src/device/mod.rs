@@ -17,6 +17,11 @@ pub(crate) use cuda::{device_struct, plain};
 use crate::error::Result;
 use crate::tensor::{Elem, View};
 
+/// Runs whose losses are kept.
+pub const RING_ROWS: usize = 64;
+/// Losses of a run that are kept, at most.
+pub const RING_WIDTH: usize = 8;
+
 /// What changes from step to step; everything else about a program is fixed when it is compiled.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepState {
@@ -45,8 +50,24 @@ pub trait Device {
     fn upload(&mut self, to: View, from: &[f32]) -> Result<()>;
     /// Copies `from` into host numbers, dense.
     fn download(&self, from: View, to: &mut [f32]) -> Result<()>;
-    /// What the next run of a program is to use as step number, rate and seed.
+    /// What the next run of a program is to use as step number, rate and seed. Its losses are kept
+    /// in a new row of the ring.
     fn set_state(&mut self, state: StepState);
+    /// The first `count` losses of the last `runs` rows of the ring, oldest first; at most
+    /// [`RING_ROWS`] rows. Waits for those runs.
+    ///
+    /// # Errors
+    /// [`Error::Machine`](crate::Error::Machine) where a run failed.
+    fn kept_losses(&self, runs: usize, count: usize) -> Result<Vec<Vec<f32>>>;
+    /// How many runs a host should let pass before it waits for their losses: a device that works on
+    /// its own is kept busy while the host prepares what comes next.
+    fn runs_ahead(&self) -> usize {
+        1
+    }
+    /// Whether its memory is the host's own.
+    fn is_host(&self) -> bool {
+        true
+    }
     /// What it stores activations and their gradients as.
     fn elem(&self) -> Elem {
         Elem::F32

@@ -70,12 +70,25 @@ pub trait LossKernels {
         dx: View,
         mode: Write,
     ) -> Result<()>;
+
+    /// Copies single numbers, at most [`RING_WIDTH`](crate::device::RING_WIDTH), to the row of the
+    /// ring that is this run's.
+    fn keep_losses(&mut self, losses: &[View]) -> Result<()>;
 }
 
 /// Pixels that one task sums, in f64; the tasks' sums are added in order.
 const CHUNK: usize = 4096;
 
 impl LossKernels for Cpu {
+    fn keep_losses(&mut self, losses: &[View]) -> Result<()> {
+        let ([], rest, work) = self.split([]);
+        let row = work.row;
+        for (kept, loss) in work.ring[row].iter_mut().zip(losses) {
+            *kept = rest.get(*loss)[0];
+        }
+        Ok(())
+    }
+
     fn loss(&mut self, loss: Loss, x: View, target: Target<View>, y: View) -> Result<()> {
         let ([out], rest, work) = self.split([y]);
         let (input, c) = (rest.get(x), x.shape.c);

@@ -22,6 +22,7 @@ use std::sync::Arc;
 pub use op::{Io, Op, Reads};
 pub use program::{Program, Step};
 
+use crate::device::RING_WIDTH;
 use crate::error::{Error, Result};
 use crate::kernel::Adam;
 use crate::tensor::{Shape, View};
@@ -94,6 +95,8 @@ enum Entry {
     /// Sets a gradient's channels: 1 for the loss itself, 0 for channels that nobody wrote.
     Fill(backward::Place, f32),
     Adam(Group, Adam),
+    /// Keeps outputs, by their place in [`Tape::outputs`], for the host to read some runs later.
+    Keep(Vec<usize>),
 }
 
 /// A recording. See the [module's page](self).
@@ -160,6 +163,29 @@ impl Tape {
     pub fn output_channel(&mut self, name: &str, v: Var, channel: usize) {
         self.values[v.0].pinned = true;
         self.outputs.push((name.to_string(), v, Some(channel)));
+    }
+
+    /// Keeps single numbers, by the names they are outputs under, run by run: the host reads them
+    /// when it likes, without waiting for every run. They are f32: losses.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a name that is no output of one f32 number, or for more than
+    /// [`RING_WIDTH`] of them.
+    pub fn keep(&mut self, names: &[&str]) -> Result<()> {
+        let find = |name: &&str| {
+            let single = |(n, v, channel): &(String, Var, Option<usize>)| {
+                let count = channel.map_or(self.shape(*v).count(), |_| 1);
+                n == name && self.values[v.0].exact && count == 1
+            };
+            let found = self.outputs.iter().position(single);
+            found.ok_or_else(|| Error::shape("keep", format!("\"{name}\" is no loss")))
+        };
+        let found: Vec<usize> = names.iter().map(find).collect::<Result<_>>()?;
+        if found.len() > RING_WIDTH {
+            return Err(Error::shape("keep", format!("{} losses are too many", found.len())));
+        }
+        self.entries.push(Entry::Keep(found));
+        Ok(())
     }
 
     /// Extents of a value.

@@ -146,7 +146,7 @@ fn lives(tape: &Tape, elem: Elem) -> Vec<Life> {
             Entry::Fill(Place::Planned { buffer, .. }, _) => {
                 touch(Buffer::Grad(*buffer), units(tape.grads[*buffer]), at);
             }
-            Entry::Fill(Place::Fixed(_), _) | Entry::Adam(..) => {}
+            Entry::Fill(Place::Fixed(_), _) | Entry::Adam(..) | Entry::Keep(_) => {}
         }
     }
     // What the host writes is there from the start, what it reads stays to the end.

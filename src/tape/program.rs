@@ -22,6 +22,8 @@ pub enum Step {
     Fill(View, f32),
     /// Steps the parameters of a network.
     Adam(Group, Adam),
+    /// Keeps losses for the host to read some runs later.
+    Keep(Vec<View>),
 }
 
 /// A training step, or a translation, ready to be played. Printed, it is its own documentation.
@@ -47,6 +49,11 @@ impl Tape {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let plan = Plan::new(self, base, elem);
         let value = |v: Var| plan.value(self, v);
+        let output = |(_, v, channel): &(String, Var, Option<usize>)| {
+            let all = value(*v);
+            let one = |c: usize| all.channels(c..c + 1).expect("an output names a channel it has");
+            channel.map_or(all, one)
+        };
         let io = |node: usize, dy: Option<View>, dx| {
             let n = &self.nodes[node];
             let y = value(n.output);
@@ -67,14 +74,13 @@ impl Tape {
                 }
                 Entry::Fill(place, value) => Step::Fill(plan.grad(*place), *value),
                 Entry::Adam(group, adam) => Step::Adam(*group, *adam),
+                Entry::Keep(all) => {
+                    Step::Keep(all.iter().map(|&i| output(&self.outputs[i])).collect())
+                }
             })
             .collect();
         let inputs = self.inputs.iter().map(|&v| (self.values[v.0].name.clone(), value(v)));
-        let outputs = self.outputs.iter().map(|(name, v, channel)| {
-            let all = value(*v);
-            let one = |c: usize| all.channels(c..c + 1).expect("an output names a channel it has");
-            (name.clone(), channel.map_or(all, one))
-        });
+        let outputs = self.outputs.iter().map(|o| (o.0.clone(), output(o)));
         let views = inputs.chain(outputs).collect();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         Program { number, steps, views, base, end: plan.end }
@@ -91,6 +97,7 @@ impl Step {
             Step::Forward(op, io) => op.forward(b, io),
             Step::Backward(op, io) => op.backward(b, io),
             Step::Fill(view, value) => b.fill(*view, *value),
+            Step::Keep(losses) => b.keep_losses(losses),
             Step::Adam(group, adam) => {
                 let [m, v] = group.moments;
                 b.adam(*adam, group.values, group.grads, m, v)
@@ -142,7 +149,7 @@ impl Program {
             let needs = match step {
                 Step::Forward(op, io) => op.workspace(b, io, false),
                 Step::Backward(op, io) => op.workspace(b, io, true),
-                Step::Fill(..) | Step::Adam(..) => Vec::new(),
+                Step::Fill(..) | Step::Adam(..) | Step::Keep(_) => Vec::new(),
             };
             for (filter, product, need) in needs {
                 let most: &mut usize = kept.entry((filter.at, product)).or_default();
@@ -203,6 +210,7 @@ impl fmt::Display for Program {
                 Step::Fill(view, value) => {
                     writeln!(f, "{i:4} fill     {value:<16} {}", place(view))?
                 }
+                Step::Keep(losses) => writeln!(f, "{i:4} keep     {} losses", losses.len())?,
                 Step::Adam(group, _) => {
                     let what = format!("{} parameters", group.values.shape.count());
                     writeln!(f, "{i:4} adam     {what:16} {}", place(&group.values))?;

@@ -10,7 +10,7 @@ use crate::metric;
 use crate::model::Generator;
 use crate::nn::{Mode, Running};
 use crate::tape::{Program, Tape};
-use crate::tensor::Shape;
+use crate::tensor::{Elem, Shape};
 
 /// Means over a set of pictures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -74,7 +74,7 @@ pub struct Viewer {
 }
 
 impl Viewer {
-    /// Records the pass behind `base`.
+    /// Records the pass behind `base`, with activations stored as `elem`.
     ///
     /// # Errors
     /// A size that the generator cannot take.
@@ -82,6 +82,7 @@ impl Viewer {
         generator: &Generator,
         size: usize,
         direction: Direction,
+        elem: Elem,
         base: usize,
     ) -> Result<Self> {
         let tape = &mut Tape::new();
@@ -90,7 +91,7 @@ impl Viewer {
             Mode { statistics: Statistics::Batch, dropout: false, running: Running::Keep, runs: 1 };
         let y = generator.forward(tape, a, mode)?;
         tape.output("y", y);
-        Ok(Viewer { program: tape.compile(base), size, direction })
+        Ok(Viewer { program: tape.compile_as(elem, base), size, direction })
     }
 
     /// Elements of the arena it needs.

@@ -5,6 +5,7 @@ mod differences;
 mod evaluate;
 mod metrics;
 mod networks;
+mod pending;
 mod step;
 mod trainer;
 

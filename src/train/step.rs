@@ -8,7 +8,7 @@ use crate::kernel::{Adam, Loss};
 use crate::model::{Discriminator, Generator};
 use crate::nn::Mode;
 use crate::tape::{Program, Tape};
-use crate::tensor::Shape;
+use crate::tensor::{Elem, Shape};
 
 /// Label of a real picture.
 const REAL: f32 = 1.0;
@@ -62,7 +62,8 @@ impl Objective {
 /// A training step, recorded and planned.
 ///
 /// Inputs "a" (n,h,w,in) and "b" (n,h,w,out), outputs "fake" and, as the objective has them,
-/// the scalars "g_gan", "g_l1" (times lambda), "d_real" and "d_fake" (not halved).
+/// the scalars "g_gan", "g_l1" (times lambda), "d_real" and "d_fake" (not halved), which are kept
+/// run by run in the order of [`Step::losses`].
 #[derive(Debug)]
 pub struct Step {
     /// Ready to run.
@@ -72,16 +73,19 @@ pub struct Step {
 }
 
 impl Step {
-    /// Records a step on pictures of `size` (the input's shape), planned behind `base`.
+    /// Records a step on pictures of `size` (the input's shape), planned behind `base` with
+    /// activations stored as `elem`.
     ///
     /// # Errors
     /// Shapes that do not fit the networks; the objective wants a discriminator and there is none.
+    #[allow(clippy::too_many_arguments)]
     pub fn record(
         g: &Generator,
         d: Option<&Discriminator>,
         objective: Objective,
         adam: Adam,
         size: Shape,
+        elem: Elem,
         base: usize,
     ) -> Result<Step> {
         let tape = &mut Tape::new();
@@ -134,6 +138,7 @@ impl Step {
         }
         tape.update_sum(&terms, g.params.group(), adam)?;
         tape.output("fake", fake);
-        Ok(Step { program: tape.compile(base), losses })
+        tape.keep(&losses)?;
+        Ok(Step { program: tape.compile_as(elem, base), losses })
     }
 }

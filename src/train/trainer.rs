@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::pending::Pending;
 use super::{Losses, Metrics, Networks, RunConfig, Scores, Step, Viewer};
 use crate::atomic;
 use crate::checkpoint::{FORMAT, VERSION, safetensors};
@@ -165,10 +166,12 @@ impl Trainer {
             config.objective,
             config.adam(),
             size,
+            backend.elem(),
             base,
         )?;
         let direction = config.direction.into();
-        let viewer = Viewer::record(&networks.generator, config.size, direction, base)?;
+        let viewer =
+            Viewer::record(&networks.generator, config.size, direction, backend.elem(), base)?;
         let progress = Progress::default();
         Ok(Trainer { config, options, networks, step, viewer, train, val, progress, backend })
     }
@@ -216,7 +219,9 @@ impl Trainer {
     }
 
     fn reserve(&mut self) -> Result<()> {
-        let needed = self.memory().total();
+        let memory = self.memory();
+        let pictures = if self.backend.is_host() { memory.pictures } else { 0 };
+        let needed = memory.persistent + memory.planned + memory.workspace + pictures;
         if let Some(free) = self.backend.free_memory()
             && needed > free
         {
@@ -375,26 +380,32 @@ impl Trainer {
         let mut metrics = Metrics::open(&out.join("metrics.jsonl"), self.progress.step)?;
         let (total, per_epoch) = (self.total_steps(), self.steps_per_epoch());
         let mut saved = Instant::now();
+        let mut pending = Pending::new(&self.step.losses, total);
+        let mut failed = None;
         while self.progress.step < total && !stop.load(Ordering::Relaxed) {
-            let start = Instant::now();
-            let batch = first.take().map_or_else(|| loader.next_batch(), Ok)?;
+            let batch = match first.take().map_or_else(|| loader.next_batch(), Ok) {
+                Ok(batch) => batch,
+                // What was played before still counts.
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            };
             let epoch = self.progress.epoch;
             let lr = (f64::from(self.config.lr) * self.config.schedule.factor(epoch)) as f32;
             let step = self.progress.step + 1;
-            let losses = self.play(&batch.a, &batch.b, step, lr)?;
+            self.play(&batch.a, &batch.b, step, lr)?;
             loader.recycle(batch);
-            if !losses.finite() {
-                *unsaved = false;
-                return Err(self.diverged(step));
-            }
-            let seconds = start.elapsed().as_secs_f64();
+            pending.push(step, epoch, lr);
             self.progress.step = step;
             self.progress.step_in_epoch += 1;
-            metrics.step(step, epoch, &losses, lr, seconds)?;
-            observer.step(step, total, epoch, &losses, seconds);
             *unsaved = true;
             let mut due = self.options.save_every.is_some_and(|n| n > 0 && step.is_multiple_of(n));
-            if self.progress.step_in_epoch == per_epoch {
+            let ended = self.progress.step_in_epoch == per_epoch;
+            if ended || due || step == total || pending.due(&*self.backend) {
+                self.flush(&mut pending, &mut metrics, observer, unsaved)?;
+            }
+            if ended {
                 self.progress.epoch += 1;
                 self.progress.step_in_epoch = 0;
                 let done = self.progress.epoch;
@@ -412,7 +423,26 @@ impl Trainer {
                 *unsaved = false;
             }
         }
-        Ok(())
+        self.flush(&mut pending, &mut metrics, observer, unsaved)?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Fetches the losses of the steps played since the last time. Where they are no numbers any more,
+    /// there is nothing to be saved.
+    fn flush(
+        &self,
+        pending: &mut Pending,
+        metrics: &mut Metrics,
+        observer: &mut dyn Observer,
+        unsaved: &mut bool,
+    ) -> Result<()> {
+        match pending.flush(&*self.backend, metrics, observer)? {
+            None => Ok(()),
+            Some(step) => {
+                *unsaved = false;
+                Err(self.diverged(step))
+            }
+        }
     }
 
     fn diverged(&self, step: u64) -> Error {
@@ -428,20 +458,13 @@ impl Trainer {
     }
 
     /// One step on the pictures of a batch.
-    fn play(&mut self, a: &[u8], b: &[u8], step: u64, lr: f32) -> Result<Losses> {
+    fn play(&mut self, a: &[u8], b: &[u8], step: u64, lr: f32) -> Result<()> {
         let program = &self.step.program;
         let backend = &mut *self.backend;
         backend.set_state(StepState { seed: self.config.seed, step, lr });
         backend.upload_pictures(a, program.view("a")?)?;
         backend.upload_pictures(b, program.view("b")?)?;
-        program.run(backend)?;
-        let mut losses = Losses::default();
-        for name in &self.step.losses {
-            let mut value = [0.0];
-            backend.download(program.view(name)?, &mut value)?;
-            losses.set(name, value[0]);
-        }
-        Ok(losses)
+        program.run(backend)
     }
 
     fn validate(&mut self, metrics: &mut Metrics, observer: &mut dyn Observer) -> Result<()> {

@@ -20,6 +20,9 @@ pub struct Ended {
 pub fn command(cwd: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pix2pix-engine"));
     command.args(args).current_dir(cwd).stdin(Stdio::null());
+    // Tests of the CPU stay there on a machine with a GPU, and away from the softgpu that cargo puts
+    // on the library path of what it runs.
+    command.env_remove("LD_LIBRARY_PATH").env("CUDA_VISIBLE_DEVICES", "");
     command
 }
 

@@ -6,7 +6,7 @@ use pix2pix_engine::model::{
     Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, GeneratorKind, NormKind,
 };
 use pix2pix_engine::nn::Params;
-use pix2pix_engine::tensor::Shape;
+use pix2pix_engine::tensor::{Elem, Shape};
 use pix2pix_engine::train::{Distance, Gan, Objective, Step};
 
 /// What a step is made of.
@@ -82,7 +82,8 @@ impl Setup {
             d.params.place(&mut arena, true);
         }
         let adam = Adam::default();
-        let step = Step::record(&g, d.as_ref(), objective, adam, size, arena.len()).unwrap();
+        let step =
+            Step::record(&g, d.as_ref(), objective, adam, size, Elem::F32, arena.len()).unwrap();
         (step, g.params, d.map(|d| d.params), arena.len())
     }
 }

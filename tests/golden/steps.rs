@@ -7,7 +7,7 @@ use pix2pix_engine::model::{
     Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, GeneratorKind, NormKind,
 };
 use pix2pix_engine::nn::Params;
-use pix2pix_engine::tensor::Shape;
+use pix2pix_engine::tensor::{Elem, Shape};
 use pix2pix_engine::train::{Distance, Gan, Objective, Step};
 use serde_json::Value;
 
@@ -65,7 +65,8 @@ impl Run {
         d.params.place(&mut arena, true);
         let size = Shape::new(batch, 64, 64, 3);
         let adam = Adam::default();
-        let step = Step::record(&g, Some(&d), objective, adam, size, arena.len()).unwrap();
+        let step =
+            Step::record(&g, Some(&d), objective, adam, size, Elem::F32, arena.len()).unwrap();
         let mut cpu = Cpu::new(2).unwrap();
         cpu.reserve(step.program.end()).unwrap();
         names::load(&mut cpu, &g.params, file, "weight/g/", |n| names::generator(DEPTH, n));

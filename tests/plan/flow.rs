@@ -145,6 +145,11 @@ impl Flow {
                 Step::Forward(op, io) => self.forward(op, io),
                 Step::Backward(op, io) => self.backward(op, io),
                 Step::Fill(view, _) => self.mark(*view, Tag::Filled(self.walk)),
+                Step::Keep(losses) => {
+                    let value = |t: &Tag| matches!(t, Tag::Value(_));
+                    let there = losses.iter().all(|&v| self.found(v).iter().all(value));
+                    assert!(there, "step {i}: a loss that is kept is gone");
+                }
                 Step::Adam(group, _) => {
                     // Between parameters lie gaps that nobody writes.
                     let gradients = self.found(group.grads);

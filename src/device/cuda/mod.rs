@@ -9,6 +9,7 @@
 mod args;
 mod cache;
 mod graph;
+mod list;
 mod nvrtc;
 mod pictures;
 
@@ -29,9 +30,10 @@ pub(crate) use args::{device_struct, plain};
 pub use cache::Cache;
 #[doc(hidden)]
 pub use cudarc::driver::DeviceRepr;
+pub use list::{Gpu, gpu, gpus};
 pub use nvrtc::{Compiled, Nvrtc, find as find_nvrtc};
 
-use super::{Device, StepState};
+use super::{Device, RING_ROWS, RING_WIDTH, StepState};
 use crate::error::{Error, Result};
 use crate::tensor::{Elem, View};
 use graph::Graphs;
@@ -130,11 +132,6 @@ pub struct CudaOptions {
     pub files: Vec<(String, String)>,
 }
 
-/// Rows of the ring that losses are kept in.
-pub(super) const RING_ROWS: usize = 64;
-/// Losses of a row.
-pub(super) const RING_WIDTH: usize = 8;
-
 /// A CUDA device.
 pub struct Cuda {
     options: CudaOptions,
@@ -192,7 +189,7 @@ pub fn driver_present() -> bool {
 pub fn count() -> Result<usize> {
     if !driver_present() {
         return Err(Error::machine(
-            "there is no CUDA driver (libcuda.so): install NVIDIA's driver, or use --device cpu",
+            "there is no CUDA driver (libcuda.so); install NVIDIA's driver, or use --device cpu",
         ));
     }
     let count = CudaContext::device_count().map_err(|e| failed("be counted", &e))?;
@@ -206,13 +203,7 @@ impl Cuda {
     /// [`Error::Machine`] where there is no driver, no such GPU, no NVRTC, or where the GPU lacks what
     /// the precision needs.
     pub fn new(options: CudaOptions) -> Result<Self> {
-        let devices = count()?;
-        if options.ordinal >= devices {
-            return Err(Error::machine(format!(
-                "there is no GPU {}: the driver lists {devices}, from 0; see `pix2pix-engine devices`",
-                options.ordinal
-            )));
-        }
+        list::gpu(options.ordinal)?;
         let nvrtc = nvrtc::find()?;
         let opening = |e: Failure| failed("be opened", &e);
         let context = CudaContext::new(options.ordinal).map_err(opening)?;
@@ -451,18 +442,6 @@ impl Cuda {
         self.stream.synchronize().map_err(|e| failed("finish its work", &e))
     }
 
-    /// The losses that a program kept in `row` of the ring.
-    ///
-    /// # Errors
-    /// [`Error::Machine`] where a kernel failed.
-    pub fn ring_row(&self, row: usize, count: usize) -> Result<Vec<f32>> {
-        let from = STATE_BYTES + 4 * RING_WIDTH * (row % RING_ROWS);
-        let view = self.constants.slice(from..from + 4 * count);
-        let bytes = self.stream.clone_dtoh(&view).map_err(|e| failed("give its losses", &e))?;
-        self.finish()?;
-        Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
-    }
-
     fn read(&self, from: usize, bytes: &mut [u8]) -> Result<()> {
         let Some(arena) = &self.arena else { return Ok(()) };
         let source = arena.slice(from..from + bytes.len());
@@ -575,8 +554,29 @@ impl Device for Cuda {
 
     fn set_state(&mut self, state: StepState) {
         self.step = state;
-        self.state = State { seed: state.seed, step: state.step, lr: state.lr, ..self.state };
+        let row = (self.state.row + 1) % RING_ROWS as u32;
+        self.state = State { seed: state.seed, step: state.step, lr: state.lr, row };
         self.told = false;
+    }
+
+    fn kept_losses(&self, runs: usize, count: usize) -> Result<Vec<Vec<f32>>> {
+        let ring = self.constants.slice(STATE_BYTES..);
+        let bytes = self.stream.clone_dtoh(&ring).map_err(|e| failed("give its losses", &e))?;
+        self.finish()?;
+        let row = |back: usize| {
+            let row = (self.state.row as usize + RING_ROWS - back) % RING_ROWS;
+            let row = &bytes[4 * RING_WIDTH * row..][..4 * count];
+            row.chunks_exact(4).map(|b| loaded(Elem::F32, b)).collect()
+        };
+        Ok((0..runs.min(RING_ROWS)).rev().map(row).collect())
+    }
+
+    fn runs_ahead(&self) -> usize {
+        RING_ROWS / 2
+    }
+
+    fn is_host(&self) -> bool {
+        false
     }
 
     fn elem(&self) -> Elem {

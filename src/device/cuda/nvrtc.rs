@@ -52,9 +52,9 @@ fn look() -> std::result::Result<Nvrtc, String> {
     }
     places().iter().find_map(|place| open(place)).ok_or_else(|| {
         format!(
-            "there is no NVRTC, the CUDA compiler that a program brings kernels to: install the CUDA \
-             toolkit, or `pip install nvidia-cuda-nvrtc` and set {VARIABLE} to its libnvrtc.so if it \
-             is not found by itself"
+            "there is no NVRTC, the compiler of CUDA kernels (libnvrtc.so); install the CUDA toolkit, or \
+             `pip install nvidia-cuda-nvrtc`, and set {VARIABLE} to the file if it is not found by \
+             itself"
         )
     })
 }

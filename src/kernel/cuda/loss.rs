@@ -20,4 +20,7 @@ impl LossKernels for Cuda {
     ) -> Result<()> {
         Err(Error::machine("this kernel family has no CUDA kernels yet"))
     }
+    fn keep_losses(&mut self, _losses: &[View]) -> Result<()> {
+        Err(Error::machine("this kernel family has no CUDA kernels yet"))
+    }
 }

@@ -1,0 +1,151 @@
+//! Which machine computes: `--device`, `--precision`, and the list of what there is.
+
+use std::process::ExitCode;
+
+use super::{bytes, say};
+use crate::device::{self, Cpu, Device, Precision};
+use crate::error::{Error, Result};
+use crate::kernel::{Backend, cuda};
+
+/// More threads than any machine of today has cores.
+const MOST_THREADS: usize = 1024;
+
+/// Where and how to compute.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DeviceArgs {
+    /// Where to compute: auto, cpu, cuda, or cuda:N for GPU number N. auto takes the first GPU where
+    /// there are a driver and NVRTC, and says what it took
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    pub device: String,
+    /// How a GPU computes: f32, tf32 (products on tensor cores), bf16 (activations too). auto takes
+    /// tf32 from compute capability 8.0 on, as PyTorch does for convolutions, f32 below
+    #[arg(long, default_value = "auto", value_name = "PRECISION")]
+    pub precision: PrecisionChoice,
+    /// Launch every kernel of a step by itself, for debugging
+    #[arg(long)]
+    pub no_graph: bool,
+    /// Threads that compute, and that decode pictures [default: one a core]
+    #[arg(long)]
+    pub threads: Option<usize>,
+}
+
+/// What `--precision` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PrecisionChoice {
+    /// What suits the GPU.
+    Auto,
+    /// f32.
+    F32,
+    /// tf32.
+    Tf32,
+    /// bf16.
+    Bf16,
+}
+
+impl PrecisionChoice {
+    fn chosen(self) -> Option<Precision> {
+        match self {
+            PrecisionChoice::Auto => None,
+            PrecisionChoice::F32 => Some(Precision::F32),
+            PrecisionChoice::Tf32 => Some(Precision::Tf32),
+            PrecisionChoice::Bf16 => Some(Precision::Bf16),
+        }
+    }
+}
+
+impl DeviceArgs {
+    /// Opens the machine, and says which it is and why.
+    ///
+    /// # Errors
+    /// A name that is none; a GPU that was asked for and cannot be had.
+    pub fn open(&self) -> Result<(Box<dyn Backend>, String)> {
+        let threads = self.threads.unwrap_or(0);
+        if threads > MOST_THREADS {
+            return Err(Error::input(format!("--threads {threads}: it is at most {MOST_THREADS}")));
+        }
+        if self.device == "auto" {
+            let real = || match device::gpu(0)?.emulated() {
+                true => Err(Error::machine("the driver is softgpu; ask for it by --device cuda")),
+                false => self.gpu(0),
+            };
+            return match real() {
+                Ok(gpu) => Ok(described(Box::new(gpu), "")),
+                Err(why) => {
+                    self.only_on_gpus()?;
+                    // The reason without the cure, which nobody has asked for.
+                    let why = why.to_string();
+                    let why = why.split(';').next().unwrap_or_default();
+                    Ok(described(Box::new(Cpu::new(threads)?), &format!(" (--device auto: {why})")))
+                }
+            };
+        }
+        if self.device == "cpu" {
+            self.only_on_gpus()?;
+            return Ok(described(Box::new(Cpu::new(threads)?), ""));
+        }
+        let number = match self.device.strip_prefix("cuda") {
+            Some("") => Some(0),
+            Some(rest) => rest.strip_prefix(':').and_then(|n| n.parse().ok()),
+            None => None,
+        };
+        let number = number.ok_or_else(|| {
+            Error::input(format!("--device {}: use auto, cpu, cuda or cuda:N", self.device))
+        })?;
+        Ok(described(Box::new(self.gpu(number)?), ""))
+    }
+
+    /// The CPU computes in f32 alone.
+    fn only_on_gpus(&self) -> Result<()> {
+        match self.precision.chosen() {
+            Some(p) if p != Precision::F32 => Err(Error::input(format!(
+                "--precision {} is for GPUs; the CPU computes in f32",
+                p.name()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn gpu(&self, ordinal: usize) -> Result<device::Cuda> {
+        let precision = match self.precision.chosen() {
+            Some(precision) => precision,
+            None => device::gpu(ordinal)?.precision(),
+        };
+        cuda::open(&cuda::Choice { ordinal, precision, graph: !self.no_graph })
+    }
+}
+
+fn described(backend: Box<dyn Backend>, why: &str) -> (Box<dyn Backend>, String) {
+    let line = format!("{}{why}", Device::describe(&*backend));
+    (backend, line)
+}
+
+/// `pix2pix-engine devices`: what can compute here, or why it cannot.
+pub fn run() -> Result<ExitCode> {
+    let cpu = Cpu::new(0)?;
+    say(format!("cpu       {}", cpu.describe()));
+    if let Some(free) = cpu.free_memory() {
+        say(format!("          {} of memory free", bytes(free)));
+    }
+    match device::gpus() {
+        Ok(gpus) => {
+            for gpu in &gpus {
+                say(format!("cuda:{:<4} {}", gpu.ordinal, gpu.line()));
+            }
+            if gpus.is_empty() {
+                say("cuda      the driver lists no GPU");
+            }
+            if let Some(gpu) = gpus.first() {
+                say(format!("driver    CUDA {}.{}", gpu.driver.0, gpu.driver.1));
+            }
+        }
+        Err(error) => say(format!("cuda      {error}")),
+    }
+    match device::find_nvrtc() {
+        Ok(nvrtc) => {
+            let (major, minor) = nvrtc.version;
+            say(format!("nvrtc     {major}.{minor}, {}", nvrtc.path.display()));
+        }
+        Err(error) => say(format!("nvrtc     {error}")),
+    }
+    Ok(ExitCode::SUCCESS)
+}

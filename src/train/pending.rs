@@ -1,0 +1,70 @@
+//! Steps whose losses the host has not seen yet: a device that works on its own is given some steps
+//! before anybody waits for one.
+
+use std::time::Instant;
+
+use super::{Losses, Metrics, Observer};
+use crate::error::Result;
+use crate::kernel::Backend;
+
+/// Seconds after which losses are fetched even where few steps wait for them: a person watches.
+const PATIENCE: f64 = 0.25;
+
+/// A step that was played.
+#[derive(Clone, Copy, Debug)]
+struct Played {
+    step: u64,
+    epoch: u64,
+    lr: f32,
+}
+
+/// The steps since losses were last fetched.
+pub struct Pending {
+    played: Vec<Played>,
+    names: Vec<&'static str>,
+    total: u64,
+    since: Instant,
+}
+
+impl Pending {
+    /// None yet, of a run of `total` steps with losses of these names.
+    pub fn new(names: &[&'static str], total: u64) -> Self {
+        Pending { played: Vec::new(), names: names.to_vec(), total, since: Instant::now() }
+    }
+
+    /// Adds a step.
+    pub fn push(&mut self, step: u64, epoch: u64, lr: f32) {
+        self.played.push(Played { step, epoch, lr });
+    }
+
+    /// Whether it is time to fetch losses.
+    pub fn due(&self, b: &dyn Backend) -> bool {
+        self.played.len() >= b.runs_ahead() || self.since.elapsed().as_secs_f64() > PATIENCE
+    }
+
+    /// Fetches losses, writes and reports them. Returns the step whose losses are no numbers any more,
+    /// if there is one; later ones are not written.
+    ///
+    /// # Errors
+    /// A device that failed, a file that cannot be written.
+    pub fn flush(
+        &mut self,
+        b: &dyn Backend,
+        metrics: &mut Metrics,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<u64>> {
+        let rows = b.kept_losses(self.played.len(), self.names.len())?;
+        let seconds = self.since.elapsed().as_secs_f64() / self.played.len().max(1) as f64;
+        self.since = Instant::now();
+        for (Played { step, epoch, lr }, row) in self.played.drain(..).zip(rows) {
+            let mut losses = Losses::default();
+            self.names.iter().zip(row).for_each(|(name, value)| losses.set(name, value));
+            if !losses.finite() {
+                return Ok(Some(step));
+            }
+            metrics.step(step, epoch, &losses, lr, seconds)?;
+            observer.step(step, self.total, epoch, &losses, seconds);
+        }
+        Ok(None)
+    }
+}
