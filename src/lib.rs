@@ -83,5 +83,6 @@ pub mod tape;
 pub mod tensor;
 pub mod train;
 pub mod translate;
+pub mod verify;
 
 pub use error::{Error, Result};

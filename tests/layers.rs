@@ -59,6 +59,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "translate",
         &["tensor", "device", "kernel", "tape", "nn", "model", "data", "checkpoint", "train"],
     ),
+    // Both machines, every operation of a step.
+    ("verify", &["tensor", "device", "kernel", "tape", "train"]),
     // The library can be used without a terminal: nobody but `main` names `cli`.
     (
         "cli",
@@ -76,6 +78,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "metric",
             "train",
             "translate",
+            "verify",
         ],
     ),
     ("main", &["cli"]),
@@ -98,6 +101,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
 const UNSAFE: &[&str] = &[
     "kernel/product.rs",
     "device/cuda/args.rs",
+    "device/cuda/list.rs",
     "device/cuda/mod.rs",
     "device/cuda/nvrtc.rs",
     "device/cuda/pictures.rs",

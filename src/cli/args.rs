@@ -31,6 +31,8 @@ pub enum Command {
     },
     /// Print the layers of the networks, with shapes and parameter counts.
     Describe(DescribeArgs),
+    /// Compare a GPU with the CPU, kernel by kernel: run it once on a new machine.
+    Verify(VerifyArgs),
     /// List what can compute here, or say why it cannot.
     Devices,
 }
@@ -206,6 +208,20 @@ pub struct TranslateArgs {
     pub seed: u64,
     #[command(flatten)]
     pub device: DeviceArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    /// Where the whole table goes, to be attached to a report of a defect
+    #[arg(long, default_value = "verify.txt")]
+    pub report: PathBuf,
+    /// Write a line for every comparison, not only for each kind
+    #[arg(long)]
+    pub verbose: bool,
 }
 
 #[derive(Debug, clap::Args)]

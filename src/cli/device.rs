@@ -83,15 +83,7 @@ impl DeviceArgs {
             self.only_on_gpus()?;
             return Ok(described(Box::new(Cpu::new(threads)?), ""));
         }
-        let number = match self.device.strip_prefix("cuda") {
-            Some("") => Some(0),
-            Some(rest) => rest.strip_prefix(':').and_then(|n| n.parse().ok()),
-            None => None,
-        };
-        let number = number.ok_or_else(|| {
-            Error::input(format!("--device {}: use auto, cpu, cuda or cuda:N", self.device))
-        })?;
-        Ok(described(Box::new(self.gpu(number)?), ""))
+        Ok(described(Box::new(self.gpu(number_of(&self.device)?)?), ""))
     }
 
     /// The CPU computes in f32 alone.
@@ -106,12 +98,38 @@ impl DeviceArgs {
     }
 
     fn gpu(&self, ordinal: usize) -> Result<device::Cuda> {
+        cuda::open(&self.choice(ordinal)?)
+    }
+
+    fn choice(&self, ordinal: usize) -> Result<cuda::Choice> {
         let precision = match self.precision.chosen() {
             Some(precision) => precision,
             None => device::gpu(ordinal)?.precision(),
         };
-        cuda::open(&cuda::Choice { ordinal, precision, graph: !self.no_graph })
+        Ok(cuda::Choice { ordinal, precision, graph: !self.no_graph })
     }
+
+    /// The GPU that is named, or the first.
+    ///
+    /// # Errors
+    /// `--device cpu` and names that are none; no driver, no such GPU.
+    pub fn only_gpu(&self) -> Result<cuda::Choice> {
+        match self.device.as_str() {
+            "auto" => self.choice(0),
+            "cpu" => Err(Error::input("--device cpu is what GPUs are compared with; name a GPU")),
+            name => self.choice(number_of(name)?),
+        }
+    }
+}
+
+/// The number in `cuda` or `cuda:N`.
+fn number_of(device: &str) -> Result<usize> {
+    let number = match device.strip_prefix("cuda") {
+        Some("") => Some(0),
+        Some(rest) => rest.strip_prefix(':').and_then(|n| n.parse().ok()),
+        None => None,
+    };
+    number.ok_or_else(|| Error::input(format!("--device {device}: use auto, cpu, cuda or cuda:N")))
 }
 
 fn described(backend: Box<dyn Backend>, why: &str) -> (Box<dyn Backend>, String) {

@@ -9,6 +9,7 @@ mod resume;
 mod settings;
 mod train;
 mod translate;
+mod verify;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -49,6 +50,7 @@ pub fn main() -> ExitCode {
         }
         Command::Describe(args) => describe::run(&args),
         Command::Devices => device::run(),
+        Command::Verify(args) => verify::run(&args),
     };
     // The hook has spoken; a caller of this process sees a failed machine.
     let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));

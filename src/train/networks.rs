@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{RunConfig, differences};
+use super::{RunConfig, Step, differences};
 use crate::checkpoint::{self, DISCRIMINATOR, GENERATOR, Tensors, safetensors};
 use crate::device::Arena;
 use crate::error::{Error, Result};
 use crate::kernel::Backend;
 use crate::model::{Discriminator, Generator};
 use crate::nn::Params;
-use crate::tensor::{Shape, View};
+use crate::tensor::{Elem, Shape, View};
 
 /// The networks of a run, placed.
 #[derive(Debug)]
@@ -42,6 +42,23 @@ impl Networks {
             d.params.place(&mut arena, true);
         }
         Ok(Networks { generator, discriminator, arena })
+    }
+
+    /// The training step of a configuration on these networks, with activations stored as `elem`.
+    ///
+    /// # Errors
+    /// Pictures of a size that the networks cannot take.
+    pub fn step(&self, config: &RunConfig, elem: Elem) -> Result<Step> {
+        let channels = config.generator.in_channels;
+        Step::record(
+            &self.generator,
+            self.discriminator.as_ref(),
+            config.objective,
+            config.adam(),
+            Shape::new(config.batch_size, config.size, config.size, channels),
+            elem,
+            self.arena.len(),
+        )
     }
 
     /// First values, from the seed.

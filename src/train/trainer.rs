@@ -16,7 +16,6 @@ use crate::data::{Batch, Loader, LoaderOptions, Pair};
 use crate::device::StepState;
 use crate::error::{Error, Result};
 use crate::kernel::Backend;
-use crate::tensor::Shape;
 
 /// Seconds between two checkpoints at the ends of short epochs.
 const CHECKPOINT_SECONDS: f64 = 60.0;
@@ -157,18 +156,7 @@ impl Trainer {
         }
         let networks = Networks::new(&config)?;
         let base = networks.arena.len();
-        let channels = config.generator.in_channels;
-        let size = Shape::new(config.batch_size, config.size, config.size, channels);
-        let discriminator = networks.discriminator.as_ref();
-        let step = Step::record(
-            &networks.generator,
-            discriminator,
-            config.objective,
-            config.adam(),
-            size,
-            backend.elem(),
-            base,
-        )?;
+        let step = networks.step(&config, backend.elem())?;
         let direction = config.direction.into();
         let viewer =
             Viewer::record(&networks.generator, config.size, direction, backend.elem(), base)?;

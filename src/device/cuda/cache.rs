@@ -57,7 +57,8 @@ impl Cache {
         let (len, body) = body.split_at_checked(8)?;
         let len = usize::try_from(u64::from_le_bytes(len.try_into().ok()?)).ok()?;
         let (ptx, cubin) = body.split_at_checked(len)?;
-        Some(Compiled { ptx: String::from_utf8(ptx.to_vec()).ok()?, cubin: cubin.to_vec() })
+        let ptx = String::from_utf8(ptx.to_vec()).ok()?;
+        Some(Compiled { ptx, cubin: cubin.to_vec(), log: String::new() })
     }
 
     /// Keeps `compiled` under `key`. A cache that cannot be written is no error: the next run
@@ -90,7 +91,7 @@ mod tests {
     fn what_is_put_is_got_and_what_is_damaged_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::at(Some(&folder.path().join("a")));
-        let compiled = Compiled { ptx: "// ptx".into(), cubin: vec![1, 2, 3] };
+        let compiled = Compiled { ptx: "// ptx".into(), cubin: vec![1, 2, 3], log: String::new() };
         let key = key(&("sources", 80));
         assert_eq!(cache.get(&key), None);
         cache.put(&key, &compiled);
@@ -112,7 +113,7 @@ mod tests {
 
     #[test]
     fn no_folder_and_one_that_cannot_be_are_no_error() {
-        let compiled = Compiled { ptx: String::new(), cubin: Vec::new() };
+        let compiled = Compiled { ptx: String::new(), cubin: Vec::new(), log: String::new() };
         Cache::at(None).put("k", &compiled);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");

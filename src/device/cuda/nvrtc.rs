@@ -33,6 +33,8 @@ pub struct Compiled {
     pub ptx: String,
     /// For the very architecture; empty where NVRTC does not know it.
     pub cubin: Vec<u8>,
+    /// What the compiler and its assembler say; empty where the cache had the rest.
+    pub log: String,
 }
 
 /// Loads NVRTC, the first that is there of: the file that `PIX2PIX_NVRTC` names, the system's, that
@@ -206,12 +208,13 @@ impl Nvrtc {
         created.result().map_err(|e| said("NVRTC refuses it", e))?;
         let program = Program(program);
         // SAFETY: the program was created just above.
-        if let Err(e) = unsafe { result::compile_program(program.0, options) } {
-            // SAFETY: as above; the log ends in a zero byte.
-            let log = unsafe { result::get_program_log(program.0) }.unwrap_or_default();
-            let log: Vec<u8> = log.iter().map(|&c| c as u8).collect();
-            let log = CStr::from_bytes_until_nul(&log).map(CStr::to_string_lossy);
-            let log = log.unwrap_or_default();
+        let done = unsafe { result::compile_program(program.0, options) };
+        // SAFETY: as above; the log ends in a zero byte.
+        let log = unsafe { result::get_program_log(program.0) }.unwrap_or_default();
+        let log: Vec<u8> = log.iter().map(|&c| c as u8).collect();
+        let log = CStr::from_bytes_until_nul(&log).map(CStr::to_string_lossy);
+        let log = log.unwrap_or_default().into_owned();
+        if let Err(e) = done {
             return Err(Error::machine(format!(
                 "{name} does not compile ({e:?}):\n{}",
                 log.trim()
@@ -232,6 +235,6 @@ impl Nvrtc {
                 got.map_err(|e| said("no machine code", e))?;
             }
         }
-        Ok(Compiled { ptx, cubin })
+        Ok(Compiled { ptx, cubin, log })
     }
 }

@@ -1,0 +1,46 @@
+//! `pix2pix-engine verify`: a GPU against the CPU.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use super::args::VerifyArgs;
+use super::say;
+use crate::atomic;
+use crate::error::{Error, Result};
+use crate::train::RunConfig;
+use crate::verify::verify;
+
+pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
+    let mut config = RunConfig::default();
+    args.network.apply(&mut config)?;
+    config.check()?;
+    let choice = args.device.only_gpu()?;
+    say(format!(
+        "compares  one training step at {0} x {0}, {1} channels, precision {2}, with the CPU",
+        config.size,
+        config.generator.base_channels,
+        choice.precision.name()
+    ));
+    let report = verify(&config, &choice, &mut |check| {
+        if args.verbose || !check.passed() {
+            let verdict = if check.passed() { "ok" } else { "FAILED" };
+            say(format!("{verdict:9} {} {:.1e}: {}", check.what, check.error, check.detail));
+        }
+    })?;
+    say(format!("device    {}", report.device));
+    say(report.summary().trim_end());
+    atomic::replace(&args.report, |sink| {
+        let text = format!("pix2pix-engine {}\n{report}\n", env!("CARGO_PKG_VERSION"));
+        sink.write_all(text.as_bytes()).map_err(|e| Error::file("write", &args.report, e))
+    })?;
+    say(format!("report    {}", args.report.display()));
+    if report.passed() {
+        say("verified  every comparison is within its bound");
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(Error::machine(format!(
+        "some comparisons failed: this GPU, its driver or this program computes wrongly; please \
+         report it with {}",
+        args.report.display()
+    )))
+}
