@@ -1,0 +1,12 @@
+//! The built program with `--device cuda`, executed by softgpu with all checks on: training,
+//! resuming, stopping, translating, verifying, and what it says where something is missing.
+
+#[path = "../cli/program.rs"]
+#[allow(dead_code)]
+mod program;
+
+mod missing;
+mod on_gpu;
+mod train;
+mod translate;
+mod verify;

@@ -1,0 +1,141 @@
+//! `train --device cuda`.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use pix2pix_engine::checkpoint::load_weights;
+
+use crate::on_gpu::{ok, on_gpu};
+use crate::program::{SMALL, bench, results, step_numbers, steps, train};
+
+/// Deep enough for dropout, wide enough for tensor cores.
+const WIDE: &str = "--size 64 --base-channels 16 --patch 34";
+
+/// The losses of each step.
+fn losses(run: &Path) -> Vec<[f64; 4]> {
+    let names = ["g_gan", "g_l1", "d_real", "d_fake"];
+    steps(run).iter().map(|line| names.map(|name| line[name].as_f64().unwrap())).collect()
+}
+
+/// The largest relative difference of two runs' losses at each step.
+fn apart(a: &Path, b: &Path) -> Vec<f64> {
+    let pairs = losses(a).into_iter().zip(losses(b));
+    let worst = |(a, b): ([f64; 4], [f64; 4])| {
+        a.iter().zip(&b).map(|(a, b)| (a - b).abs() / b.abs().max(0.1)).fold(0.0, f64::max)
+    };
+    pairs.map(worst).collect()
+}
+
+#[test]
+fn losses_and_weights_follow_the_cpu() {
+    if !cuda::nvrtc::or_skip("losses_and_weights_follow_the_cpu") {
+        return;
+    }
+    let folder = bench();
+    let cwd = folder.path();
+    crate::program::ok(
+        cwd,
+        &crate::program::words(&format!("train data --out cpu {WIDE} --steps 4 --device cpu")),
+    );
+    // Rounding of a product is 6e-8, 5e-4 and 4e-3; a first step's losses see some tens of them, and
+    // each step of Adam carries the signs of the smallest gradients on.
+    for (precision, first, last) in [("f32", 1e-4, 2e-2), ("tf32", 1e-2, 5e-2), ("bf16", 5e-2, 0.2)]
+    {
+        let line = format!("train data --out {precision} {WIDE} --steps 4 --device cuda");
+        let done = ok(cwd, &format!("{line} --precision {precision}"));
+        assert!(done.out.contains(&format!("precision {precision}")), "{done:?}");
+        let apart = apart(&cwd.join(precision), &cwd.join("cpu"));
+        println!("{precision}: {apart:?}");
+        assert!(apart[0] <= first && apart.iter().all(|a| *a <= last), "{precision}: {apart:?}");
+        let weights = [precision, "cpu"].map(|run| {
+            let path = cwd.join(run).join("model.safetensors");
+            load_weights(&path).unwrap().generator.unwrap().1
+        });
+        let (mut sum, mut count, mut most) = (0.0, 0.0, 0.0f64);
+        for (name, ours) in weights[0].iter().filter(|(name, _)| !name.contains("running")) {
+            for (a, b) in ours.data.iter().zip(&weights[1][name].data) {
+                let difference = f64::from((a - b).abs());
+                (sum, count, most) = (sum + difference, count + 1.0, most.max(difference));
+            }
+        }
+        // Adam moves a weight by the rate, 2e-4, a step at most; where a gradient is so small that its
+        // sign is noise, the two move apart by twice that.
+        println!("{precision}: weights {:.1e} apart, at most {most:.1e}", sum / count);
+        assert!(most <= 4.0 * 2.0 * 2e-4 * 1.5, "{precision}: {most}");
+        assert!(sum / count <= 1e-4, "{precision}: {}", sum / count);
+    }
+}
+
+#[test]
+fn two_and_two_steps_are_four_and_a_graph_is_its_loop() {
+    if !cuda::nvrtc::or_skip("two_and_two_steps_are_four_and_a_graph_is_its_loop") {
+        return;
+    }
+    let folder = bench();
+    let cwd = folder.path();
+    for precision in ["f32", "bf16"] {
+        let run = |name: &str, flags: &str| {
+            let line = format!("train data --out {name}-{precision} {SMALL} {flags}");
+            ok(cwd, &format!("{line} --device cuda --precision {precision}"));
+            results(&cwd.join(format!("{name}-{precision}")))
+        };
+        let whole = run("whole", "--steps 4");
+        run("parts", "--steps 2");
+        let parts = format!("parts-{precision}");
+        ok(
+            cwd,
+            &format!("train data --resume {parts} --steps 4 --device cuda --precision {precision}"),
+        );
+        assert!(results(&cwd.join(parts)) == whole, "{precision}: 2 + 2 steps are not 4");
+        assert!(
+            run("loop", "--steps 4 --no-graph") == whole,
+            "{precision}: the graph is not its loop"
+        );
+    }
+}
+
+#[test]
+fn a_run_goes_on_on_the_other_machine() {
+    if !cuda::nvrtc::or_skip("a_run_goes_on_on_the_other_machine") {
+        return;
+    }
+    let folder = bench();
+    let cwd = folder.path();
+    train(cwd, "whole", "--steps 4 --device cpu");
+    train(cwd, "from-cpu", "--steps 2 --device cpu");
+    ok(cwd, "train data --resume from-cpu --steps 4 --device cuda --precision f32");
+    ok(cwd, &format!("train data --out from-gpu {SMALL} --steps 2 --device cuda --precision f32"));
+    crate::program::resume(cwd, "from-gpu", "--steps 4 --device cpu");
+    for run in ["from-cpu", "from-gpu"] {
+        assert_eq!(step_numbers(&cwd.join(run)), [1, 2, 3, 4]);
+        let apart = apart(&cwd.join(run), &cwd.join("whole"));
+        assert!(apart.iter().all(|a| *a <= 2e-2), "{run}: {apart:?}");
+    }
+}
+
+#[test]
+fn ctrl_c_finishes_the_step_and_saves() {
+    if !cuda::nvrtc::or_skip("ctrl_c_finishes_the_step_and_saves") {
+        return;
+    }
+    let folder = bench();
+    let run = folder.path().join("run");
+    let flags = "--steps 100000 --save-every 1 --device cuda --precision f32";
+    let mut command = on_gpu(folder.path(), &format!("train data --out run {SMALL} {flags}"));
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let begun = Instant::now();
+    while !run.join("checkpoints/latest.safetensors").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        assert!(begun.elapsed() < Duration::from_secs(120), "no checkpoint after two minutes");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    let out = String::from_utf8(ended.stdout).unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{out}");
+    assert!(out.contains("go on with: pix2pix-engine train data --resume run"), "{out}");
+    let done = step_numbers(&run);
+    assert_eq!(done, (1..=done.len() as u64).collect::<Vec<_>>());
+}

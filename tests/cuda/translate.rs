@@ -1,0 +1,35 @@
+//! `translate --device cuda`.
+
+use pix2pix_engine::data::Picture;
+
+use crate::on_gpu::ok;
+use crate::program::{bench, picture, save, train, words};
+
+#[test]
+fn a_translation_is_the_cpus_within_a_grey_level() {
+    if !cuda::nvrtc::or_skip("a_translation_is_the_cpus_within_a_grey_level") {
+        return;
+    }
+    let folder = bench();
+    let cwd = folder.path();
+    train(cwd, "run", "--steps 3 --device cpu");
+    // One that the network takes as it is, one that is padded.
+    save(&cwd.join("in/even.png"), &picture(64, 32, 5));
+    save(&cwd.join("in/odd.png"), &picture(37, 45, 6));
+    for flags in ["", "--norm running", "--dropout on --seed 9"] {
+        let line = format!("translate run in --output cpu --device cpu {flags}");
+        crate::program::ok(cwd, &words(&line));
+        // bf16 holds a value in -1..1 to 2^-9 at best, half a grey level, before anything is summed.
+        for (precision, levels) in [("f32", 1), ("tf32", 1), ("bf16", 4)] {
+            let line = format!("translate run in --output gpu --device cuda {flags}");
+            ok(cwd, &format!("{line} --precision {precision}"));
+            for name in ["even.png", "odd.png"] {
+                let [a, b] =
+                    ["cpu", "gpu"].map(|f| Picture::read(&cwd.join(f).join(name)).unwrap());
+                assert_eq!((a.width, a.height), (b.width, b.height));
+                let apart = a.pixels.iter().zip(&b.pixels).map(|(a, b)| a.abs_diff(*b)).max();
+                assert!(apart.unwrap() <= levels, "{precision} {flags} {name}: {apart:?} levels");
+            }
+        }
+    }
+}
