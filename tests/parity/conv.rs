@@ -60,9 +60,6 @@ fn products(desk: &mut Desk, precision: Precision, case: Case, margins: [usize; 
     let check = |desk: &Desk, place: Place, name: &str| {
         let (got, expected) = desk.read(place);
         let error = nmse(&got, &expected);
-        if std::env::var_os("SHOW").is_some() {
-            println!("{precision:?} {case:?} {margins:?} {name}: {error:e}");
-        }
         assert!(error < bound(precision), "{precision:?} {case:?} {margins:?} {name}: {error:e}");
     };
     for (mode, bias) in [(Write::Set, true), (Write::Add, false)] {
