@@ -132,6 +132,9 @@ pub struct CudaOptions {
     pub files: Vec<(String, String)>,
 }
 
+/// Counters that blocks of a launch share.
+pub const TICKETS: usize = 1024;
+
 /// A CUDA device.
 pub struct Cuda {
     options: CudaOptions,
@@ -225,7 +228,7 @@ impl Cuda {
         let multiprocessors = count.map_err(opening)?.max(1) as usize;
         // Not the default stream, which cannot be captured.
         let stream = context.new_stream().map_err(opening)?;
-        let bytes = STATE_BYTES + 4 * RING_ROWS * RING_WIDTH;
+        let bytes = STATE_BYTES + 4 * (RING_ROWS * RING_WIDTH + TICKETS);
         let constants = stream.alloc_zeros::<u8>(bytes).map_err(opening)?;
         let staging = Staging::new(&context)?;
         let step = StepState::default();
@@ -312,6 +315,12 @@ impl Cuda {
     /// The ring of losses: `RING_ROWS` rows of `RING_WIDTH` numbers.
     pub fn ring_address(&self) -> FloatAddress {
         FloatAddress(self.state_address().0 + STATE_BYTES as u64)
+    }
+
+    /// [`TICKETS`] counters of 4 bytes that are 0 before and after every launch: the last block that
+    /// uses one sets it back.
+    pub fn tickets_address(&self) -> ByteAddress {
+        ByteAddress(self.ring_address().0 + (4 * RING_ROWS * RING_WIDTH) as u64)
     }
 
     /// At least `floats` f32 numbers of memory that kernels use one after another. What it holds is
@@ -560,7 +569,7 @@ impl Device for Cuda {
     }
 
     fn kept_losses(&self, runs: usize, count: usize) -> Result<Vec<Vec<f32>>> {
-        let ring = self.constants.slice(STATE_BYTES..);
+        let ring = self.constants.slice(STATE_BYTES..STATE_BYTES + 4 * RING_ROWS * RING_WIDTH);
         let bytes = self.stream.clone_dtoh(&ring).map_err(|e| failed("give its losses", &e))?;
         self.finish()?;
         let row = |back: usize| {

@@ -1,51 +1,276 @@
-//! ConvKernels on a GPU.
+//! The convolution products on a GPU: `kernels/conv.cu`, `conv_transpose.cu`, `conv_narrow.cu`.
+//!
+//! Here it is decided, from shapes and the number of multiprocessors alone, which tile computes a
+//! product and into how many parts its sum is cut, so that one card gives the same bytes each time.
 
-use crate::device::Cuda;
+use super::{Merge, names};
+use crate::device::{
+    ByteAddress, Cuda, Device, FloatAddress, Grid, Kernel, TICKETS, device_struct,
+};
 use crate::error::{Error, Result};
-use crate::kernel::*;
-use crate::tensor::*;
+use crate::kernel::{Conv, ConvKernels, Product, Workspace, Write};
+use crate::tensor::{Elem, Shape, View};
+
+device_struct! {
+    /// [`Conv`] as a kernel takes it.
+    pub struct Window {
+        /// Rows of the filter.
+        pub r: i32,
+        /// Columns of the filter.
+        pub s: i32,
+        /// Pixels from one window to the next.
+        pub stride: i32,
+        /// Zeros on every side.
+        pub pad: i32,
+    }
+}
+
+device_struct! {
+    /// How the sum of a tile is cut into parts.
+    pub struct Split {
+        /// The sums of each part: tiles x parts x the tile.
+        pub sums: FloatAddress,
+        /// A counter a tile, 0 between launches, of the parts that are done.
+        pub tickets: ByteAddress,
+        /// Blocks that share a tile.
+        pub parts: i32,
+    }
+}
+
+impl From<Conv> for Window {
+    fn from(conv: Conv) -> Self {
+        let [r, s, stride, pad] = [conv.r, conv.s, conv.stride, conv.pad].map(|x| x as i32);
+        Window { r, s, stride, pad }
+    }
+}
+
+/// Threads of a block, as `tile.cuh` has it.
+const THREADS: u32 = 128;
+/// Columns of a tile, as `tile.cuh` has it.
+const COLUMNS: usize = 64;
+/// Most parts of a tile: the last block of a tile reads them all, 4 KiB each in the smallest.
+const MOST_PARTS: usize = 32;
+/// Fewest chunks of a part: fewer would not fill the stages that are in flight.
+const FEWEST_CHUNKS: usize = 4;
+/// Blocks wanted a multiprocessor: two hide each other's waiting.
+const BLOCKS: usize = 2;
+
+/// How a product is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Plan {
+    kernel: Kernel,
+    /// Rows of a tile.
+    rows: usize,
+    /// Tiles along x and y.
+    tiles: [usize; 2],
+    /// Blocks a tile.
+    parts: usize,
+}
+
+impl Plan {
+    /// Floats of partial sums.
+    fn scratch(&self) -> usize {
+        let [x, y] = self.tiles;
+        if self.parts == 1 { 0 } else { x * y * self.parts * self.rows * COLUMNS }
+    }
+}
+
+/// A product as a matrix product: rows x columns, each a sum of `chunks` chunks, in `classes`.
+#[derive(Clone, Copy, Debug)]
+struct Matrix {
+    rows: usize,
+    columns: usize,
+    chunks: usize,
+    classes: usize,
+}
+
+impl Matrix {
+    fn of(product: Product, conv: Conv, x: Shape, w: Shape, y: Shape, chunk: usize) -> Self {
+        // Taps that meet more than padding, at most.
+        let taps = |window: usize, from: usize| window.min(from + conv.pad);
+        let class_taps = |window: usize, from: usize| window.div_ceil(conv.stride).min(from);
+        match product {
+            Product::Fprop => Matrix {
+                rows: y.pixels(),
+                columns: w.n,
+                chunks: (taps(w.h, x.h) * taps(w.w, x.w) * w.c).div_ceil(chunk),
+                classes: 1,
+            },
+            Product::Dgrad => Matrix {
+                rows: x.n * x.h.div_ceil(conv.stride) * x.w.div_ceil(conv.stride),
+                columns: w.c,
+                chunks: (class_taps(w.h, y.h) * class_taps(w.w, y.w) * w.n).div_ceil(chunk),
+                classes: conv.stride * conv.stride,
+            },
+            Product::Wgrad => Matrix {
+                rows: w.n,
+                columns: w.h * w.w * w.c,
+                chunks: y.pixels().div_ceil(chunk),
+                classes: 1,
+            },
+        }
+    }
+
+    /// Tiles of `rows` rows, and the parts that fill `want` blocks.
+    fn cut(self, rows: usize, want: usize) -> ([usize; 2], usize) {
+        let (down, across) =
+            (self.rows.div_ceil(rows) * self.classes, self.columns.div_ceil(COLUMNS));
+        let most = (self.chunks / FEWEST_CHUNKS).clamp(1, MOST_PARTS);
+        ([down, across], (want / (down * across)).clamp(1, most))
+    }
+}
+
+/// What the kernels of whole vectors ask of a product's channels.
+fn in_vectors(product: Product, w: Shape, elem: Elem) -> bool {
+    let vector = 16 / elem.size();
+    match product {
+        Product::Fprop => w.c.is_multiple_of(4 * vector),
+        Product::Dgrad => w.n.is_multiple_of(4 * vector) && w.c.is_multiple_of(4),
+        Product::Wgrad => w.n.is_multiple_of(vector) && w.c.is_multiple_of(vector),
+    }
+}
+
+/// Whether every pixel of an activation begins at a multiple of 16 bytes.
+fn aligned(view: View) -> bool {
+    let vector = 16 / view.elem.size();
+    view.at.is_multiple_of(vector) && view.pitch.is_multiple_of(vector)
+}
+
+/// The kernels of a product by the rows of their tile, largest first; the last takes any operands
+/// where `vectors` is false.
+fn kernels(product: Product, vectors: bool) -> &'static [(usize, Kernel)] {
+    use names::*;
+    match (product, vectors) {
+        (Product::Fprop, true) => &[(128, CONV_FPROP), (64, CONV_FPROP_HALF), (16, CONV_FPROP_FEW)],
+        (Product::Fprop, false) => &[(64, CONV_FPROP_ANY)],
+        (Product::Dgrad, true) => &[(128, CONV_DGRAD), (64, CONV_DGRAD_HALF), (16, CONV_DGRAD_FEW)],
+        (Product::Dgrad, false) => &[(64, CONV_DGRAD_ANY)],
+        (Product::Wgrad, true) => &[(128, CONV_WGRAD), (64, CONV_WGRAD_HALF)],
+        (Product::Wgrad, false) => &[(64, CONV_WGRAD_ANY), (16, CONV_WGRAD_FEW)],
+    }
+}
+
+/// The largest tile that fills the card with no smaller one holding all rows; where none fills it, the
+/// tile of the most blocks.
+fn plan(list: &[(usize, Kernel)], matrix: Matrix, multiprocessors: usize) -> Plan {
+    let want = (BLOCKS * multiprocessors).min(TICKETS);
+    let mut best: Option<Plan> = None;
+    for &(rows, kernel) in list {
+        if next(list, rows).is_some_and(|smaller| matrix.rows <= smaller) {
+            continue;
+        }
+        let (tiles, parts) = matrix.cut(rows, want);
+        let plan = Plan { kernel, rows, tiles, parts };
+        let blocks = |p: &Plan| p.tiles[0] * p.tiles[1] * p.parts;
+        if best.as_ref().is_none_or(|b| blocks(b) < multiprocessors && blocks(b) < blocks(&plan)) {
+            best = Some(plan);
+        }
+    }
+    best.expect("the smallest tile takes everything")
+}
+
+/// The next smaller tile of a list.
+fn next(list: &[(usize, Kernel)], rows: usize) -> Option<usize> {
+    list.iter().map(|k| k.0).filter(|&r| r < rows).max()
+}
+
+impl Cuda {
+    fn conv_plan(
+        &self,
+        product: Product,
+        conv: Conv,
+        [x, w, y]: [Shape; 3],
+        elem: Elem,
+        vectors: bool,
+    ) -> Plan {
+        let matrix = Matrix::of(product, conv, x, w, y, 64 / elem.size());
+        plan(kernels(product, vectors), matrix, self.multiprocessors())
+    }
+
+    /// Plan, grid and partial sums of a product of these operands.
+    fn prepare(
+        &mut self,
+        product: Product,
+        conv: Conv,
+        [x, w, y]: [View; 3],
+    ) -> Result<(Plan, Grid, Split)> {
+        if x.elem != y.elem {
+            return Err(Error::machine(format!(
+                "conv: {} and {} are stored differently, as a single number is in bf16; use larger \
+                 pictures or --precision f32",
+                x.shape, y.shape
+            )));
+        }
+        let shapes = [x.shape, w.shape, y.shape];
+        let of_product = match product {
+            Product::Fprop => aligned(x),
+            Product::Dgrad => aligned(y),
+            Product::Wgrad => aligned(x) && aligned(y),
+        };
+        let vectors = of_product && aligned(w) && in_vectors(product, w.shape, x.elem);
+        let plan = self.conv_plan(product, conv, shapes, x.elem, vectors);
+        let need = self.conv_workspace(product, conv, x.shape, w.shape, y.shape).scratch;
+        let sums = if need > 0 { self.scratch(need)? } else { FloatAddress::default() };
+        let tickets = self.tickets_address();
+        let split = Split { sums, tickets, parts: plan.parts as i32 };
+        let blocks = [plan.tiles[0], plan.tiles[1], plan.parts].map(|b| b as u32);
+        Ok((plan, Grid { blocks, threads: THREADS, shared: 0 }, split))
+    }
+}
 
 impl ConvKernels for Cuda {
     fn conv_fprop(
         &mut self,
-        _conv: Conv,
-        _x: View,
-        _w: View,
-        _bias: Option<View>,
-        _y: View,
-        _mode: Write,
+        conv: Conv,
+        x: View,
+        w: View,
+        bias: Option<View>,
+        y: View,
+        mode: Write,
     ) -> Result<()> {
-        Err(Error::machine("this kernel family has no CUDA kernels yet"))
+        let (plan, grid, split) = self.prepare(Product::Fprop, conv, [x, w, y])?;
+        let (input, output) = (self.tensor(x), self.tensor(y));
+        let (w, bias) = (self.floats(w), self.maybe_floats(bias));
+        let args = (input, w, bias, output, Window::from(conv), Merge::from(mode), split);
+        self.launch(plan.kernel, y.elem, grid, &args)
     }
+
     fn conv_dgrad(
         &mut self,
-        _conv: Conv,
-        _dy: View,
-        _w: View,
-        _bias: Option<View>,
-        _dx: View,
-        _mode: Write,
+        conv: Conv,
+        dy: View,
+        w: View,
+        bias: Option<View>,
+        dx: View,
+        mode: Write,
     ) -> Result<()> {
-        Err(Error::machine("this kernel family has no CUDA kernels yet"))
+        let (plan, grid, split) = self.prepare(Product::Dgrad, conv, [dx, w, dy])?;
+        let (input, output) = (self.tensor(dy), self.tensor(dx));
+        let (w, bias) = (self.floats(w), self.maybe_floats(bias));
+        let args = (input, w, bias, output, Window::from(conv), Merge::from(mode), split);
+        self.launch(plan.kernel, dx.elem, grid, &args)
     }
-    fn conv_wgrad(
-        &mut self,
-        _conv: Conv,
-        _x: View,
-        _dy: View,
-        _dw: View,
-        _mode: Write,
-    ) -> Result<()> {
-        Err(Error::machine("this kernel family has no CUDA kernels yet"))
+
+    fn conv_wgrad(&mut self, conv: Conv, x: View, dy: View, dw: View, mode: Write) -> Result<()> {
+        let (plan, mut grid, split) = self.prepare(Product::Wgrad, conv, [x, dw, dy])?;
+        // Elements of a filter, its longer side, run along x.
+        grid.blocks.swap(0, 1);
+        let (x, of) = (self.tensor(x), x.elem);
+        let args =
+            (x, self.tensor(dy), self.floats(dw), Window::from(conv), Merge::from(mode), split);
+        self.launch(plan.kernel, of, grid, &args)
     }
+
     fn conv_workspace(
         &self,
-        _product: Product,
-        _conv: Conv,
-        _x: Shape,
-        _w: Shape,
-        _y: Shape,
+        product: Product,
+        conv: Conv,
+        x: Shape,
+        w: Shape,
+        y: Shape,
     ) -> Workspace {
-        Workspace::default()
+        // Addresses are not known here: whole vectors or not, what takes more.
+        let of = |vectors| self.conv_plan(product, conv, [x, w, y], self.elem(), vectors).scratch();
+        Workspace { kept: 0, scratch: of(true).max(of(false)) }
     }
 }

@@ -80,7 +80,8 @@ pub fn sources() -> Result<Vec<(String, String)>> {
         files.push(((*name).to_string(), text));
     }
     let structs = [State::declaration(), Tensor::declaration(), Merge::declaration()];
-    let rules = [adam::AdamRule::declaration()];
+    let rules =
+        [adam::AdamRule::declaration(), conv::Window::declaration(), conv::Split::declaration()];
     let text = structs.into_iter().chain(rules).collect();
     files.push(("structs.cuh".to_string(), text));
     Ok(files)

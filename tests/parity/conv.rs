@@ -1,0 +1,160 @@
+//! The convolution products: at the layers of the networks, and wherever a kernel has an edge.
+
+use pix2pix_engine::device::Precision;
+use pix2pix_engine::kernel::{Conv, ConvKernels, Write};
+use pix2pix_engine::tensor::Shape;
+
+use crate::common::{PRODUCT_NMSE, nmse, numbers};
+use crate::desk::{Desk, ORDERS, Place, on_softgpu};
+
+/// Normalised mean square error allowed for a product on tensor cores from tf32: both operands are
+/// rounded to 10 bits of fraction, which is 9e-8 in simulation.
+const TF32_NMSE: f64 = 1e-6;
+/// From bf16: operands and result are rounded to 7 bits, 8e-6 in simulation.
+const BF16_NMSE: f64 = 5e-5;
+
+const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Tf32, Precision::Bf16];
+
+fn bound(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => PRODUCT_NMSE,
+        Precision::Tf32 => TF32_NMSE,
+        Precision::Bf16 => BF16_NMSE,
+    }
+}
+
+/// Window, pictures, rows, columns, channels of x, channels of y.
+type Case = (Conv, usize, usize, usize, usize, usize);
+
+/// A tensor that is a run of channels of a wider one: the whole, and the run.
+fn run_of(desk: &mut Desk, shape: Shape, margins: [usize; 2], seed: u64) -> [Place; 2] {
+    let whole = Shape { c: shape.c + margins[0] + margins[1], ..shape };
+    let place = desk.tensor(whole, &numbers(whole.count(), seed));
+    let range = margins[0]..margins[0] + shape.c;
+    let run = Place {
+        cpu: place.cpu.channels(range.clone()).unwrap(),
+        gpu: place.gpu.channels(range).unwrap(),
+    };
+    [place, run]
+}
+
+/// Every product of one case, set and added, with bias and without, in runs of channels with
+/// `margins` on both sides, which must stay as they are.
+fn products(desk: &mut Desk, precision: Precision, case: Case, margins: [usize; 2]) {
+    let (conv, n, h, w, c, k) = case;
+    let x = Shape::new(n, h, w, c);
+    let y = conv.shrink(x, k).unwrap();
+    let f = Shape::new(k, conv.r, conv.s, c);
+    // Around what is read lies what would spoil every sum, around what is written what must stay.
+    let [left, right] = margins;
+    let mut input = |shape: Shape, seed| {
+        desk.slice(shape, left + shape.c + right, left, &numbers(shape.count(), seed))
+    };
+    let (vx, vdy) = (input(x, 1), input(y, 2));
+    let [whole_y, vy] = run_of(desk, y, margins, 3);
+    let [whole_dx, vdx] = run_of(desk, x, margins, 4);
+    let vw = desk.floats(f, &numbers(f.count(), 5));
+    let vdw = desk.floats(f, &numbers(f.count(), 6));
+    let by = desk.floats(Shape::vector(k), &numbers(k, 7));
+    let bx = desk.floats(Shape::vector(c), &numbers(c, 8));
+    let check = |desk: &Desk, place: Place, name: &str| {
+        let (got, expected) = desk.read(place);
+        let error = nmse(&got, &expected);
+        assert!(error < bound(precision), "{precision:?} {case:?} {margins:?} {name}: {error:e}");
+    };
+    for (mode, bias) in [(Write::Set, true), (Write::Add, false)] {
+        let (cpu, cuda) = (&mut desk.cpu, &mut desk.cuda);
+        let of =
+            |place: Place| if bias { (Some(place.cpu), Some(place.gpu)) } else { (None, None) };
+        let (on_cpu, on_gpu) = of(by);
+        cpu.conv_fprop(conv, vx.cpu, vw.cpu, on_cpu, vy.cpu, mode).unwrap();
+        cuda.conv_fprop(conv, vx.gpu, vw.gpu, on_gpu, vy.gpu, mode).unwrap();
+        let (on_cpu, on_gpu) = of(bx);
+        cpu.conv_dgrad(conv, vdy.cpu, vw.cpu, on_cpu, vdx.cpu, mode).unwrap();
+        cuda.conv_dgrad(conv, vdy.gpu, vw.gpu, on_gpu, vdx.gpu, mode).unwrap();
+        cpu.conv_wgrad(conv, vx.cpu, vdy.cpu, vdw.cpu, mode).unwrap();
+        cuda.conv_wgrad(conv, vx.gpu, vdy.gpu, vdw.gpu, mode).unwrap();
+        check(desk, whole_y, &format!("fprop {mode:?}"));
+        check(desk, whole_dx, &format!("dgrad {mode:?}"));
+        check(desk, vdw, &format!("wgrad {mode:?}"));
+    }
+}
+
+fn all(test: &str, orders: &[&str], cases: &[Case], margins: &[[usize; 2]]) {
+    for precision in PRECISIONS {
+        on_softgpu(test, precision, orders, |desk| {
+            for &case in cases {
+                for &margins in margins {
+                    products(desk, precision, case, margins);
+                }
+            }
+        });
+    }
+}
+
+/// The layers of the U-Net and of the 70 x 70 discriminator for 256 x 256, a quarter as wide and as
+/// large where that leaves two tiles and more each way; as they are where pixels are few.
+#[test]
+fn conv_layers_of_the_networks() {
+    let cases = [
+        (Conv::HALVE, 1, 64, 64, 3, 16),
+        (Conv::HALVE, 1, 64, 64, 6, 16),
+        (Conv::HALVE, 1, 32, 32, 64, 128),
+        (Conv::HALVE, 1, 32, 32, 32, 64),
+        (Conv::HALVE, 1, 16, 16, 64, 128),
+        (Conv::HALVE, 1, 8, 8, 128, 128),
+        (Conv::HALVE, 1, 4, 4, 128, 256),
+        (Conv::HALVE, 1, 2, 2, 128, 128),
+        (Conv::HALVE, 1, 64, 64, 3, 32),
+        (Conv::PATCH, 1, 32, 32, 64, 128),
+        (Conv::PATCH, 1, 31, 31, 128, 1),
+    ];
+    all("conv_layers_of_the_networks", &["forward"], &cases, &[[0, 0]]);
+}
+
+/// Sizes and channels off every tile, all strides and windows, several pictures.
+#[test]
+fn conv_of_any_shape() {
+    let cases = [
+        (Conv::HALVE, 2, 17, 13, 5, 33),
+        (Conv::HALVE, 1, 17, 13, 65, 8),
+        (Conv::HALVE, 3, 8, 8, 32, 36),
+        (Conv::PATCH, 2, 17, 13, 33, 5),
+        (Conv::PATCH, 1, 9, 7, 64, 1),
+        (Conv::PIXEL, 2, 9, 7, 6, 64),
+        (Conv::PIXEL, 1, 16, 16, 64, 72),
+        (Conv::square(1, 2, 0), 1, 9, 7, 32, 32),
+        (Conv::square(3, 1, 1), 3, 6, 5, 1, 6),
+        (Conv::square(3, 1, 1), 1, 12, 11, 96, 64),
+        (Conv::square(3, 2, 1), 2, 13, 12, 64, 32),
+        (Conv::square(3, 3, 0), 1, 17, 13, 32, 24),
+        (Conv::square(4, 3, 2), 1, 17, 13, 32, 68),
+        (Conv::square(4, 2, 2), 1, 10, 12, 3, 3),
+        (Conv { r: 2, s: 3, stride: 2, pad: 1 }, 1, 21, 23, 32, 32),
+        (Conv::square(4, 1, 2), 1, 1, 1, 32, 32),
+    ];
+    all("conv_of_any_shape", &["forward"], &cases, &[[0, 0]]);
+}
+
+/// Runs of channels, where vectors can be used and where not; neighbours stay as they are.
+#[test]
+fn conv_of_runs_of_channels() {
+    let cases = [
+        (Conv::HALVE, 1, 10, 12, 32, 64),
+        (Conv::PATCH, 2, 6, 5, 64, 3),
+        (Conv::HALVE, 1, 10, 12, 3, 32),
+    ];
+    all("conv_of_runs_of_channels", &["forward"], &cases, &[[32, 64], [4, 0], [3, 2]]);
+}
+
+/// Every kernel in every order of warps and blocks.
+#[test]
+fn conv_in_every_order() {
+    let cases = [
+        (Conv::HALVE, 1, 40, 20, 32, 64),
+        (Conv::HALVE, 1, 2, 2, 64, 64),
+        (Conv::PATCH, 1, 11, 9, 64, 1),
+        (Conv::HALVE, 1, 32, 32, 3, 16),
+    ];
+    all("conv_in_every_order", &ORDERS, &cases, &[[0, 0]]);
+}
