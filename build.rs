@@ -54,7 +54,8 @@ fn kernels(file: &str, text: &str) -> Vec<(String, Vec<String>)> {
         let params = list.split(',').map(str::trim).filter(|p| !p.is_empty()).map(|param| {
             let words: Vec<&str> = param.split_whitespace().collect();
             let (_, of) = words.split_last().expect("it is not empty");
-            of.iter().filter(|w| !matches!(**w, "const" | "__restrict__")).copied().collect()
+            let of = of.iter().filter(|word| !matches!(**word, "const" | "__restrict__"));
+            of.copied().collect::<Vec<_>>().join(" ")
         });
         found.push((name, params.collect()));
         rest = &rest[end..];

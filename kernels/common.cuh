@@ -43,3 +43,19 @@ __device__ __forceinline__ float warp_sum(float x)
     for (int mask = 16; mask > 0; mask >>= 1) x += __shfl_xor_sync(0xffffffffu, x, mask);
     return x;
 }
+
+// Whether this block is the last of `blocks` that come here; what the others wrote before is then seen by all of its
+// threads. Leaves the ticket at 0 for the next launch.
+__device__ __forceinline__ bool last_block(unsigned* ticket, unsigned blocks)
+{
+    __shared__ bool last;
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        last = atomicAdd(ticket, 1u) == blocks - 1;
+        if (last) *ticket = 0;
+    }
+    __syncthreads();
+    __threadfence();
+    return last;
+}

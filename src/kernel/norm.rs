@@ -102,8 +102,8 @@ pub trait NormKernels {
         daffine: [Option<(View, Write)>; 2],
     ) -> Result<()>;
 
-    /// f32 numbers that the way back of a tensor of shape `x` takes beside its operands.
-    fn norm_scratch(&self, x: Shape) -> usize;
+    /// f32 numbers that a norm of a tensor of shape `x`, or its way back, takes beside its operands.
+    fn norm_scratch(&self, norm: Norm, x: Shape) -> usize;
 }
 
 /// Pixels whose sums one task makes in f32; the tasks' sums are added in f64, in order.
@@ -351,7 +351,7 @@ impl NormKernels for Cpu {
         Ok(())
     }
 
-    fn norm_scratch(&self, x: Shape) -> usize {
+    fn norm_scratch(&self, _norm: Norm, x: Shape) -> usize {
         x.count()
     }
 }

@@ -109,6 +109,7 @@ impl Params {
     /// # Errors
     /// What the device reports.
     pub fn init(&self, b: &mut dyn Backend, seed: u64, network: u32) -> Result<()> {
+        self.clear(b)?;
         for (i, param) in self.list.iter().enumerate() {
             let values = match param.init {
                 Init::Constant(value) => vec![value; param.shape.count()],
@@ -122,10 +123,20 @@ impl Params {
             };
             b.upload(param.view, &values)?;
         }
+        Ok(())
+    }
+
+    /// Sets parameters, gradients and moments to 0: also the gaps between parameters, which Adam steps
+    /// like all else.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn clear(&self, b: &mut dyn Backend) -> Result<()> {
         let group = self.group();
-        if group.moments[0] != group.values {
-            for moment in group.moments {
-                b.fill(moment, 0.0)?;
+        b.fill(group.values, 0.0)?;
+        if group.grads != group.values {
+            for view in [group.grads, group.moments[0], group.moments[1]] {
+                b.fill(view, 0.0)?;
             }
         }
         Ok(())

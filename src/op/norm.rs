@@ -79,7 +79,7 @@ impl Op for Normalise {
         io: &Io,
         backward: bool,
     ) -> Vec<(View, Product, Workspace)> {
-        let scratch = if backward { b.norm_scratch(io.x[0].shape) } else { 0 };
+        let scratch = if backward { b.norm_scratch(self.norm, io.x[0].shape) } else { 0 };
         vec![(io.x[0], Product::Fprop, Workspace { kept: 0, scratch })]
     }
 

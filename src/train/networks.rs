@@ -175,6 +175,8 @@ impl Networks {
         reader: &mut safetensors::Reader,
         path: &Path,
     ) -> Result<()> {
+        self.generator.params.clear(b)?;
+        self.discriminator.as_ref().map_or(Ok(()), |d| d.params.clear(b))?;
         let mut values = Vec::new();
         for (name, view) in self.tensors() {
             if reader.shape(&name) != Some(view.shape) {

@@ -63,7 +63,8 @@ fn losses_and_weights_follow_the_cpu() {
         // sign is noise, the two move apart by twice that.
         println!("{precision}: weights {:.1e} apart, at most {most:.1e}", sum / count);
         assert!(most <= 4.0 * 2.0 * 2e-4 * 1.5, "{precision}: {most}");
-        assert!(sum / count <= 1e-4, "{precision}: {}", sum / count);
+        // On the mean by less than one step of Adam: most signs are no noise.
+        assert!(sum / count <= 2e-4, "{precision}: {}", sum / count);
     }
 }
 

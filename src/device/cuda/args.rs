@@ -86,6 +86,14 @@ address!(
     FloatAddress => "float*"
 );
 address!(
+    /// The address of f64 numbers.
+    DoubleAddress => "double*"
+);
+address!(
+    /// The address of counters.
+    TicketAddress => "unsigned*"
+);
+address!(
     /// The address of bytes; 0 is null.
     ByteAddress => "unsigned char*"
 );

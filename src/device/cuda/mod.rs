@@ -24,7 +24,8 @@ use cudarc::driver::{DriverError as Failure, LaunchConfig};
 use cudarc::nvrtc::Ptx;
 
 pub use args::{
-    Arg, Args, ByteAddress, ElemAddress, FloatAddress, Named, State, StateAddress, Tensor,
+    Arg, Args, ByteAddress, DoubleAddress, ElemAddress, FloatAddress, Named, State, StateAddress,
+    Tensor, TicketAddress,
 };
 pub(crate) use args::{device_struct, plain};
 pub use cache::Cache;
@@ -298,7 +299,8 @@ impl Cuda {
 
     /// Parameters, statistics, losses: dense f32 numbers.
     pub fn floats(&self, view: View) -> FloatAddress {
-        assert!(view.is_dense() && view.elem == Elem::F32, "parameters are dense and f32");
+        let together = view.is_dense() || view.shape.pixels() == 1;
+        assert!(together && view.elem == Elem::F32, "parameters are dense and f32");
         FloatAddress(self.address(view))
     }
 

@@ -84,7 +84,9 @@ impl Cuda {
             }
         }
         let slot = &mut staging.slots[at];
-        // Waits until the last copy out of it is done, two steps ago.
+        // The last copy out of it, two steps ago, must be done: cudarc's own event of the slice is not
+        // recorded, its tracking is off.
+        slot.arrived.synchronize().map_err(carrying)?;
         slot.host.as_mut_slice().map_err(carrying)?[..bytes.len()].copy_from_slice(bytes);
         stream.wait(&slot.read).map_err(carrying)?;
         let mut target = slot.device.slice_mut(0..slot.host.len());

@@ -11,9 +11,10 @@ mod norm;
 mod picture;
 mod pointwise;
 
-use crate::device::{Cache, Cuda, CudaOptions, Precision, State, Tensor, device_struct};
+use crate::device::{Cache, Cuda, CudaOptions, Grid, Precision, State, Tensor, device_struct};
 use crate::error::Result;
 use crate::kernel::{Backend, Write};
+use crate::tensor::View;
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
 
@@ -79,10 +80,24 @@ pub fn sources() -> Result<Vec<(String, String)>> {
         };
         files.push(((*name).to_string(), text));
     }
-    let structs = [State::declaration(), Tensor::declaration(), Merge::declaration()];
-    let rules =
-        [adam::AdamRule::declaration(), conv::Window::declaration(), conv::Split::declaration()];
-    let text = structs.into_iter().chain(rules).collect();
+    // A struct stands behind those it holds.
+    let structs = [
+        State::declaration(),
+        Tensor::declaration(),
+        Merge::declaration(),
+        adam::AdamRule::declaration(),
+        conv::Window::declaration(),
+        conv::Split::declaration(),
+        pointwise::Rule::declaration(),
+        pointwise::Pairs::declaration(),
+        dropout::Drop::declaration(),
+        loss::Aim::declaration(),
+        loss::Losses::declaration(),
+        norm::NormRule::declaration(),
+        norm::Stats::declaration(),
+        norm::Grads::declaration(),
+    ];
+    let text = structs.into_iter().collect();
     files.push(("structs.cuh".to_string(), text));
     Ok(files)
 }
@@ -101,4 +116,11 @@ impl Backend for Cuda {
 /// over the rest.
 fn blocks(cuda: &Cuda, tasks: usize, waves: usize) -> usize {
     tasks.clamp(1, waves * cuda.multiprocessors())
+}
+
+/// Blocks of 256 threads for a function of each element of `view`, 16 bytes a thread.
+fn spread(cuda: &Cuda, view: View) -> Grid {
+    const THREADS: u32 = 256;
+    let vectors = (view.shape.count() * view.elem.size()).div_ceil(16);
+    Grid::line(blocks(cuda, vectors.div_ceil(THREADS as usize), 8), THREADS)
 }

@@ -1,34 +1,219 @@
-//! NormKernels on a GPU.
+//! Batch and instance norm on a GPU: `kernels/batch_norm.cu`.
 
-use crate::device::Cuda;
+use super::dropout::Drop;
+use super::pointwise::Rule;
+use super::{Merge, names};
+use crate::device::{
+    Cuda, ElemAddress, FloatAddress, Grid, TICKETS, Tensor, TicketAddress, device_struct,
+};
 use crate::error::{Error, Result};
-use crate::kernel::*;
-use crate::tensor::*;
+use crate::kernel::{Norm, NormKernels, NormParams, NormScope, Statistics, Write};
+use crate::tensor::{Shape, View};
+
+device_struct! {
+    /// [`Norm`] as a kernel takes it.
+    pub struct NormRule {
+        /// Added to the variance.
+        pub eps: f32,
+        /// How far running statistics move.
+        pub momentum: f32,
+        /// Runs of pictures with statistics of their own.
+        pub groups: i32,
+        /// 1 for the tensor's own statistics, 0 for the running ones.
+        pub own: i32,
+        /// Last.
+        pub rule: Rule,
+        /// Before that; a rate of 0 for none.
+        pub drop: Drop,
+    }
+}
+
+device_struct! {
+    /// Statistics and parameters; null where there are none.
+    pub struct Stats {
+        /// Mean, (groups, c).
+        pub mean: FloatAddress,
+        /// 1 / sqrt(var + eps), (groups, c).
+        pub inv: FloatAddress,
+        /// Scale.
+        pub weight: FloatAddress,
+        /// Shift.
+        pub bias: FloatAddress,
+        /// Running mean.
+        pub running_mean: FloatAddress,
+        /// Running variance.
+        pub running_var: FloatAddress,
+    }
+}
+
+device_struct! {
+    /// Where gradients go; null where none is wanted.
+    pub struct Grads {
+        /// Of the scale.
+        pub dweight: FloatAddress,
+        /// Of the shift.
+        pub dbias: FloatAddress,
+        /// How dx is written.
+        pub merge: Merge,
+        /// How dweight is written.
+        pub weight_merge: Merge,
+        /// How dbias is written.
+        pub bias_merge: Merge,
+    }
+}
+
+/// Channels of a block.
+const LANES: usize = 32;
+/// Most pixels of a group that one launch takes: a block of 512 threads goes over 32 channels of them
+/// in 64 turns.
+const FEW: usize = 1024;
+/// Pixels that a block of 256 threads takes of a larger group: eight turns.
+const RANGE: usize = 64;
+
+/// Blocks of a norm.
+struct Plan {
+    groups: usize,
+    /// Blocks side by side over the channels.
+    tiles: usize,
+    /// Runs of pixels that a group is cut into; 1 where one launch does it all.
+    ranges: usize,
+    /// Groups that one block does after another in one launch.
+    each: usize,
+}
+
+impl Plan {
+    fn new(cuda: &Cuda, norm: Norm, shape: Shape, together: bool) -> Self {
+        let groups = norm.statistics_shape(shape).n;
+        let (pixels, tiles) = (shape.pixels() / groups, shape.c.div_ceil(LANES));
+        // As many as fill the card twice; the block that is last goes over all of them.
+        let most = (4 * cuda.multiprocessors()).div_ceil(tiles * groups).max(1);
+        // No range may be empty: each is of `ceil(pixels / ranges)` pixels.
+        let wanted = pixels.div_ceil(RANGE).clamp(1, most);
+        let ranges = pixels.div_ceil(pixels.div_ceil(wanted));
+        Plan { groups, tiles, ranges, each: if together { groups } else { 1 } }
+    }
+
+    /// # Errors
+    /// More channels than blocks can count, over 32,768.
+    fn check(&self) -> Result<()> {
+        if self.tiles <= TICKETS {
+            return Ok(());
+        }
+        let most = TICKETS * LANES;
+        Err(Error::machine(format!("a GPU norms at most {most} channels; use fewer channels")))
+    }
+
+    /// Sums that the blocks leave: two a group, range and channel.
+    fn parts(&self, x: Shape) -> usize {
+        2 * self.groups * self.ranges * x.c
+    }
+
+    fn small(&self) -> Grid {
+        let blocks = [self.tiles as u32, (self.groups / self.each) as u32, 1];
+        Grid { blocks, threads: 512, shared: 0 }
+    }
+
+    fn large(&self) -> Grid {
+        let blocks = [self.tiles as u32, self.ranges as u32, self.groups as u32];
+        Grid { blocks, threads: 256, shared: 0 }
+    }
+}
+
+fn rule(norm: Norm, groups: usize) -> NormRule {
+    NormRule {
+        eps: norm.eps,
+        momentum: norm.momentum,
+        groups: groups as i32,
+        own: i32::from(norm.statistics == Statistics::Batch),
+        rule: norm.activation.into(),
+        drop: norm.dropout.map_or(Drop { rate: 0.0, stream: 0 }, Drop::from),
+    }
+}
+
+fn stats(cuda: &Cuda, norm: Norm, params: NormParams, kept: [View; 2]) -> Stats {
+    let [mean, inv] = kept.map(|view| cuda.floats(view));
+    let pair = |views: Option<[View; 2]>| match views {
+        Some(views) => views.map(|view| cuda.floats(view)),
+        None => [FloatAddress::default(); 2],
+    };
+    let [weight, bias] = pair(params.affine);
+    // Those of an instance norm are never moved.
+    let used = norm.statistics == Statistics::Running || norm.scope != NormScope::Instance;
+    let [running_mean, running_var] = pair(params.running.filter(|_| used));
+    Stats { mean, inv, weight, bias, running_mean, running_var }
+}
 
 impl NormKernels for Cuda {
     fn norm(
         &mut self,
-        _norm: Norm,
-        _x: View,
-        _params: NormParams,
-        _kept: [View; 2],
-        _y: View,
+        norm: Norm,
+        x: View,
+        params: NormParams,
+        kept: [View; 2],
+        y: View,
     ) -> Result<()> {
-        Err(Error::machine("this kernel family has no CUDA kernels yet"))
+        // Running statistics move group after group, in one block.
+        let plan = Plan::new(self, norm, x.shape, params.running.is_some());
+        plan.check()?;
+        let (rule, stats) = (rule(norm, plan.groups), stats(self, norm, params, kept));
+        let (from, to, state) = (self.tensor(x), self.tensor(y), self.state_address());
+        if norm.statistics == Statistics::Batch {
+            if x.shape.pixels() / plan.groups <= FEW {
+                let args = (from, to, rule, stats, plan.each as i32, state);
+                return self.launch(names::BATCH_NORM, x.elem, plan.small(), &args);
+            }
+            let parts = self.scratch(plan.parts(x.shape))?;
+            let args = (from, rule, stats, parts, TicketAddress(self.tickets_address().0));
+            self.launch(names::BATCH_NORM_SUMS, x.elem, plan.large(), &args)?;
+        }
+        let args = (from, to, rule, stats, state);
+        self.launch(names::BATCH_NORM_APPLY, x.elem, plan.large(), &args)
     }
+
     fn norm_grad(
         &mut self,
-        _norm: Norm,
-        _x: View,
-        _params: NormParams,
-        _kept: [View; 2],
-        _dy: View,
-        _dx: Option<(View, Write)>,
-        _daffine: [Option<(View, Write)>; 2],
+        norm: Norm,
+        x: View,
+        params: NormParams,
+        kept: [View; 2],
+        dy: View,
+        dx: Option<(View, Write)>,
+        daffine: [Option<(View, Write)>; 2],
     ) -> Result<()> {
-        Err(Error::machine("this kernel family has no CUDA kernels yet"))
+        // Gradients of scale and shift are sums over all groups, in one block.
+        let plan = Plan::new(self, norm, x.shape, daffine.iter().any(Option::is_some));
+        plan.check()?;
+        let (rule, stats) = (rule(norm, plan.groups), stats(self, norm, params, kept));
+        let merge = |to: Option<(View, Write)>| Merge::from(to.map_or(Write::Set, |(_, m)| m));
+        let [dweight, dbias] = daffine.map(|to| self.maybe_floats(to.map(|(view, _)| view)));
+        let grads = Grads {
+            dweight,
+            dbias,
+            merge: merge(dx),
+            weight_merge: merge(daffine[0]),
+            bias_merge: merge(daffine[1]),
+        };
+        let (from, gradient, state) = (self.tensor(x), self.tensor(dy), self.state_address());
+        let nothing = Tensor { data: ElemAddress(0), n: 0, h: 0, w: 0, c: 0, pitch: 0 };
+        let to = dx.map_or(nothing, |(view, _)| self.tensor(view));
+        if x.shape.pixels() / plan.groups <= FEW {
+            let args = (from, gradient, to, rule, stats, grads, plan.each as i32, state);
+            return self.launch(names::BATCH_NORM_GRAD, x.elem, plan.small(), &args);
+        }
+        let parts = self.scratch(self.norm_scratch(norm, x.shape))?;
+        let sums = FloatAddress(parts.0 + 4 * plan.parts(x.shape) as u64);
+        let tickets = TicketAddress(self.tickets_address().0);
+        let args = (from, gradient, rule, stats, grads, parts, sums, tickets, state);
+        self.launch(names::BATCH_NORM_GRAD_SUMS, x.elem, plan.large(), &args)?;
+        if dx.is_some() {
+            let args = (from, gradient, to, rule, stats, grads.merge, sums, state);
+            self.launch(names::BATCH_NORM_GRAD_APPLY, x.elem, plan.large(), &args)?;
+        }
+        Ok(())
     }
-    fn norm_scratch(&self, _x: Shape) -> usize {
-        0
+
+    fn norm_scratch(&self, norm: Norm, x: Shape) -> usize {
+        let plan = Plan::new(self, norm, x, false);
+        if x.pixels() / plan.groups <= FEW { 0 } else { plan.parts(x) + 2 * plan.groups * x.c }
     }
 }

@@ -1,31 +1,116 @@
-//! PointwiseKernels on a GPU.
+//! Functions of one element on a GPU: `kernels/activation.cu`, `kernels/concat.cu`.
 
-use crate::device::Cuda;
-use crate::error::{Error, Result};
-use crate::kernel::*;
-use crate::tensor::*;
+use super::{Merge, names, spread};
+use crate::device::{Cuda, ElemAddress, Grid, TICKETS, Tensor, TicketAddress, device_struct};
+use crate::error::Result;
+use crate::kernel::{Activation, PointwiseKernels, Write};
+use crate::tensor::View;
+
+device_struct! {
+    /// [`Activation`] as a kernel takes it.
+    pub struct Rule {
+        /// 0 identity, 1 ReLU, 2 LeakyReLU, 3 tanh.
+        pub kind: i32,
+        /// LeakyReLU's slope.
+        pub slope: f32,
+    }
+}
+
+impl From<Activation> for Rule {
+    fn from(activation: Activation) -> Self {
+        match activation {
+            Activation::Identity => Rule { kind: 0, slope: 1.0 },
+            Activation::Relu => Rule { kind: 1, slope: 0.0 },
+            Activation::LeakyRelu(slope) => Rule { kind: 2, slope },
+            Activation::Tanh => Rule { kind: 3, slope: 0.0 },
+        }
+    }
+}
+
+device_struct! {
+    /// Up to four copies of one launch.
+    pub struct Pairs {
+        /// From.
+        pub x0: Tensor,
+        /// To.
+        pub y0: Tensor,
+        /// From.
+        pub x1: Tensor,
+        /// To.
+        pub y1: Tensor,
+        /// From.
+        pub x2: Tensor,
+        /// To.
+        pub y2: Tensor,
+        /// From.
+        pub x3: Tensor,
+        /// To.
+        pub y3: Tensor,
+    }
+}
+
+/// Copies of one launch.
+const COPIES: usize = 4;
+/// Threads of a block of `channel_sum`, and the channels that a row of its blocks takes.
+const THREADS: usize = 256;
+/// Fewest pixels worth a block of their own: the block that is last reads a number a block.
+const PIXELS: usize = 256;
 
 impl PointwiseKernels for Cuda {
-    fn activation(&mut self, _activation: Activation, _x: View, _y: View) -> Result<()> {
-        Err(Error::machine("this kernel family has no CUDA kernels yet"))
+    fn activation(&mut self, activation: Activation, x: View, y: View) -> Result<()> {
+        let args = (self.tensor(x), self.tensor(y), Rule::from(activation));
+        self.launch(names::ACTIVATION, y.elem, spread(self, y), &args)
     }
+
     fn activation_grad(
         &mut self,
-        _activation: Activation,
-        _y: View,
-        _dy: View,
-        _dx: View,
-        _mode: Write,
+        activation: Activation,
+        y: View,
+        dy: View,
+        dx: View,
+        mode: Write,
     ) -> Result<()> {
-        Err(Error::machine("this kernel family has no CUDA kernels yet"))
+        let [y, dy, to] = [y, dy, dx].map(|view| self.tensor(view));
+        let args = (y, dy, to, Rule::from(activation), Merge::from(mode));
+        self.launch(names::ACTIVATION_GRAD, dx.elem, spread(self, dx), &args)
     }
-    fn fill(&mut self, _to: View, _value: f32) -> Result<()> {
-        Err(Error::machine("this kernel family has no CUDA kernels yet"))
+
+    fn concat(&mut self, parts: &[(View, View)]) -> Result<()> {
+        let nothing = Tensor { data: ElemAddress(0), n: 0, h: 0, w: 0, c: 1, pitch: 1 };
+        for parts in parts.chunks(COPIES) {
+            let mut all = [[nothing; 2]; COPIES];
+            let mut grid = Grid::line(1, 256);
+            for (both, &(x, y)) in all.iter_mut().zip(parts) {
+                *both = [self.tensor(x), self.tensor(y)];
+                grid.blocks[0] = grid.blocks[0].max(spread(self, y).blocks[0]);
+            }
+            grid.blocks[1] = parts.len() as u32;
+            let [[x0, y0], [x1, y1], [x2, y2], [x3, y3]] = all;
+            let pairs = Pairs { x0, y0, x1, y1, x2, y2, x3, y3 };
+            self.launch(names::CONCAT, parts[0].1.elem, grid, &(pairs,))?;
+        }
+        Ok(())
     }
-    fn scale(&mut self, _scale: f32, _x: View, _y: View, _mode: Write) -> Result<()> {
-        Err(Error::machine("this kernel family has no CUDA kernels yet"))
+
+    fn fill(&mut self, to: View, value: f32) -> Result<()> {
+        let args = (self.tensor(to), value);
+        self.launch(names::FILL, to.elem, spread(self, to), &args)
     }
-    fn channel_sum(&mut self, _dy: View, _db: View, _mode: Write) -> Result<()> {
-        Err(Error::machine("this kernel family has no CUDA kernels yet"))
+
+    fn scale(&mut self, scale: f32, x: View, y: View, mode: Write) -> Result<()> {
+        let args = (scale, self.tensor(x), self.tensor(y), Merge::from(mode));
+        self.launch(names::SCALE, y.elem, spread(self, y), &args)
+    }
+
+    fn channel_sum(&mut self, dy: View, db: View, mode: Write) -> Result<()> {
+        let rows = dy.shape.c.div_ceil(THREADS);
+        assert!(rows <= TICKETS, "{} channels have more blocks than tickets", dy.shape.c);
+        let blocks = dy.shape.pixels().div_ceil(PIXELS).clamp(1, 2 * self.multiprocessors());
+        let parts = self.scratch(blocks * dy.shape.c)?;
+        let tickets = TicketAddress(self.tickets_address().0);
+        let args = (self.tensor(dy), self.floats(db), parts, tickets, Merge::from(mode));
+        let grid =
+            Grid { blocks: [blocks as u32, rows as u32, 1], ..Grid::line(1, THREADS as u32) };
+        self.launch(names::CHANNEL_SUM, dy.elem, grid, &args)
     }
 }

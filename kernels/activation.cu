@@ -1,0 +1,56 @@
+// activation.cu - functions of one element: LeakyReLU, ReLU, tanh and their gradients, scaled sums, fills; sums a channel.
+//   math    y = f(x);  dx = dy * f'(y), all of these keep the sign, so y tells the slope;  y = s x;  y = v;  db[c] = sum of dy[.., c]
+//   shapes  tensors (n,h,w,c) of one shape, each with its own pitch; db: c f32
+//   launch  256 threads, 16 bytes a thread a turn where channels and addresses allow, else one element; any number of blocks
+//   cost    reads each input once and writes the output once; a sum a channel reads dy once
+//   source  slopes at 0 are those of the left side, as PyTorch has them; checked by tests/parity rows activation
+#include "maps.cuh"
+#include "rules.cuh"
+
+extern "C" __global__ void __launch_bounds__(256) activation(Tensor x, Tensor y, Rule rule)
+{
+    map(x, x, y, Merge{0}, [=](float x, float) { return value(rule, x); });
+}
+
+extern "C" __global__ void __launch_bounds__(256) activation_grad(Tensor y, Tensor dy, Tensor dx, Rule rule, Merge merge)
+{
+    map(y, dy, dx, merge, [=](float y, float dy) { return dy * slope(rule, y); });
+}
+
+extern "C" __global__ void __launch_bounds__(256) scale(float factor, Tensor x, Tensor y, Merge merge)
+{
+    map(x, x, y, merge, [=](float x, float) { return factor * x; });
+}
+
+extern "C" __global__ void __launch_bounds__(256) fill(Tensor y, float value)
+{
+    size_t stride = (size_t)gridDim.x * blockDim.x, count = (size_t)pixels(y) * y.c;
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride)
+        pixel(y, i / y.c)[i % y.c] = from_float(value);
+}
+
+// Block (x, y): channels 256 y .., a run of pixels; its threads stand `rows` deep over the channels. The block that
+// is last sums what all wrote, part after part, so that the result does not depend on who is last.
+extern "C" __global__ void __launch_bounds__(256)
+channel_sum(Tensor dy, float* db, float* parts, unsigned* tickets, Merge merge)
+{
+    __shared__ float sums[256];
+    int from = blockIdx.y * 256, channels = min(dy.c - from, 256), rows = 256 / channels;
+    int c = threadIdx.x % channels, row = threadIdx.x / channels, n = pixels(dy);
+    int each = (n + gridDim.x - 1) / gridDim.x, begin = blockIdx.x * each, end = min(begin + each, n);
+    float sum = 0.0f;
+    if (row < rows)
+        for (int i = begin + row; i < end; i += rows) sum += to_float(pixel(dy, i)[from + c]);
+    sums[threadIdx.x] = sum;
+    __syncthreads();
+    if (row == 0) {
+        for (int r = 1; r < rows; r++) sum += sums[r * channels + c];
+        parts[blockIdx.x * dy.c + from + c] = sum;
+    }
+    if (!last_block(tickets + blockIdx.y, gridDim.x)) return;
+    if (row == 0) {
+        float all = 0.0f;
+        for (int part = 0; part < gridDim.x; part++) all += parts[part * dy.c + from + c];
+        db[from + c] = merge.add ? db[from + c] + all : all;
+    }
+}

@@ -1,0 +1,265 @@
+// batch_norm.cu - batch and instance norm with the dropout and the activation behind them, forward and backward.
+//   math    xhat = (x - mean) / sqrt(var + eps), y = f(mask * (weight xhat + bias)); g = dy f' mask,
+//           dx = weight / sqrt(var + eps) * (g - mean(g) - xhat mean(g xhat)), dweight = sum g xhat, dbias = sum g
+//   shapes  x, y, dy, dx (n,h,w,c), any pitch; statistics (groups, c): the pictures are `groups` runs, each with its own
+//   launch  a block is 32 channels wide and 8 or 16 pixels deep; small tensors take one launch (batch_norm, batch_norm_grad), in
+//           which a block goes over all pixels of its channels; large ones two: sums over runs of pixels, added in order by
+//           the block that is last, then the map. Deterministic.
+//   cost    small: x (and dy) once from memory, the second look from cache; large: x (and dy) twice, y or dx once
+//   source  Ioffe and Szegedy, ICML 2015; sums about a first value, so that a large mean costs no digits; tests/parity rows batch_norm
+#include "philox.cuh"
+#include "rules.cuh"
+
+// One channel of one group.
+struct Line { float mean, inv, weight, bias; };
+
+__device__ __forceinline__ float hat(Line line, float x) { return (x - line.mean) * line.inv; }
+
+// What dropout multiplies element `c` of pixel `i` by.
+__device__ __forceinline__ float kept(NormRule norm, const State* state, Tensor x, size_t i, int c)
+{
+    return norm.drop.rate > 0.0f ? dropout_factor(norm.drop, state, i * x.c + c) : 1.0f;
+}
+
+__device__ __forceinline__ float forward(NormRule norm, Line line, const State* state, Tensor x, size_t i, int c)
+{
+    float v = hat(line, to_float(pixel(x, i)[c])) * line.weight + line.bias;
+    return value(norm.rule, v * kept(norm, state, x, i, c));
+}
+
+// The gradient of weight xhat + bias.
+__device__ __forceinline__ float pulled(NormRule norm, Line line, const State* state, Tensor x, Tensor dy, size_t i, int c)
+{
+    float mask = kept(norm, state, x, i, c);
+    float y = value(norm.rule, (hat(line, to_float(pixel(x, i)[c])) * line.weight + line.bias) * mask);
+    return to_float(pixel(dy, i)[c]) * slope(norm.rule, y) * mask;
+}
+
+// The sum of a channel over the rows of a block, the same in every row.
+template <int ROWS> __device__ __forceinline__ float rows_sum(float x, float* shared)
+{
+    shared[threadIdx.x] = x;
+    __syncthreads();
+    float sum = 0.0f;
+#pragma unroll
+    for (int row = 0; row < ROWS; row++) sum += shared[row * 32 + threadIdx.x % 32];
+    __syncthreads();
+    return sum;
+}
+
+// Mean and sum of squared distances from it, of pixels begin .. end - 1, in every row of the block.
+template <int ROWS>
+__device__ __forceinline__ float2 moments(Tensor x, size_t begin, size_t end, int c, bool on, float* shared)
+{
+    int row = threadIdx.x / 32;
+    float first = on ? to_float(pixel(x, begin)[c]) : 0.0f, sum = 0.0f, squares = 0.0f;
+    if (on)
+        for (size_t i = begin + row; i < end; i += ROWS) sum += to_float(pixel(x, i)[c]) - first;
+    float mean = first + rows_sum<ROWS>(sum, shared) / (float)(end - begin);
+    if (on)
+        for (size_t i = begin + row; i < end; i += ROWS) {
+            float d = to_float(pixel(x, i)[c]) - mean;
+            squares += d * d;
+        }
+    return make_float2(mean, rows_sum<ROWS>(squares, shared));
+}
+
+// Statistics of a group from its moments: kept for the way back, and the running ones moved.
+__device__ __forceinline__ Line settle(NormRule norm, Stats stats, int at, int c, float mean, float squares, float count)
+{
+    float inv = 1.0f / sqrtf(squares / count + norm.eps);
+    stats.mean[at] = mean;
+    stats.inv[at] = inv;
+    if (stats.running_mean) {
+        float keep = 1.0f - norm.momentum;
+        stats.running_mean[c] = keep * stats.running_mean[c] + norm.momentum * mean;
+        stats.running_var[c] = keep * stats.running_var[c] + norm.momentum * (squares / fmaxf(count - 1.0f, 1.0f));
+    }
+    return Line{mean, inv, 0.0f, 0.0f};
+}
+
+__device__ __forceinline__ Line line_of(Stats stats, int at, int c)
+{
+    return Line{stats.mean[at], stats.inv[at], stats.weight ? stats.weight[c] : 1.0f, stats.bias ? stats.bias[c] : 0.0f};
+}
+
+extern "C" __global__ void __launch_bounds__(512)
+batch_norm(Tensor x, Tensor y, NormRule norm, Stats stats, int each, const State* state)
+{
+    __shared__ float shared[512];
+    int c = blockIdx.x * 32 + threadIdx.x % 32, row = threadIdx.x / 32;
+    bool on = c < x.c;
+    size_t count = pixels(x) / norm.groups;
+    for (int group = blockIdx.y * each; group < (blockIdx.y + 1) * each; group++) {
+        size_t begin = group * count, end = begin + count;
+        float2 m = moments<16>(x, begin, end, c, on, shared);
+        if (row == 0 && on) settle(norm, stats, group * x.c + c, c, m.x, m.y, (float)count);
+        Line line = {m.x, 1.0f / sqrtf(m.y / (float)count + norm.eps), 1.0f, 0.0f};
+        if (on && stats.weight) line.weight = stats.weight[c], line.bias = stats.bias[c];
+        if (on)
+            for (size_t i = begin + row; i < end; i += 16) pixel(y, i)[c] = from_float(forward(norm, line, state, x, i, c));
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+batch_norm_sums(Tensor x, NormRule norm, Stats stats, float* parts, unsigned* tickets)
+{
+    __shared__ float shared[256];
+    int c = blockIdx.x * 32 + threadIdx.x % 32, row = threadIdx.x / 32, ranges = gridDim.y;
+    bool on = c < x.c;
+    size_t count = pixels(x) / norm.groups, each = (count + ranges - 1) / ranges;
+    size_t begin = blockIdx.y * each, end = min(begin + each, count), from = blockIdx.z * count;
+    float2 m = moments<8>(x, from + begin, from + end, c, on, shared);
+    if (row == 0 && on) {
+        float* part = parts + 2 * ((size_t)(blockIdx.z * ranges + blockIdx.y) * x.c + c);
+        part[0] = m.x;
+        part[1] = m.y;
+    }
+    if (!last_block(tickets + blockIdx.x, ranges * gridDim.z)) return;
+    if (row > 0 || !on) return;
+    for (int group = 0; group < norm.groups; group++) {
+        const float* part = parts + 2 * ((size_t)group * ranges * x.c + c);
+        float first = part[0], sum = 0.0f, squares = 0.0f;
+        for (int range = 0; range < ranges; range++) {
+            float n = (float)(min((range + 1) * each, count) - range * each);
+            sum += n * (part[2 * (size_t)range * x.c] - first);
+        }
+        float mean = first + sum / (float)count;
+        for (int range = 0; range < ranges; range++) {
+            float n = (float)(min((range + 1) * each, count) - range * each);
+            float d = part[2 * (size_t)range * x.c] - mean;
+            squares += part[2 * (size_t)range * x.c + 1] + n * d * d;
+        }
+        settle(norm, stats, group * x.c + c, c, mean, squares, (float)count);
+    }
+}
+
+// Also the whole of a norm with running statistics: where `own` is 0 they are used, and kept for the way back.
+extern "C" __global__ void __launch_bounds__(256)
+batch_norm_apply(Tensor x, Tensor y, NormRule norm, Stats stats, const State* state)
+{
+    int c = blockIdx.x * 32 + threadIdx.x % 32, row = threadIdx.x / 32;
+    if (c >= x.c) return;
+    size_t count = pixels(x) / norm.groups, each = (count + gridDim.y - 1) / gridDim.y;
+    size_t begin = blockIdx.y * each, end = min(begin + each, count), from = blockIdx.z * count;
+    int at = blockIdx.z * x.c + c;
+    Line line = {0.0f, 0.0f, 1.0f, 0.0f};
+    if (norm.own) {
+        line = line_of(stats, at, c);
+    } else {
+        line.mean = stats.running_mean[c];
+        line.inv = 1.0f / sqrtf(stats.running_var[c] + norm.eps);
+        if (stats.weight) line.weight = stats.weight[c], line.bias = stats.bias[c];
+        if (row == 0 && blockIdx.y == 0) {
+            stats.mean[at] = line.mean;
+            stats.inv[at] = line.inv;
+        }
+    }
+    for (size_t i = from + begin + row; i < from + end; i += 8) pixel(y, i)[c] = from_float(forward(norm, line, state, x, i, c));
+}
+
+// Gradients of scale and shift from the sums over all groups.
+__device__ __forceinline__ void settle_grad(Grads grads, int c, float ones, float products)
+{
+    if (grads.dweight) grads.dweight[c] = grads.weight_merge.add ? grads.dweight[c] + products : products;
+    if (grads.dbias) grads.dbias[c] = grads.bias_merge.add ? grads.dbias[c] + ones : ones;
+}
+
+// dx of pixels begin .. end - 1, where ones and products are the means of g and g xhat.
+template <int ROWS>
+__device__ __forceinline__ void pull(Tensor x, Tensor dy, Tensor dx, NormRule norm, Line line, Merge merge,
+                                     const State* state, size_t begin, size_t end, int c, float ones, float products)
+{
+    for (size_t i = begin + threadIdx.x / 32; i < end; i += ROWS) {
+        float g = pulled(norm, line, state, x, dy, i, c), x_hat = hat(line, to_float(pixel(x, i)[c]));
+        put(pixel(dx, i) + c, line.weight * line.inv * (g - ones - x_hat * products), merge);
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(512)
+batch_norm_grad(Tensor x, Tensor dy, Tensor dx, NormRule norm, Stats stats, Grads grads, int each, const State* state)
+{
+    __shared__ float shared[512];
+    int c = blockIdx.x * 32 + threadIdx.x % 32, row = threadIdx.x / 32;
+    bool on = c < x.c;
+    size_t count = pixels(x) / norm.groups;
+    float all_ones = 0.0f, all_products = 0.0f;
+    for (int group = blockIdx.y * each; group < (blockIdx.y + 1) * each; group++) {
+        size_t begin = group * count, end = begin + count;
+        Line line = {0.0f, 0.0f, 0.0f, 0.0f};
+        float ones = 0.0f, products = 0.0f;
+        if (on) {
+            line = line_of(stats, group * x.c + c, c);
+            for (size_t i = begin + row; i < end; i += 16) {
+                float g = pulled(norm, line, state, x, dy, i, c);
+                ones += g;
+                products += g * hat(line, to_float(pixel(x, i)[c]));
+            }
+        }
+        ones = rows_sum<16>(ones, shared);
+        products = rows_sum<16>(products, shared);
+        all_ones += ones;
+        all_products += products;
+        float share = norm.own ? 1.0f / (float)count : 0.0f;
+        if (on && dx.data)
+            pull<16>(x, dy, dx, norm, line, grads.merge, state, begin, end, c, ones * share, products * share);
+    }
+    if (row == 0 && on) settle_grad(grads, c, all_ones, all_products);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+batch_norm_grad_sums(Tensor x, Tensor dy, NormRule norm, Stats stats, Grads grads, float* parts, float* sums, unsigned* tickets,
+                     const State* state)
+{
+    __shared__ float shared[256];
+    int c = blockIdx.x * 32 + threadIdx.x % 32, row = threadIdx.x / 32, ranges = gridDim.y;
+    bool on = c < x.c;
+    size_t count = pixels(x) / norm.groups, each = (count + ranges - 1) / ranges;
+    size_t begin = blockIdx.y * each, end = min(begin + each, count), from = blockIdx.z * count;
+    float ones = 0.0f, products = 0.0f;
+    if (on) {
+        Line line = line_of(stats, blockIdx.z * x.c + c, c);
+        for (size_t i = from + begin + row; i < from + end; i += 8) {
+            float g = pulled(norm, line, state, x, dy, i, c);
+            ones += g;
+            products += g * hat(line, to_float(pixel(x, i)[c]));
+        }
+    }
+    ones = rows_sum<8>(ones, shared);
+    products = rows_sum<8>(products, shared);
+    if (row == 0 && on) {
+        float* part = parts + 2 * ((size_t)(blockIdx.z * ranges + blockIdx.y) * x.c + c);
+        part[0] = ones;
+        part[1] = products;
+    }
+    if (!last_block(tickets + blockIdx.x, ranges * gridDim.z)) return;
+    if (row > 0 || !on) return;
+    float all_ones = 0.0f, all_products = 0.0f;
+    for (int group = 0; group < norm.groups; group++) {
+        const float* part = parts + 2 * ((size_t)group * ranges * x.c + c);
+        ones = products = 0.0f;
+        for (int range = 0; range < ranges; range++) {
+            ones += part[2 * (size_t)range * x.c];
+            products += part[2 * (size_t)range * x.c + 1];
+        }
+        sums[2 * (group * x.c + c)] = ones;
+        sums[2 * (group * x.c + c) + 1] = products;
+        all_ones += ones;
+        all_products += products;
+    }
+    settle_grad(grads, c, all_ones, all_products);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+batch_norm_grad_apply(Tensor x, Tensor dy, Tensor dx, NormRule norm, Stats stats, Merge merge, const float* sums,
+                      const State* state)
+{
+    int c = blockIdx.x * 32 + threadIdx.x % 32;
+    if (c >= x.c) return;
+    size_t count = pixels(x) / norm.groups, each = (count + gridDim.y - 1) / gridDim.y;
+    size_t begin = blockIdx.y * each, end = min(begin + each, count), from = blockIdx.z * count;
+    int at = blockIdx.z * x.c + c;
+    float share = norm.own ? 1.0f / (float)count : 0.0f;
+    pull<8>(x, dy, dx, norm, line_of(stats, at, c), merge, state, from + begin, from + end, c, sums[2 * at] * share,
+            sums[2 * at + 1] * share);
+}

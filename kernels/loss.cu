@@ -1,0 +1,73 @@
+// loss.cu - mean losses and their gradients: binary cross entropy of logits, squared and absolute difference.
+//   math    bce: max(x, 0) - x t + log(1 + exp(-|x|));  mse: (x - t)^2;  l1: |x - t|;  y = mean;  dx = dy / count * slope
+//   shapes  x (n,h,w,c), t the same or one number, y and dy one f32
+//   launch  256 threads; any number of blocks; the last block adds the blocks' sums in order, in f64; deterministic
+//   cost    reads x and t once; a gradient also writes dx once
+//   source  PyTorch's BCEWithLogitsLoss for the stable form; checked by tests/parity rows loss
+#include "common.cuh"
+
+__device__ __forceinline__ float loss_value(int kind, float x, float t)
+{
+    if (kind == 0) return fmaxf(x, 0.0f) - x * t + log1pf(expf(-fabsf(x)));
+    return kind == 1 ? (x - t) * (x - t) : fabsf(x - t);
+}
+
+__device__ __forceinline__ float loss_slope(int kind, float x, float t)
+{
+    if (kind == 0) {
+        float e = expf(-fabsf(x));
+        return (x >= 0.0f ? 1.0f / (1.0f + e) : e / (1.0f + e)) - t;
+    }
+    // As PyTorch, 0 where both are equal.
+    return kind == 1 ? 2.0f * (x - t) : (float)((x > t) - (x < t));
+}
+
+// The label, or the element at the same place of the other tensor.
+__device__ __forceinline__ float target(Aim aim, size_t i, unsigned c)
+{
+    return aim.other.data ? to_float(pixel(aim.other, i)[c]) : aim.label;
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+loss(Tensor x, Aim aim, float* y, double* parts, unsigned* ticket)
+{
+    __shared__ double sums[256];
+    size_t stride = (size_t)gridDim.x * blockDim.x, count = (size_t)pixels(x) * x.c;
+    double sum = 0.0;
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride) {
+        unsigned c = (unsigned)(i % x.c);
+        sum += loss_value(aim.kind, to_float(pixel(x, i / x.c)[c]), target(aim, i / x.c, c));
+    }
+    sums[threadIdx.x] = sum;
+    for (int half = 128; half > 0; half /= 2) {
+        __syncthreads();
+        if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
+    }
+    if (threadIdx.x == 0) parts[blockIdx.x] = sums[0];
+    if (!last_block(ticket, gridDim.x)) return;
+    if (threadIdx.x == 0) {
+        double all = 0.0;
+        for (int part = 0; part < gridDim.x; part++) all += parts[part];
+        *y = (float)(all / (double)count);
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+loss_grad(Tensor x, Aim aim, const float* dy, Tensor dx, Merge merge)
+{
+    size_t stride = (size_t)gridDim.x * blockDim.x, count = (size_t)pixels(x) * x.c;
+    float factor = *dy / (float)count;
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride) {
+        unsigned c = (unsigned)(i % x.c);
+        float slope = loss_slope(aim.kind, to_float(pixel(x, i / x.c)[c]), target(aim, i / x.c, c));
+        put(pixel(dx, i / x.c) + c, factor * slope, merge);
+    }
+}
+
+// Losses of a step to its row of the ring, for the host to read some steps later.
+extern "C" __global__ void __launch_bounds__(32) keep_losses(Losses losses, float* ring, const State* state)
+{
+    const float* from[8] = {losses.p0, losses.p1, losses.p2, losses.p3, losses.p4, losses.p5, losses.p6, losses.p7};
+    if (threadIdx.x >= losses.count) return;
+    ring[state->row * 8 + threadIdx.x] = *from[threadIdx.x];
+}

@@ -1,0 +1,45 @@
+// maps.cuh - element by element over tensors of one shape, in vectors of 16 bytes where channels and addresses allow.
+#pragma once
+#include "common.cuh"
+
+// Elements of 16 bytes.
+constexpr int WIDE = 16 / sizeof(elem);
+
+struct alignas(16) Wide { elem e[WIDE]; };
+
+// Whether every pixel of a tensor begins at a multiple of 16 bytes and ends at one.
+__device__ __forceinline__ bool is_wide(Tensor t)
+{
+    return t.c % WIDE == 0 && t.pitch % WIDE == 0 && (unsigned long long)t.data % 16 == 0;
+}
+
+// y = f(a, b), or y += that. Where one input is enough, it is given twice and read once.
+template <class F> __device__ __forceinline__ void map(Tensor a, Tensor b, Tensor y, Merge merge, F f)
+{
+    size_t stride = (size_t)gridDim.x * blockDim.x, first = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (is_wide(a) && is_wide(b) && is_wide(y)) {
+        unsigned line = y.c / WIDE;
+        size_t count = (size_t)pixels(y) * line;
+        for (size_t i = first; i < count; i += stride) {
+            size_t at = i / line;
+            unsigned c = (unsigned)(i % line) * WIDE;
+            Wide u = *(const Wide*)(pixel(a, at) + c), v = u, w = u;
+            if (a.data != b.data) v = *(const Wide*)(pixel(b, at) + c);
+            Wide* to = (Wide*)(pixel(y, at) + c);
+            if (merge.add) w = *to;
+#pragma unroll
+            for (int k = 0; k < WIDE; k++) {
+                float value = f(to_float(u.e[k]), to_float(v.e[k]));
+                w.e[k] = from_float(merge.add ? to_float(w.e[k]) + value : value);
+            }
+            *to = w;
+        }
+    } else {
+        size_t count = (size_t)pixels(y) * y.c;
+        for (size_t i = first; i < count; i += stride) {
+            size_t at = i / y.c;
+            unsigned c = (unsigned)(i % y.c);
+            put(pixel(y, at) + c, f(to_float(pixel(a, at)[c]), to_float(pixel(b, at)[c])), merge);
+        }
+    }
+}

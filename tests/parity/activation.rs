@@ -1,0 +1,92 @@
+//! Activations, sums, fills, sums a channel.
+
+use pix2pix_engine::kernel::{Activation, PointwiseKernels, Write};
+use pix2pix_engine::tensor::{Elem, Shape};
+
+use crate::cases::{SHAPES, STORED, close, near, same};
+use crate::common::{NORM_NMSE, numbers};
+use crate::desk::{Desk, ORDERS, Place, on_softgpu};
+
+const KINDS: [Activation; 4] =
+    [Activation::Identity, Activation::Relu, Activation::LeakyRelu(0.2), Activation::Tanh];
+
+/// Three tensors of a shape: dense, or slices of wider ones at places that vectors fit, or do not.
+fn three(desk: &mut Desk, shape: Shape, way: usize) -> [Place; 3] {
+    [1, 2, 3].map(|seed| {
+        let values: Vec<f32> = numbers(shape.count(), seed).iter().map(|v| 8.0 * v).collect();
+        match way {
+            0 => desk.tensor(shape, &values),
+            1 => desk.slice(shape, shape.c + 16, 8, &values),
+            _ => desk.slice(shape, shape.c + 3, seed as usize - 1, &values),
+        }
+    })
+}
+
+#[test]
+fn activations_and_their_gradients() {
+    for precision in STORED {
+        on_softgpu("activations_and_their_gradients", precision, &ORDERS, |desk| {
+            for (i, shape) in SHAPES.into_iter().enumerate() {
+                let [x, dy, to] = three(desk, shape, i % 3);
+                for kind in KINDS {
+                    let what = format!("{kind:?} of {shape}");
+                    desk.cpu.activation(kind, x.cpu, to.cpu).unwrap();
+                    desk.cuda.activation(kind, x.gpu, to.gpu).unwrap();
+                    close(desk, to, &what);
+                    for mode in [Write::Set, Write::Add] {
+                        // x stands for y: any number has a slope.
+                        desk.cpu.activation_grad(kind, x.cpu, dy.cpu, to.cpu, mode).unwrap();
+                        desk.cuda.activation_grad(kind, x.gpu, dy.gpu, to.gpu, mode).unwrap();
+                        close(desk, to, &format!("gradient of {what}, {mode:?}"));
+                        let (_, values) = desk.read(to);
+                        let values: Vec<f32> = values.iter().map(|v| *v as f32).collect();
+                        desk.set(to, &values);
+                    }
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn activation_sums_and_fills() {
+    for precision in STORED {
+        on_softgpu("activation_sums_and_fills", precision, &ORDERS, |desk| {
+            for (i, shape) in SHAPES.into_iter().enumerate() {
+                let [x, to, _] = three(desk, shape, (i + 1) % 3);
+                for mode in [Write::Add, Write::Set] {
+                    desk.cpu.scale(-0.75, x.cpu, to.cpu, mode).unwrap();
+                    desk.cuda.scale(-0.75, x.gpu, to.gpu, mode).unwrap();
+                    close(desk, to, &format!("scale of {shape}, {mode:?}"));
+                }
+                desk.cpu.fill(to.cpu, -1.5).unwrap();
+                desk.cuda.fill(to.gpu, -1.5).unwrap();
+                same(desk, to, &format!("fill of {shape}"));
+            }
+            // Losses are f32 in every precision.
+            let one = desk.floats(Shape::SCALAR, &[0.3]);
+            let sum = desk.floats(Shape::SCALAR, &[1.0]);
+            assert_eq!(one.gpu.elem, Elem::F32);
+            desk.cpu.scale(100.0, one.cpu, sum.cpu, Write::Add).unwrap();
+            desk.cuda.scale(100.0, one.gpu, sum.gpu, Write::Add).unwrap();
+            close(desk, sum, "a sum of losses");
+        });
+    }
+}
+
+#[test]
+fn activation_sums_of_channels() {
+    for precision in STORED {
+        on_softgpu("activation_sums_of_channels", precision, &ORDERS, |desk| {
+            for (i, shape) in SHAPES.into_iter().enumerate() {
+                let [dy, _, _] = three(desk, shape, i % 3);
+                let db = desk.floats(Shape::vector(shape.c), &numbers(shape.c, 7));
+                for mode in [Write::Add, Write::Set] {
+                    desk.cpu.channel_sum(dy.cpu, db.cpu, mode).unwrap();
+                    desk.cuda.channel_sum(dy.gpu, db.gpu, mode).unwrap();
+                    near(desk, db, NORM_NMSE, &format!("sums of {shape}, {mode:?}"));
+                }
+            }
+        });
+    }
+}

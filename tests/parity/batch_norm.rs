@@ -1,0 +1,139 @@
+//! Batch and instance norm, forward and back, with dropout and activation.
+
+use pix2pix_engine::device::{Device, StepState};
+use pix2pix_engine::kernel::{
+    Activation, Dropout, Norm, NormKernels, NormParams, NormScope, Statistics, Write,
+};
+use pix2pix_engine::tensor::Shape;
+
+use crate::cases::{STORED, near};
+use crate::common::{NORM_NMSE, numbers};
+use crate::desk::{Desk, ORDERS, on_softgpu};
+
+/// Error allowed for a mean of numbers of deviation 0.25 about 0 or 10: 1e-5 of that deviation.
+const MEAN: f64 = 2.5e-6;
+
+/// One norm on both machines: y, statistics, running statistics, all gradients in both modes.
+fn check(desk: &mut Desk, norm: Norm, shape: Shape, with: [bool; 2], offset: f32) {
+    let what = format!("{norm:?} of {shape}, offset {offset}");
+    let count = shape.count();
+    let values: Vec<f32> = numbers(count, 1).iter().map(|v| v + offset).collect();
+    let x = desk.slice(shape, shape.c + 8, 8, &values);
+    let y = desk.slice(shape, 2 * shape.c, shape.c, &vec![0.0; count]);
+    let dy = desk.tensor(shape, &numbers(count, 2));
+    let dx = desk.slice(shape, shape.c + 3, 1, &numbers(count, 3));
+    let vector = Shape::vector(shape.c);
+    let some = |seed| numbers(shape.c, seed);
+    let [weight, bias, mean] = [4, 5, 6].map(|seed| desk.floats(vector, &some(seed)));
+    let var: Vec<f32> = some(7).iter().map(|v| 0.5 + v.abs()).collect();
+    let var = desk.floats(vector, &var);
+    let kept = norm.statistics_shape(shape);
+    let kept = [0, 1].map(|_| desk.floats(kept, &vec![f32::NAN; kept.count()]));
+    let sums = [8, 9].map(|seed| desk.floats(vector, &some(seed)));
+    let [affine, running] = with;
+    let on_cpu = NormParams {
+        affine: affine.then_some([weight.cpu, bias.cpu]),
+        running: running.then_some([mean.cpu, var.cpu]),
+    };
+    let on_gpu = NormParams {
+        affine: affine.then_some([weight.gpu, bias.gpu]),
+        running: running.then_some([mean.gpu, var.gpu]),
+    };
+    desk.cpu.norm(norm, x.cpu, on_cpu, kept.map(|p| p.cpu), y.cpu).unwrap();
+    desk.cuda.norm(norm, x.gpu, on_gpu, kept.map(|p| p.gpu), y.gpu).unwrap();
+    near(desk, y, NORM_NMSE, &what);
+    for place in [kept[1], mean, var] {
+        near(desk, place, NORM_NMSE, &format!("statistics of {what}"));
+    }
+    // A mean near 0 is compared with the deviation of what it is the mean of.
+    let (got, expected) = desk.read(kept[0]);
+    for (got, expected) in got.iter().zip(&expected) {
+        let error = (f64::from(*got) - expected).abs();
+        assert!(error <= MEAN, "mean {got}, not {expected}, of {what}");
+    }
+    for mode in [Write::Set, Write::Add] {
+        let wanted = affine.then_some(mode);
+        let on_cpu_sums = sums.map(|p| wanted.map(|m| (p.cpu, m)));
+        let on_gpu_sums = sums.map(|p| wanted.map(|m| (p.gpu, m)));
+        let (cpu_kept, gpu_kept) = (kept.map(|p| p.cpu), kept.map(|p| p.gpu));
+        let to = Some((dx.cpu, mode));
+        desk.cpu.norm_grad(norm, x.cpu, on_cpu, cpu_kept, dy.cpu, to, on_cpu_sums).unwrap();
+        let to = Some((dx.gpu, mode));
+        desk.cuda.norm_grad(norm, x.gpu, on_gpu, gpu_kept, dy.gpu, to, on_gpu_sums).unwrap();
+        // A large mean leaves fewer digits to the differences that gradients are made of.
+        let bound = if offset == 0.0 { NORM_NMSE } else { 100.0 * NORM_NMSE };
+        for place in [dx, sums[0], sums[1]] {
+            near(desk, place, bound, &format!("gradient of {what}, {mode:?}"));
+        }
+    }
+}
+
+fn norm(scope: NormScope, statistics: Statistics, activation: Activation, rate: f32) -> Norm {
+    let dropout = (rate > 0.0).then_some(Dropout { rate, stream: 2 });
+    Norm { scope, statistics, eps: 1e-5, momentum: 0.1, dropout, activation }
+}
+
+#[test]
+fn batch_norm_of_every_kind() {
+    let leaky = Activation::LeakyRelu(0.2);
+    let (batch, own, running) = (NormScope::Batch, Statistics::Batch, Statistics::Running);
+    for precision in STORED {
+        on_softgpu("batch_norm_of_every_kind", precision, &ORDERS, |desk| {
+            let state = StepState { seed: 11, step: 5, lr: 0.0 };
+            desk.cpu.set_state(state);
+            desk.cuda.set_state(state);
+            // One launch, and two: more than 1,024 pixels.
+            for shape in
+                [Shape::new(2, 5, 7, 33), Shape::new(2, 33, 40, 5), Shape::new(1, 2, 2, 64)]
+            {
+                check(desk, norm(batch, own, leaky, 0.0), shape, [true, true], 0.0);
+                check(desk, norm(batch, own, Activation::Relu, 0.5), shape, [true, true], 0.0);
+                check(
+                    desk,
+                    norm(batch, own, Activation::Identity, 0.0),
+                    shape,
+                    [false, false],
+                    0.0,
+                );
+                check(desk, norm(batch, running, Activation::Tanh, 0.5), shape, [true, true], 0.0);
+                check(desk, norm(NormScope::Instance, own, leaky, 0.0), shape, [false, false], 0.0);
+                check(desk, norm(NormScope::Instance, own, leaky, 0.5), shape, [true, false], 0.0);
+                if shape.n == 2 {
+                    let runs = NormScope::Runs(2);
+                    check(desk, norm(runs, own, leaky, 0.0), shape, [true, true], 0.0);
+                    check(desk, norm(runs, running, leaky, 0.0), shape, [true, true], 0.0);
+                }
+            }
+        });
+    }
+}
+
+/// Pixels of the networks' layers, with fewer channels, which are computed apart.
+#[test]
+fn batch_norm_at_the_networks_shapes() {
+    let leaky = Activation::LeakyRelu(0.2);
+    for precision in STORED {
+        on_softgpu("batch_norm_at_the_networks_shapes", precision, &ORDERS[..2], |desk| {
+            for side in [2, 4, 8, 16, 31, 32, 64, 128] {
+                let shape = Shape::new(1, side, side, if side > 32 { 16 } else { 40 });
+                let one = norm(NormScope::Batch, Statistics::Batch, leaky, 0.0);
+                check(desk, one, shape, [true, true], 0.0);
+            }
+            let pair = Shape::new(2, 64, 64, 8);
+            let runs = norm(NormScope::Runs(2), Statistics::Batch, leaky, 0.0);
+            check(desk, runs, pair, [true, true], 0.0);
+        });
+    }
+}
+
+/// A mean of 40 deviations costs no digits of y: sums are taken about a first value.
+#[test]
+fn batch_norm_of_a_large_mean() {
+    let precision = pix2pix_engine::device::Precision::F32;
+    on_softgpu("batch_norm_of_a_large_mean", precision, &ORDERS[..1], |desk| {
+        let one = norm(NormScope::Batch, Statistics::Batch, Activation::Identity, 0.0);
+        for shape in [Shape::new(1, 16, 16, 32), Shape::new(1, 48, 48, 32)] {
+            check(desk, one, shape, [true, true], 10.0);
+        }
+    });
+}

@@ -1,0 +1,51 @@
+//! What the families' tests share: precisions, comparisons by name of the tolerance.
+
+use pix2pix_engine::device::Precision;
+use pix2pix_engine::tensor::Shape;
+
+use crate::common::{POINTWISE, POINTWISE_FLOOR, nmse};
+use crate::desk::{Desk, Place};
+
+/// Elements are f32 in tf32 too: only products differ.
+pub const STORED: [Precision; 2] = [Precision::F32, Precision::Bf16];
+
+/// Relative error of one rounding to bf16: half a unit of 7 bits of fraction.
+pub const BF16: f64 = 1.0 / 256.0;
+
+/// Shapes on and off vectors, warps and blocks; more than one picture.
+pub const SHAPES: [Shape; 7] = [
+    Shape::new(1, 1, 1, 512),
+    Shape::new(1, 4, 4, 64),
+    Shape::new(2, 17, 13, 5),
+    Shape::new(3, 9, 7, 33),
+    Shape::new(1, 40, 40, 3),
+    Shape::new(2, 30, 30, 1),
+    Shape::new(1, 16, 16, 264),
+];
+
+/// Each number within `POINTWISE` of the CPU's, or within one rounding to bf16 where that is stored.
+pub fn close(desk: &Desk, place: Place, what: &str) {
+    let (got, expected) = desk.read(place);
+    let relative = if place.gpu.elem.size() == 2 { BF16 } else { POINTWISE };
+    for (i, (got, expected)) in got.iter().zip(&expected).enumerate() {
+        let error = (f64::from(*got) - expected).abs();
+        let bound = relative * expected.abs().max(POINTWISE_FLOOR);
+        assert!(error <= bound, "{what} at {i}: {got}, not {expected}");
+    }
+}
+
+/// Normalised mean square error at most `bound`, or that of a rounding to bf16.
+pub fn near(desk: &Desk, place: Place, bound: f64, what: &str) {
+    let (got, expected) = desk.read(place);
+    let bound = if place.gpu.elem.size() == 2 { BF16 * BF16 } else { bound };
+    let error = nmse(&got, &expected);
+    assert!(error <= bound, "{what}: normalised error {error:.1e}");
+}
+
+/// Bit for bit the same.
+pub fn same(desk: &Desk, place: Place, what: &str) {
+    let (got, expected) = desk.read(place);
+    for (i, (got, expected)) in got.iter().zip(&expected).enumerate() {
+        assert!(f64::from(*got) == *expected, "{what} at {i}: {got}, not {expected}");
+    }
+}
