@@ -1,5 +1,5 @@
 // batch_norm.cu - batch and instance norm with the dropout and the activation behind them, forward and backward.
-//   math    xhat = (x - mean) / sqrt(var + eps), y = f(mask * (weight xhat + bias)); g = dy f' mask,
+//   math    xhat = (x - mean) / sqrt(var + eps), y = f(mask * (weight xhat + bias)), also = max(y, 0); g = (dy + dalso where y > 0) f' mask,
 //           dx = weight / sqrt(var + eps) * (g - mean(g) - xhat mean(g xhat)), dweight = sum g xhat, dbias = sum g
 //   shapes  x, y, dy, dx (n,h,w,c), any pitch; statistics (groups, c): the pictures are `groups` runs, each with its own
 //   launch  a block is 32 channels wide and 8 or 16 pixels deep; small tensors take one launch (batch_norm, batch_norm_grad), in
@@ -27,12 +27,22 @@ __device__ __forceinline__ float forward(NormRule norm, Line line, const State* 
     return value(norm.rule, v * kept(norm, state, x, i, c));
 }
 
-// The gradient of weight xhat + bias.
-__device__ __forceinline__ float pulled(NormRule norm, Line line, const State* state, Tensor x, Tensor dy, size_t i, int c)
+// y of one element, and max(y, 0) to the tensor that a skip connection takes.
+__device__ __forceinline__ void write(NormRule norm, Line line, const State* state, Tensor x, Tensor y, Tensor also, size_t i, int c)
+{
+    float v = forward(norm, line, state, x, i, c);
+    pixel(y, i)[c] = from_float(v);
+    if (also.data) pixel(also, i)[c] = from_float(fmaxf(v, 0.0f));
+}
+
+// The gradient of weight xhat + bias, from those of y and of max(y, 0).
+__device__ __forceinline__ float pulled(NormRule norm, Line line, const State* state, Tensor x, Tensor dy, Tensor dalso, size_t i, int c)
 {
     float mask = kept(norm, state, x, i, c);
     float y = value(norm.rule, (hat(line, to_float(pixel(x, i)[c])) * line.weight + line.bias) * mask);
-    return to_float(pixel(dy, i)[c]) * slope(norm.rule, y) * mask;
+    float g = to_float(pixel(dy, i)[c]);
+    if (dalso.data && y > 0.0f) g += to_float(pixel(dalso, i)[c]);
+    return g * slope(norm.rule, y) * mask;
 }
 
 // The sum of a channel over the rows of a block, the same in every row.
@@ -84,7 +94,7 @@ __device__ __forceinline__ Line line_of(Stats stats, int at, int c)
 }
 
 extern "C" __global__ void __launch_bounds__(512)
-batch_norm(Tensor x, Tensor y, NormRule norm, Stats stats, int each, const State* state)
+batch_norm(Tensor x, Tensor y, Tensor also, NormRule norm, Stats stats, int each, const State* state)
 {
     __shared__ float shared[512];
     int c = blockIdx.x * 32 + threadIdx.x % 32, row = threadIdx.x / 32;
@@ -97,7 +107,7 @@ batch_norm(Tensor x, Tensor y, NormRule norm, Stats stats, int each, const State
         Line line = {m.x, 1.0f / sqrtf(m.y / (float)count + norm.eps), 1.0f, 0.0f};
         if (on && stats.weight) line.weight = stats.weight[c], line.bias = stats.bias[c];
         if (on)
-            for (size_t i = begin + row; i < end; i += 16) pixel(y, i)[c] = from_float(forward(norm, line, state, x, i, c));
+            for (size_t i = begin + row; i < end; i += 16) write(norm, line, state, x, y, also, i, c);
     }
 }
 
@@ -136,7 +146,7 @@ batch_norm_sums(Tensor x, NormRule norm, Stats stats, float* parts, unsigned* ti
 
 // Also the whole of a norm with running statistics: where `own` is 0 they are used, and kept for the way back.
 extern "C" __global__ void __launch_bounds__(256)
-batch_norm_apply(Tensor x, Tensor y, NormRule norm, Stats stats, const State* state)
+batch_norm_apply(Tensor x, Tensor y, Tensor also, NormRule norm, Stats stats, const State* state)
 {
     int c = blockIdx.x * 32 + threadIdx.x % 32, row = threadIdx.x / 32;
     if (c >= x.c) return;
@@ -155,7 +165,7 @@ batch_norm_apply(Tensor x, Tensor y, NormRule norm, Stats stats, const State* st
             stats.inv[at] = line.inv;
         }
     }
-    for (size_t i = from + begin + row; i < from + end; i += 8) pixel(y, i)[c] = from_float(forward(norm, line, state, x, i, c));
+    for (size_t i = from + begin + row; i < from + end; i += 8) write(norm, line, state, x, y, also, i, c);
 }
 
 // Gradients of scale and shift from the sums over all groups.
@@ -167,17 +177,17 @@ __device__ __forceinline__ void settle_grad(Grads grads, int c, float ones, floa
 
 // dx of pixels begin .. end - 1, where ones and products are the means of g and g xhat.
 template <int ROWS>
-__device__ __forceinline__ void pull(Tensor x, Tensor dy, Tensor dx, NormRule norm, Line line, Merge merge,
+__device__ __forceinline__ void pull(Tensor x, Tensor dy, Tensor dalso, Tensor dx, NormRule norm, Line line, Merge merge,
                                      const State* state, size_t begin, size_t end, int c, float ones, float products)
 {
     for (size_t i = begin + threadIdx.x / 32; i < end; i += ROWS) {
-        float g = pulled(norm, line, state, x, dy, i, c), x_hat = hat(line, to_float(pixel(x, i)[c]));
+        float g = pulled(norm, line, state, x, dy, dalso, i, c), x_hat = hat(line, to_float(pixel(x, i)[c]));
         put(pixel(dx, i) + c, line.weight * line.inv * (g - ones - x_hat * products), merge);
     }
 }
 
 extern "C" __global__ void __launch_bounds__(512)
-batch_norm_grad(Tensor x, Tensor dy, Tensor dx, NormRule norm, Stats stats, Grads grads, int each, const State* state)
+batch_norm_grad(Tensor x, Tensor dy, Tensor dalso, Tensor dx, NormRule norm, Stats stats, Grads grads, int each, const State* state)
 {
     __shared__ float shared[512];
     int c = blockIdx.x * 32 + threadIdx.x % 32, row = threadIdx.x / 32;
@@ -191,7 +201,7 @@ batch_norm_grad(Tensor x, Tensor dy, Tensor dx, NormRule norm, Stats stats, Grad
         if (on) {
             line = line_of(stats, group * x.c + c, c);
             for (size_t i = begin + row; i < end; i += 16) {
-                float g = pulled(norm, line, state, x, dy, i, c);
+                float g = pulled(norm, line, state, x, dy, dalso, i, c);
                 ones += g;
                 products += g * hat(line, to_float(pixel(x, i)[c]));
             }
@@ -202,13 +212,13 @@ batch_norm_grad(Tensor x, Tensor dy, Tensor dx, NormRule norm, Stats stats, Grad
         all_products += products;
         float share = norm.own ? 1.0f / (float)count : 0.0f;
         if (on && dx.data)
-            pull<16>(x, dy, dx, norm, line, grads.merge, state, begin, end, c, ones * share, products * share);
+            pull<16>(x, dy, dalso, dx, norm, line, grads.merge, state, begin, end, c, ones * share, products * share);
     }
     if (row == 0 && on) settle_grad(grads, c, all_ones, all_products);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-batch_norm_grad_sums(Tensor x, Tensor dy, NormRule norm, Stats stats, Grads grads, float* parts, float* sums, unsigned* tickets,
+batch_norm_grad_sums(Tensor x, Tensor dy, Tensor dalso, NormRule norm, Stats stats, Grads grads, float* parts, float* sums, unsigned* tickets,
                      const State* state)
 {
     __shared__ float shared[256];
@@ -220,7 +230,7 @@ batch_norm_grad_sums(Tensor x, Tensor dy, NormRule norm, Stats stats, Grads grad
     if (on) {
         Line line = line_of(stats, blockIdx.z * x.c + c, c);
         for (size_t i = from + begin + row; i < from + end; i += 8) {
-            float g = pulled(norm, line, state, x, dy, i, c);
+            float g = pulled(norm, line, state, x, dy, dalso, i, c);
             ones += g;
             products += g * hat(line, to_float(pixel(x, i)[c]));
         }
@@ -251,7 +261,7 @@ batch_norm_grad_sums(Tensor x, Tensor dy, NormRule norm, Stats stats, Grads grad
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-batch_norm_grad_apply(Tensor x, Tensor dy, Tensor dx, NormRule norm, Stats stats, Merge merge, const float* sums,
+batch_norm_grad_apply(Tensor x, Tensor dy, Tensor dalso, Tensor dx, NormRule norm, Stats stats, Merge merge, const float* sums,
                       const State* state)
 {
     int c = blockIdx.x * 32 + threadIdx.x % 32;
@@ -260,6 +270,6 @@ batch_norm_grad_apply(Tensor x, Tensor dy, Tensor dx, NormRule norm, Stats stats
     size_t begin = blockIdx.y * each, end = min(begin + each, count), from = blockIdx.z * count;
     int at = blockIdx.z * x.c + c;
     float share = norm.own ? 1.0f / (float)count : 0.0f;
-    pull<8>(x, dy, dx, norm, line_of(stats, at, c), merge, state, from + begin, from + end, c, sums[2 * at] * share,
+    pull<8>(x, dy, dalso, dx, norm, line_of(stats, at, c), merge, state, from + begin, from + end, c, sums[2 * at] * share,
             sums[2 * at + 1] * share);
 }

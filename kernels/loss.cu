@@ -1,6 +1,7 @@
 // loss.cu - mean losses and their gradients: binary cross entropy of logits, squared and absolute difference.
-//   math    bce: max(x, 0) - x t + log(1 + exp(-|x|));  mse: (x - t)^2;  l1: |x - t|;  y = mean;  dx = dy / count * slope
-//   shapes  x (n,h,w,c), t the same or one number, y and dy one f32
+//   math    bce: max(x, 0) - x t + log(1 + exp(-|x|));  mse: (x - t)^2;  l1: |x - t|;  y = mean;  dx = dy / count * slope;
+//           with two runs of pictures each has its own label, mean and dy
+//   shapes  x (n,h,w,c), t the same or one number, y and dy one f32 a run
 //   launch  256 threads; any number of blocks; the last block adds the blocks' sums in order, in f64; deterministic
 //   cost    reads x and t once; a gradient also writes dx once
 //   source  PyTorch's BCEWithLogitsLoss for the stable form; checked by tests/parity rows loss
@@ -22,45 +23,49 @@ __device__ __forceinline__ float loss_slope(int kind, float x, float t)
     return kind == 1 ? 2.0f * (x - t) : (float)((x > t) - (x < t));
 }
 
-// The label, or the element at the same place of the other tensor.
-__device__ __forceinline__ float target(Aim aim, size_t i, unsigned c)
+// The label of the run that pixel `i` is in, or the element at the same place of the other tensor.
+__device__ __forceinline__ float target(Aim aim, Tensor x, size_t i, unsigned c)
 {
-    return aim.other.data ? to_float(pixel(aim.other, i)[c]) : aim.label;
+    if (aim.other.data) return to_float(pixel(aim.other, i)[c]);
+    return i < (size_t)pixels(x) / aim.runs ? aim.label : aim.second;
 }
 
+// blockIdx.y is the run; each has a loss of its own.
 extern "C" __global__ void __launch_bounds__(256)
-loss(Tensor x, Aim aim, float* y, double* parts, unsigned* ticket)
+loss(Tensor x, Aim aim, float* y, double* parts, unsigned* tickets)
 {
     __shared__ double sums[256];
-    size_t stride = (size_t)gridDim.x * blockDim.x, count = (size_t)pixels(x) * x.c;
+    size_t stride = (size_t)gridDim.x * blockDim.x, count = (size_t)pixels(x) / aim.runs * x.c, from = blockIdx.y * count;
     double sum = 0.0;
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride) {
-        unsigned c = (unsigned)(i % x.c);
-        sum += loss_value(aim.kind, to_float(pixel(x, i / x.c)[c]), target(aim, i / x.c, c));
+        size_t at = (from + i) / x.c;
+        unsigned c = (unsigned)((from + i) % x.c);
+        sum += loss_value(aim.kind, to_float(pixel(x, at)[c]), target(aim, x, at, c));
     }
     sums[threadIdx.x] = sum;
     for (int half = 128; half > 0; half /= 2) {
         __syncthreads();
         if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
     }
+    parts += blockIdx.y * gridDim.x;
     if (threadIdx.x == 0) parts[blockIdx.x] = sums[0];
-    if (!last_block(ticket, gridDim.x)) return;
+    if (!last_block(tickets + blockIdx.y, gridDim.x)) return;
     if (threadIdx.x == 0) {
         double all = 0.0;
         for (int part = 0; part < gridDim.x; part++) all += parts[part];
-        *y = (float)(all / (double)count);
+        y[blockIdx.y] = (float)(all / (double)count);
     }
 }
 
 extern "C" __global__ void __launch_bounds__(256)
 loss_grad(Tensor x, Aim aim, const float* dy, Tensor dx, Merge merge)
 {
-    size_t stride = (size_t)gridDim.x * blockDim.x, count = (size_t)pixels(x) * x.c;
-    float factor = *dy / (float)count;
+    size_t stride = (size_t)gridDim.x * blockDim.x, count = (size_t)pixels(x) * x.c, each = count / aim.runs;
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride) {
+        size_t at = i / x.c;
         unsigned c = (unsigned)(i % x.c);
-        float slope = loss_slope(aim.kind, to_float(pixel(x, i / x.c)[c]), target(aim, i / x.c, c));
-        put(pixel(dx, i / x.c) + c, factor * slope, merge);
+        float slope = loss_slope(aim.kind, to_float(pixel(x, at)[c]), target(aim, x, at, c));
+        put(pixel(dx, at) + c, dy[i < each ? 0 : 1] / (float)each * slope, merge);
     }
 }
 

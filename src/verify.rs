@@ -128,9 +128,11 @@ fn nmse(got: &[f32], expected: &[f32]) -> f64 {
 /// The tensors that a step of a program touches.
 fn views(step: &Played) -> Vec<View> {
     match step {
-        Played::Forward(_, io) => [&io.x[..], &io.kept, &[io.y]].concat(),
+        Played::Forward(_, io) => {
+            [&io.x[..], &io.kept, &[io.y]].concat().into_iter().chain(io.also).collect()
+        }
         Played::Backward(_, io) => {
-            let dx = io.dx.iter().flatten().map(|(view, _)| *view);
+            let dx = io.dx.iter().flatten().map(|(view, _)| *view).chain(io.dalso);
             [&io.x[..], &io.kept, &[io.y, io.dy]].concat().into_iter().chain(dx).collect()
         }
         Played::Fill(view, _) => vec![*view],

@@ -7,7 +7,7 @@ use common::{numbers, read};
 use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
 use pix2pix_engine::kernel::PointwiseKernels;
 use pix2pix_engine::kernel::{Activation, Dropout, DropoutKernels, NormScope, Statistics, Write};
-use pix2pix_engine::op::NormVars;
+use pix2pix_engine::op::{NormUse, NormVars};
 use pix2pix_engine::tensor::Shape;
 
 const SHAPE: Shape = Shape::new(2, 37, 41, 19);
@@ -94,13 +94,14 @@ fn neighbours_are_independent() {
 /// and back.
 #[test]
 fn dropout_inside_a_norm_draws_the_same_mask() {
-    let (scope, own) = (NormScope::Batch, Statistics::Batch);
+    let (scope, statistics) = (NormScope::Batch, Statistics::Batch);
+    let how = |dropout, activation| NormUse { scope, statistics, dropout, activation };
     let none = NormVars::default();
     let x = [("x", Shape::new(2, 5, 7, 3))];
     let (identity, leaky) = (Activation::Identity, Activation::LeakyRelu(0.2));
-    let mut one = Harness::op(&x, &[], |tape, v| tape.norm(scope, own, v[0], none, 0.5, leaky));
+    let mut one = Harness::op(&x, &[], |tape, v| tape.norm(how(0.5, leaky), v[0], none));
     let mut three = Harness::op(&x, &[], |tape, v| {
-        let y = tape.norm(scope, own, v[0], none, 0.0, identity)?;
+        let y = tape.norm(how(0.0, identity), v[0], none)?;
         let y = tape.dropout(0.5, y)?;
         tape.activation(leaky, y)
     });

@@ -9,7 +9,7 @@ use pix2pix_engine::Result;
 use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
 use pix2pix_engine::kernel::PointwiseKernels;
 use pix2pix_engine::kernel::{Activation, Adam, Conv, Loss, NormScope, Statistics};
-use pix2pix_engine::op::NormVars;
+use pix2pix_engine::op::{NormUse, NormVars};
 use pix2pix_engine::tape::{Tape, Var};
 use pix2pix_engine::tensor::Shape;
 
@@ -144,7 +144,7 @@ fn norms_with_dropout_and_activation() {
                         affine: affine.then(|| [v[1], v[2]]),
                         running: moves.then(|| [v[at], v[at + 1]]),
                     };
-                    tape.norm(scope, statistics, v[0], vars, dropout, activation)
+                    tape.norm(NormUse { scope, statistics, dropout, activation }, v[0], vars)
                 });
                 // Deviation 1, so that a move of h is h of the deviation; a seed with which no
                 // element comes within a move of a kink.
@@ -163,6 +163,29 @@ fn norms_with_dropout_and_activation() {
                 probe(&what, &mut op, &names, tolerance);
             }
         }
+    }
+}
+
+/// The second output, read beside the first, in a concat, or alone.
+#[test]
+fn norms_with_a_skip() {
+    let x = Shape::new(2, 4, 5, 3);
+    for way in 0..3 {
+        let mut op = Harness::op(&[("x", x)], &[], |tape, v| {
+            let (scope, statistics) = (NormScope::Batch, Statistics::Batch);
+            let how =
+                NormUse { scope, statistics, dropout: 0.0, activation: Activation::LeakyRelu(0.2) };
+            let (y, skip) = tape.norm_and_skip(how, v[0], NormVars::default())?;
+            let y = tape.tanh(y)?;
+            match way {
+                0 => tape.weighted_sum(&[(1.0, y), (2.0, skip)]),
+                1 => tape.concat(&[skip, y]),
+                _ => tape.tanh(skip),
+            }
+        });
+        let wide: Vec<f32> = numbers(x.count(), 22).iter().map(|v| 4.0 * v).collect();
+        op.set("x", &wide);
+        probe(&format!("a norm with a skip, way {way}"), &mut op, &["x"], KINKED);
     }
 }
 

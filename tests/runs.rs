@@ -43,17 +43,17 @@ fn runs_are_batches_one_after_the_other() {
     let half = |v: View, i: usize| v.pictures(2 * i..2 * i + 2).unwrap();
     for i in 0..2 {
         let (n, kept) = (norm(NormScope::Batch), kept_apart[i]);
-        cpu.norm(n, half(x, i), params(0), kept, half(apart, i)).unwrap();
+        cpu.norm(n, half(x, i), params(0), kept, half(apart, i), None).unwrap();
         let mode = if i == 0 { Write::Set } else { Write::Add };
         let (dx, sums) = (half(dx_apart, i), gradients[0].map(|v| Some((v, mode))));
         let dx = Some((dx, Write::Set));
-        cpu.norm_grad(n, half(x, i), params(0), kept, half(dy, i), dx, sums).unwrap();
+        cpu.norm_grad(n, half(x, i), params(0), kept, half(dy, i), None, dx, sums).unwrap();
     }
     let n = norm(NormScope::Runs(2));
-    cpu.norm(n, x, params(1), kept_together, together).unwrap();
+    cpu.norm(n, x, params(1), kept_together, together, None).unwrap();
     let sums = gradients[1].map(|v| Some((v, Write::Set)));
     let dx = Some((dx_together, Write::Set));
-    cpu.norm_grad(n, x, params(1), kept_together, dy, dx, sums).unwrap();
+    cpu.norm_grad(n, x, params(1), kept_together, dy, None, dx, sums).unwrap();
     assert_eq!(read(&cpu, together), read(&cpu, apart));
     assert_eq!(read(&cpu, dx_together), read(&cpu, dx_apart));
     for i in 0..2 {

@@ -71,6 +71,35 @@ pub trait LossKernels {
         mode: Write,
     ) -> Result<()>;
 
+    /// [`LossKernels::loss`] of each run of pictures against a label of its own: a number of `y` each.
+    fn labelled(&mut self, loss: Loss, x: View, labels: &[f32], y: View) -> Result<()> {
+        let each = x.shape.n / labels.len();
+        for (i, label) in labels.iter().enumerate() {
+            let x = x.pictures(i * each..(i + 1) * each)?;
+            self.loss(loss, x, Target::Value(*label), y.channels(i..i + 1)?)?;
+        }
+        Ok(())
+    }
+
+    /// The gradient of [`LossKernels::labelled`]; `dy` has a number a run.
+    fn labelled_grad(
+        &mut self,
+        loss: Loss,
+        x: View,
+        labels: &[f32],
+        dy: View,
+        dx: View,
+        mode: Write,
+    ) -> Result<()> {
+        let each = x.shape.n / labels.len();
+        for (i, label) in labels.iter().enumerate() {
+            let run = i * each..(i + 1) * each;
+            let (x, dx, dy) = (x.pictures(run.clone())?, dx.pictures(run)?, dy.channels(i..i + 1)?);
+            self.loss_grad(loss, x, Target::Value(*label), dy, dx, mode)?;
+        }
+        Ok(())
+    }
+
     /// Copies single numbers, at most [`RING_WIDTH`](crate::device::RING_WIDTH), to the row of the
     /// ring that is this run's.
     fn keep_losses(&mut self, losses: &[View]) -> Result<()>;

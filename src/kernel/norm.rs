@@ -14,7 +14,7 @@
 
 use rayon::prelude::*;
 
-use super::{Activation, Dropout, Write};
+use super::{Activation, Dropout, PointwiseKernels, Write};
 use crate::device::{Cpu, StepState, grown};
 use crate::error::Result;
 use crate::tensor::{Shape, View};
@@ -80,7 +80,7 @@ impl Norm {
 /// Norms of a machine. `kept` is mean and 1 / sqrt(var + eps).
 pub trait NormKernels {
     /// Statistics (and the running ones, where they are there and the tensor's own are used), then
-    /// y.
+    /// y, and max(y, 0) to `also` where it is given: what a skip connection takes.
     fn norm(
         &mut self,
         norm: Norm,
@@ -88,9 +88,11 @@ pub trait NormKernels {
         params: NormParams,
         kept: [View; 2],
         y: View,
+        also: Option<View>,
     ) -> Result<()>;
 
-    /// dx, and the gradients of scale and shift.
+    /// dx, and the gradients of scale and shift. `dalso` is the gradient of max(y, 0), where it was
+    /// taken.
     fn norm_grad(
         &mut self,
         norm: Norm,
@@ -98,6 +100,7 @@ pub trait NormKernels {
         params: NormParams,
         kept: [View; 2],
         dy: View,
+        dalso: Option<View>,
         dx: Option<(View, Write)>,
         daffine: [Option<(View, Write)>; 2],
     ) -> Result<()>;
@@ -166,6 +169,7 @@ impl NormKernels for Cpu {
         params: NormParams,
         kept: [View; 2],
         y: View,
+        also: Option<View>,
     ) -> Result<()> {
         let c = x.shape.c;
         let groups = norm.statistics_shape(x.shape).n;
@@ -239,7 +243,7 @@ impl NormKernels for Cpu {
                 });
             });
         });
-        Ok(())
+        also.map_or(Ok(()), |also| self.activation(Activation::Relu, y, also))
     }
 
     fn norm_grad(
@@ -249,6 +253,7 @@ impl NormKernels for Cpu {
         params: NormParams,
         kept: [View; 2],
         dy: View,
+        dalso: Option<View>,
         dx: Option<(View, Write)>,
         daffine: [Option<(View, Write)>; 2],
     ) -> Result<()> {
@@ -262,6 +267,7 @@ impl NormKernels for Cpu {
         {
             let ([], rest, work) = self.split([]);
             let (input, gradient, state) = (rest.get(x), rest.get(dy), work.state);
+            let skip = dalso.map(|view| (rest.get(view), view.pitch));
             let plain = (vec![1.0; c], vec![0.0; c]);
             let [weight, bias] = affine(params.affine.map(|a| a.map(|v| rest.get(v))), &plain);
             let [mean, inv] = kept.map(|v| rest.get(v));
@@ -269,7 +275,7 @@ impl NormKernels for Cpu {
             work.pool.install(|| {
                 g.par_chunks_mut(CHUNK * c).enumerate().for_each(|(part, chunk)| {
                     arch.dispatch(|| {
-                        let mut y = vec![0.0; c];
+                        let (mut y, mut total) = (vec![0.0; c], vec![0.0; c]);
                         for (j, g) in chunk.chunks_exact_mut(c).enumerate() {
                             let i = part * CHUNK + j;
                             let at = i / pixels * c;
@@ -281,7 +287,13 @@ impl NormKernels for Cpu {
                             };
                             let dy = &gradient[i * dy.pitch..][..c];
                             line.normalise(&input[i * x.pitch..], &mut y);
-                            start(norm, state, i * c, &mut y, dy, g);
+                            finish(norm, state, i * c, &mut y);
+                            total.copy_from_slice(dy);
+                            if let Some((also, pitch)) = skip {
+                                Activation::Relu.pull(&y, &also[i * pitch..][..c], g);
+                                total.iter_mut().zip(&*g).for_each(|(t, g)| *t += g);
+                            }
+                            start(norm, state, i * c, &y, &total, g);
                         }
                     });
                 });
@@ -365,10 +377,9 @@ fn finish(norm: Norm, state: StepState, first: usize, pixel: &mut [f32]) {
     norm.activation.apply(pixel);
 }
 
-/// g = dy activation' mask; `y` is the pixel before dropout and is overwritten.
+/// g = dy activation' mask of a pixel that begins at element `first`.
 #[inline(always)]
-fn start(norm: Norm, state: StepState, first: usize, y: &mut [f32], dy: &[f32], g: &mut [f32]) {
-    finish(norm, state, first, y);
+fn start(norm: Norm, state: StepState, first: usize, y: &[f32], dy: &[f32], g: &mut [f32]) {
     norm.activation.pull(y, dy, g);
     if let Some(dropout) = norm.dropout {
         dropout.apply(state, first, g);

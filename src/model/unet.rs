@@ -115,17 +115,23 @@ impl Generator {
             let detail = format!("{shape} is no multiple of {step} pixels each way");
             return Err(Error::shape("generator", detail));
         }
-        let mut encoded = Vec::new();
+        let mut skips = Vec::new();
         let mut y = x;
-        for block in &self.down {
-            y = block.forward(&self.params, tape, y, mode)?;
-            encoded.push(y);
+        let (innermost, outer) = self.down.split_last().expect("the depth is at least 2");
+        for block in outer {
+            if self.config.kind == GeneratorKind::Unet {
+                let (next, skip) = block.forward_and_skip(&self.params, tape, y, mode)?;
+                skips.push(skip);
+                y = next;
+            } else {
+                y = block.forward(&self.params, tape, y, mode)?;
+            }
         }
-        encoded.pop();
+        y = innermost.forward(&self.params, tape, y, mode)?;
         for (i, block) in self.up.iter().enumerate() {
-            if i > 0 && self.config.kind == GeneratorKind::Unet {
-                let level = encoded.pop().expect("one skip for each level but the innermost");
-                let skip = tape.relu(level)?;
+            if i > 0
+                && let Some(skip) = skips.pop()
+            {
                 y = tape.concat(&[skip, y])?;
             }
             y = block.forward(&self.params, tape, y, mode)?;

@@ -4,7 +4,7 @@
 use super::{Init, Params};
 use crate::error::Result;
 use crate::kernel::{Activation, Conv, NormScope, Statistics};
-use crate::op::NormVars;
+use crate::op::{NormUse, NormVars};
 use crate::tape::{Tape, Var};
 use crate::tensor::Shape;
 
@@ -128,16 +128,48 @@ impl Block {
     /// # Errors
     /// Shapes that do not fit.
     pub fn forward(&self, params: &Params, tape: &mut Tape, x: Var, mode: Mode) -> Result<Var> {
+        let y = self.convolve(params, tape, x)?;
+        match self.norm_of(params, tape, mode) {
+            Some((how, vars)) => tape.norm(how, y, vars),
+            None => self.end(tape, y, mode),
+        }
+    }
+
+    /// Records the block, and ReLU of its result for a skip connection.
+    ///
+    /// # Errors
+    /// As [`Block::forward`].
+    pub fn forward_and_skip(
+        &self,
+        params: &Params,
+        tape: &mut Tape,
+        x: Var,
+        mode: Mode,
+    ) -> Result<(Var, Var)> {
+        let y = self.convolve(params, tape, x)?;
+        if let Some((how, vars)) = self.norm_of(params, tape, mode) {
+            return tape.norm_and_skip(how, y, vars);
+        }
+        let y = self.end(tape, y, mode)?;
+        Ok((y, tape.relu(y)?))
+    }
+
+    fn convolve(&self, params: &Params, tape: &mut Tape, x: Var) -> Result<Var> {
         let weight = params.on(tape, self.params.weight);
         let bias = self.params.bias.map(|b| params.on(tape, b));
-        let y = if self.transposed {
-            tape.conv_transpose(self.conv, x, weight, bias)?
+        if self.transposed {
+            tape.conv_transpose(self.conv, x, weight, bias)
         } else {
-            tape.conv(self.conv, x, weight, bias)?
-        };
+            tape.conv(self.conv, x, weight, bias)
+        }
+    }
+
+    /// The norm with its dropout and activation, where the block has one.
+    fn norm_of(&self, params: &Params, tape: &mut Tape, mode: Mode) -> Option<(NormUse, NormVars)> {
         let dropout = if mode.dropout { self.dropout } else { 0.0 };
-        match self.norm {
-            Some(NormOf::Batch(all)) => {
+        let activation = self.activation;
+        Some(match self.norm? {
+            NormOf::Batch(all) => {
                 let [weight, bias, mean, var] = all.map(|i| params.on(tape, i));
                 let untouched =
                     mode.statistics == Statistics::Batch && mode.running == Running::Keep;
@@ -147,19 +179,22 @@ impl Block {
                     1 => NormScope::Batch,
                     runs => NormScope::Runs(runs),
                 };
-                tape.norm(scope, mode.statistics, y, vars, dropout, self.activation)
+                (NormUse { scope, statistics: mode.statistics, dropout, activation }, vars)
             }
-            Some(NormOf::Instance) => {
-                let (scope, own) = (NormScope::Instance, Statistics::Batch);
-                tape.norm(scope, own, y, NormVars::default(), dropout, self.activation)
+            NormOf::Instance => {
+                let (scope, statistics) = (NormScope::Instance, Statistics::Batch);
+                (NormUse { scope, statistics, dropout, activation }, NormVars::default())
             }
-            None => {
-                let y = if dropout > 0.0 { tape.dropout(dropout, y)? } else { y };
-                match self.activation {
-                    Activation::Identity => Ok(y),
-                    activation => tape.activation(activation, y),
-                }
-            }
+        })
+    }
+
+    /// Dropout and activation where there is no norm.
+    fn end(&self, tape: &mut Tape, y: Var, mode: Mode) -> Result<Var> {
+        let dropout = if mode.dropout { self.dropout } else { 0.0 };
+        let y = if dropout > 0.0 { tape.dropout(dropout, y)? } else { y };
+        match self.activation {
+            Activation::Identity => Ok(y),
+            activation => tape.activation(activation, y),
         }
     }
 

@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, Loss, Target};
 use crate::tape::{Io, Op, Tape, Var};
-use crate::tensor::{Shape, View};
+use crate::tensor::Shape;
 
 #[derive(Debug)]
 struct MeanLoss {
@@ -12,14 +12,6 @@ struct MeanLoss {
     /// The number that the elements of each run of pictures are compared with; none where the second
     /// input is.
     labels: Vec<f32>,
-}
-
-impl MeanLoss {
-    /// Run number `i` of the pictures of `x`.
-    fn run(&self, x: View, i: usize) -> Result<View> {
-        let len = x.shape.n / self.labels.len();
-        x.pictures(i * len..(i + 1) * len)
-    }
 }
 
 impl Op for MeanLoss {
@@ -54,22 +46,15 @@ impl Op for MeanLoss {
         if self.labels.is_empty() {
             return b.loss(self.loss, io.x[0], Target::Tensor(io.x[1]), io.y);
         }
-        for (i, label) in self.labels.iter().enumerate() {
-            let y = io.y.channels(i..i + 1)?;
-            b.loss(self.loss, self.run(io.x[0], i)?, Target::Value(*label), y)?;
-        }
-        Ok(())
+        b.labelled(self.loss, io.x[0], &self.labels, io.y)
     }
 
     fn backward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
         if let Some((dx, mode)) = io.dx[0] {
             if self.labels.is_empty() {
                 b.loss_grad(self.loss, io.x[0], Target::Tensor(io.x[1]), io.dy, dx, mode)?;
-            }
-            for (i, label) in self.labels.iter().enumerate() {
-                let (x, dx, dy) = (self.run(io.x[0], i)?, self.run(dx, i)?, io.dy);
-                let dy = dy.channels(i..i + 1)?;
-                b.loss_grad(self.loss, x, Target::Value(*label), dy, dx, mode)?;
+            } else {
+                b.labelled_grad(self.loss, io.x[0], &self.labels, io.dy, dx, mode)?;
             }
         }
         // Both differences are the same seen from either side.

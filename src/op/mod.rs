@@ -11,4 +11,4 @@ mod loss;
 mod norm;
 mod stack;
 
-pub use norm::NormVars;
+pub use norm::{NormUse, NormVars};

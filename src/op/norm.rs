@@ -64,13 +64,15 @@ impl Op for Normalise {
     }
 
     fn forward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
-        b.norm(self.norm, io.x[0], self.params(io), [io.kept[0], io.kept[1]], io.y)
+        let kept = [io.kept[0], io.kept[1]];
+        b.norm(self.norm, io.x[0], self.params(io), kept, io.y, io.also)
     }
 
     fn backward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
         let affine = if self.affine { [io.dx[1], io.dx[2]] } else { [None, None] };
         let kept = [io.kept[0], io.kept[1]];
-        b.norm_grad(self.norm, io.x[0], self.params(io), kept, io.dy, io.dx[0], affine)
+        let params = self.params(io);
+        b.norm_grad(self.norm, io.x[0], params, kept, io.dy, io.dalso, io.dx[0], affine)
     }
 
     fn workspace(
@@ -98,6 +100,19 @@ pub struct NormVars {
     pub running: Option<[Var; 2]>,
 }
 
+/// What a norm on a tape is asked for beside its input and parameters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NormUse {
+    /// Batch, instance, or runs.
+    pub scope: NormScope,
+    /// At hand or running.
+    pub statistics: Statistics,
+    /// Rate of the dropout behind it, 0 for none.
+    pub dropout: f32,
+    /// Last.
+    pub activation: Activation,
+}
+
 impl Tape {
     /// y = activation(dropout(weight (x - mean) / sqrt(var + 1e-5) + bias)), dropout where there is
     /// a rate above 0.
@@ -105,15 +120,23 @@ impl Tape {
     /// # Errors
     /// [`Error::Shape`] where parameters do not have x's channels, where there is one value a
     /// channel, where running statistics are asked for and not there, or for a bad rate.
-    pub fn norm(
-        &mut self,
-        scope: NormScope,
-        statistics: Statistics,
-        x: Var,
-        vars: NormVars,
-        dropout: f32,
-        activation: Activation,
-    ) -> Result<Var> {
+    pub fn norm(&mut self, how: NormUse, x: Var, vars: NormVars) -> Result<Var> {
+        let (op, inputs) = self.normalise(how, x, vars)?;
+        self.push(op, &inputs)
+    }
+
+    /// [`Tape::norm`], and max(y, 0) in memory of its own: what a skip connection takes, written in
+    /// the same pass.
+    ///
+    /// # Errors
+    /// As [`Tape::norm`].
+    pub fn norm_and_skip(&mut self, how: NormUse, x: Var, vars: NormVars) -> Result<(Var, Var)> {
+        let (op, inputs) = self.normalise(how, x, vars)?;
+        self.push_pair(op, &inputs)
+    }
+
+    fn normalise(&mut self, how: NormUse, x: Var, vars: NormVars) -> Result<(Normalise, Vec<Var>)> {
+        let NormUse { scope, statistics, dropout, activation } = how;
         if statistics == Statistics::Running && vars.running.is_none() {
             return Err(Error::shape("norm", "this norm has no running statistics"));
         }
@@ -121,7 +144,6 @@ impl Tape {
         let norm = Norm { scope, statistics, eps: EPS, momentum: MOMENTUM, dropout, activation };
         let op = Normalise { norm, affine: vars.affine.is_some(), running: vars.running.is_some() };
         let params = vars.affine.into_iter().chain(vars.running).flatten();
-        let inputs: Vec<Var> = std::iter::once(x).chain(params).collect();
-        self.push(op, &inputs)
+        Ok((op, std::iter::once(x).chain(params).collect()))
     }
 }

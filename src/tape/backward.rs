@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Entry, Group, Source, Tape, Var};
+use super::{Entry, Group, Node, Source, Tape, Var};
 use crate::error::{Error, Result};
 use crate::kernel::{Adam, Write};
 use crate::tensor::View;
@@ -22,6 +22,7 @@ pub(super) enum Place {
 pub(super) struct Call {
     pub node: usize,
     pub dy: Place,
+    pub dalso: Option<Place>,
     pub dx: Vec<Option<(Place, Write)>>,
 }
 
@@ -86,13 +87,16 @@ impl Tape {
             self.entries.push(Entry::Fill(seed, weight));
         }
         for node in (0..self.nodes.len()).rev() {
-            let output = self.nodes[node].output;
-            if !(reached.contains(&output) && on_path.contains(&output)) {
+            let Node { output, also, .. } = self.nodes[node];
+            let wanted = |v: &Var| reached.contains(v) && on_path.contains(v);
+            let also = also.filter(wanted);
+            if !wanted(&output) && also.is_none() {
                 continue;
             }
             let inputs = self.nodes[node].inputs.clone();
             let shapes: Vec<_> = inputs.iter().map(|&v| self.shape(v)).collect();
             let dy = self.complete(&mut walk, output)?;
+            let dalso = also.map(|also| self.complete(&mut walk, also)).transpose()?;
             let mut dx = Vec::with_capacity(inputs.len());
             for (i, &input) in inputs.iter().enumerate() {
                 // What lives inside the output gets its gradient by address.
@@ -104,7 +108,7 @@ impl Tape {
                 });
             }
             if dx.iter().any(Option::is_some) {
-                self.entries.push(Entry::Backward(Call { node, dy, dx }));
+                self.entries.push(Entry::Backward(Call { node, dy, dalso, dx }));
             }
         }
         let reaches = |v: &&Var| reached.contains(v) && !walk.params.contains(v);

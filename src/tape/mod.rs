@@ -83,6 +83,8 @@ struct Node {
     op: Arc<dyn Op>,
     inputs: Vec<Var>,
     output: Var,
+    /// A second output of the same extents.
+    also: Option<Var>,
     /// What forward keeps for backward.
     kept: Vec<Shape>,
 }
@@ -205,10 +207,30 @@ impl Tape {
     /// What [`Op::infer`] finds wrong with the inputs' shapes; an input of a concat that already
     /// lives in another one, or that is computed from another part of the same one.
     pub fn push(&mut self, op: impl Op + 'static, inputs: &[Var]) -> Result<Var> {
+        self.record(Arc::new(op), inputs, false).map(|(output, _)| output)
+    }
+
+    /// [`Tape::push`] of an operation that writes two tensors of the extents that [`Op::infer`] gives,
+    /// the second to [`Io::also`].
+    ///
+    /// # Errors
+    /// As [`Tape::push`].
+    pub fn push_pair(&mut self, op: impl Op + 'static, inputs: &[Var]) -> Result<(Var, Var)> {
+        let (output, also) = self.record(Arc::new(op), inputs, true)?;
+        Ok((output, also.expect("a pair was asked for")))
+    }
+
+    fn record(
+        &mut self,
+        op: Arc<dyn Op>,
+        inputs: &[Var],
+        pair: bool,
+    ) -> Result<(Var, Option<Var>)> {
         let shapes: Vec<Shape> = inputs.iter().map(|&v| self.shape(v)).collect();
         let shape = op.infer(&shapes)?;
         let node = self.nodes.len();
         let output = self.value(op.name(), shape, Source::Node(node));
+        let also = pair.then(|| self.value(op.name(), shape, Source::Node(node)));
         let exact = inputs.iter().all(|&v| self.values[v.0].exact) && !inputs.is_empty();
         self.values[output.0].exact = exact || op.exact();
         for (i, &input) in inputs.iter().enumerate() {
@@ -227,24 +249,26 @@ impl Tape {
             self.check_apart(op.name())?;
         }
         let kept = op.keeps(&shapes);
-        self.nodes.push(Node { op: Arc::new(op), inputs: inputs.to_vec(), output, kept });
+        self.nodes.push(Node { op, inputs: inputs.to_vec(), output, also, kept });
         self.entries.push(Entry::Forward(node));
-        Ok(output)
+        Ok((output, also))
     }
 
     /// No operation may read channels of the buffer that it writes to: a kernel borrows whole spans.
     fn check_apart(&self, concat: &'static str) -> Result<()> {
         for node in &self.nodes {
-            let (owner, _) = self.owner(node.output);
-            // A concat's own inputs are its output.
-            let lives_inside = |v: &Var| self.values[v.0].home.is_some_and(|h| h.0 == node.output);
-            let reads = |v: &&Var| !lives_inside(v) && self.owner(**v).0 == owner;
-            if let Some(&read) = node.inputs.iter().find(reads) {
-                let detail = format!(
-                    "{} would be computed from {} inside one buffer; `copy` it first",
-                    self.values[node.output.0].name, self.values[read.0].name
-                );
-                return Err(Error::shape(concat, detail));
+            for output in [Some(node.output), node.also].into_iter().flatten() {
+                let (owner, _) = self.owner(output);
+                // A concat's own inputs are its output.
+                let lives_inside = |v: &Var| self.values[v.0].home.is_some_and(|h| h.0 == output);
+                let reads = |v: &&Var| !lives_inside(v) && self.owner(**v).0 == owner;
+                if let Some(&read) = node.inputs.iter().find(reads) {
+                    let detail = format!(
+                        "{} would be computed from {} inside one buffer; `copy` it first",
+                        self.values[output.0].name, self.values[read.0].name
+                    );
+                    return Err(Error::shape(concat, detail));
+                }
             }
         }
         Ok(())

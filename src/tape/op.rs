@@ -80,10 +80,14 @@ pub struct Io {
     pub x: Vec<View>,
     /// The output.
     pub y: View,
+    /// The second output, of an operation that was recorded with one.
+    pub also: Option<View>,
     /// What forward keeps for backward.
     pub kept: Vec<View>,
     /// Gradient of the output; the output itself while forward runs, when there is none.
     pub dy: View,
+    /// Gradient of the second output, where the loss depends on it.
+    pub dalso: Option<View>,
     /// Gradients of the inputs: None where none is wanted, else whether to set or to add.
     pub dx: Vec<Option<(View, Write)>>,
 }

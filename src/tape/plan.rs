@@ -120,6 +120,7 @@ fn lives(tape: &Tape, elem: Elem) -> Vec<Life> {
                 let node = &tape.nodes[*n];
                 node.inputs.iter().for_each(|&v| value(v, at, &mut touch));
                 value(node.output, at, &mut touch);
+                node.also.iter().for_each(|&v| value(v, at, &mut touch));
                 for (i, shape) in node.kept.iter().enumerate() {
                     touch(Buffer::Kept(*n, i), shape.count(), at);
                 }
@@ -136,7 +137,8 @@ fn lives(tape: &Tape, elem: Elem) -> Vec<Life> {
                 for (i, shape) in node.kept.iter().enumerate() {
                     touch(Buffer::Kept(call.node, i), shape.count(), at);
                 }
-                let places = call.dx.iter().flatten().map(|(p, _)| *p).chain([call.dy]);
+                let gradients = [call.dy].into_iter().chain(call.dalso);
+                let places = call.dx.iter().flatten().map(|(p, _)| *p).chain(gradients);
                 for place in places {
                     if let Place::Planned { buffer, .. } = place {
                         touch(Buffer::Grad(buffer), units(tape.grads[buffer]), at);

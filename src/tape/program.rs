@@ -54,22 +54,23 @@ impl Tape {
             let one = |c: usize| all.channels(c..c + 1).expect("an output names a channel it has");
             channel.map_or(all, one)
         };
-        let io = |node: usize, dy: Option<View>, dx| {
+        let io = |node: usize, [dy, dalso]: [Option<View>; 2], dx| {
             let n = &self.nodes[node];
-            let y = value(n.output);
+            let (y, also) = (value(n.output), n.also.map(value));
             let x = n.inputs.iter().map(|&v| value(v)).collect();
-            Io { x, y, kept: plan.kept(node), dy: dy.unwrap_or(y), dx }
+            Io { x, y, also, kept: plan.kept(node), dy: dy.unwrap_or(y), dalso, dx }
         };
         let steps = self
             .entries
             .iter()
             .map(|entry| match entry {
                 Entry::Forward(n) => {
-                    Step::Forward(self.nodes[*n].op.clone(), io(*n, None, Vec::new()))
+                    Step::Forward(self.nodes[*n].op.clone(), io(*n, [None; 2], Vec::new()))
                 }
                 Entry::Backward(call) => {
                     let dx = call.dx.iter().map(|d| d.map(|(p, mode)| (plan.grad(p), mode)));
-                    let io = io(call.node, Some(plan.grad(call.dy)), dx.collect());
+                    let dalso = call.dalso.map(|place| plan.grad(place));
+                    let io = io(call.node, [Some(plan.grad(call.dy)), dalso], dx.collect());
                     Step::Backward(self.nodes[call.node].op.clone(), io)
                 }
                 Entry::Fill(place, value) => Step::Fill(plan.grad(*place), *value),
@@ -182,13 +183,8 @@ impl fmt::Display for Program {
         for (i, step) in self.steps.iter().enumerate() {
             match step {
                 Step::Forward(op, io) => {
-                    writeln!(
-                        f,
-                        "{i:4} forward  {:16} {} <- {}",
-                        op.name(),
-                        place(&io.y),
-                        list(&io.x)
-                    )?;
+                    let y: Vec<View> = [io.y].into_iter().chain(io.also).collect();
+                    writeln!(f, "{i:4} forward  {:16} {} <- {}", op.name(), list(&y), list(&io.x))?;
                 }
                 Step::Backward(op, io) => {
                     let dx: Vec<String> = io
@@ -199,13 +195,9 @@ impl fmt::Display for Program {
                             None => "-".to_string(),
                         })
                         .collect();
-                    writeln!(
-                        f,
-                        "{i:4} backward {:16} {} <- {}",
-                        op.name(),
-                        dx.join(", "),
-                        place(&io.dy)
-                    )?;
+                    let dy: Vec<View> = [io.dy].into_iter().chain(io.dalso).collect();
+                    let (dx, dy) = (dx.join(", "), list(&dy));
+                    writeln!(f, "{i:4} backward {:16} {dx} <- {dy}", op.name())?;
                 }
                 Step::Fill(view, value) => {
                     writeln!(f, "{i:4} fill     {value:<16} {}", place(view))?

@@ -3,7 +3,7 @@
 use pix2pix_engine::Result;
 use pix2pix_engine::device::{Arena, Device, StepState};
 use pix2pix_engine::kernel::{Activation, Adam, AdamKernels, Conv, NormScope, Statistics};
-use pix2pix_engine::op::NormVars;
+use pix2pix_engine::op::{NormUse, NormVars};
 use pix2pix_engine::tape::{Tape, Var};
 use pix2pix_engine::tensor::Shape;
 use serde_json::Value;
@@ -122,7 +122,8 @@ fn norms(kind: &str, scope: NormScope, statistics: Statistics) {
                 }
                 _ => NormVars::default(),
             };
-            tape.norm(scope, statistics, v[0], vars, 0.0, Activation::Identity)
+            let activation = Activation::Identity;
+            tape.norm(NormUse { scope, statistics, dropout: 0.0, activation }, v[0], vars)
         });
         op.set("x", &x);
         for (leaf, t) in

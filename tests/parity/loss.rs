@@ -46,6 +46,36 @@ fn losses_and_their_gradients() {
 }
 
 #[test]
+fn losses_of_two_runs() {
+    for precision in STORED {
+        on_softgpu("losses_of_two_runs", precision, &ORDERS, |desk| {
+            for shape in [Shape::new(2, 30, 30, 1), Shape::new(6, 7, 3, 5)] {
+                let x = desk.slice(shape, shape.c + 1, 0, &numbers(shape.count(), 1));
+                let two = Shape::vector(2);
+                let (y, dy) = (desk.floats(two, &[0.0; 2]), desk.floats(two, &[100.0, -30.0]));
+                let dx = desk.tensor(shape, &numbers(shape.count(), 3));
+                for labels in [&[0.0, 1.0][..], &[1.0]] {
+                    let cut = |view: pix2pix_engine::tensor::View| {
+                        view.channels(0..labels.len()).unwrap()
+                    };
+                    desk.cpu.labelled(Loss::Bce, x.cpu, labels, cut(y.cpu)).unwrap();
+                    desk.cuda.labelled(Loss::Bce, x.gpu, labels, cut(y.gpu)).unwrap();
+                    close(desk, y, "losses of runs");
+                    let (on_cpu, on_gpu) = (cut(dy.cpu), cut(dy.gpu));
+                    desk.cpu
+                        .labelled_grad(Loss::Bce, x.cpu, labels, on_cpu, dx.cpu, Write::Set)
+                        .unwrap();
+                    desk.cuda
+                        .labelled_grad(Loss::Bce, x.gpu, labels, on_gpu, dx.gpu, Write::Set)
+                        .unwrap();
+                    close(desk, dx, "gradient of runs");
+                }
+            }
+        });
+    }
+}
+
+#[test]
 fn losses_are_kept_run_by_run() {
     for precision in STORED {
         on_softgpu("losses_are_kept_run_by_run", precision, &ORDERS[..1], |desk| {

@@ -88,10 +88,11 @@ impl Flow {
         }
         // The inputs of a concat are its output already.
         if op.home(&shapes(&io.x), 0).is_none() {
-            let written = io.kept.iter().chain([&io.y]);
+            let written = io.kept.iter().chain([&io.y]).chain(&io.also);
             let meets = |w: &View| io.x.iter().any(|x| x.overlaps(*w));
             assert!(!written.into_iter().any(meets), "{what}: it writes to its input");
             self.mark(io.y, Tag::Value(self.step));
+            io.also.iter().for_each(|&also| self.mark(also, Tag::Value(self.step)));
             io.kept.iter().for_each(|&k| self.mark(k, Tag::Kept(self.step)));
         }
         self.seen.insert(key(op), Seen { step: self.step, inputs });
@@ -104,6 +105,9 @@ impl Flow {
         let dy = [Tag::Gradient(walk, seen.step), Tag::Filled(walk)];
         let wrong = elements(io.dy).find(|&e| !dy.contains(&self.tags[e]));
         assert_eq!(wrong.map(|e| self.tags[e]), None, "{what}: its gradient is {dy:?}");
+        let skip =
+            io.dalso.iter().flat_map(|&v| elements(v)).find(|&e| !dy.contains(&self.tags[e]));
+        assert_eq!(skip.map(|e| self.tags[e]), None, "{what}: its second gradient is {dy:?}");
         for (i, &x) in io.x.iter().enumerate().filter(|_| reads.inputs) {
             assert!(self.found(x) == seen.inputs[i], "{what}: input {i} was overwritten");
         }
@@ -113,6 +117,7 @@ impl Flow {
             assert!(holds(kept, Tag::Kept(seen.step)), "{what}: what it kept was overwritten");
         }
         let mut read = vec![io.dy];
+        read.extend(io.dalso);
         read.extend(io.x.iter().filter(|_| reads.inputs).chain(&io.kept));
         read.extend(reads.output.then_some(io.y));
         let meets = |w: View| read.iter().any(|r| r.overlaps(w));

@@ -1,11 +1,10 @@
 //! Losses on a GPU: `kernels/loss.cu`.
 
-use super::{Merge, blocks, names, spread};
+use super::{Merge, NOTHING, blocks, names, spread};
 use crate::device::{
-    Cuda, DoubleAddress, ElemAddress, FloatAddress, Grid, RING_WIDTH, Tensor, TicketAddress,
-    device_struct,
+    Cuda, DoubleAddress, FloatAddress, Grid, RING_WIDTH, Tensor, TicketAddress, device_struct,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::{Loss, LossKernels, Target, Write};
 use crate::tensor::{Elem, View};
 
@@ -14,8 +13,12 @@ device_struct! {
     pub struct Aim {
         /// The other tensor; null where there is a label.
         pub other: Tensor,
-        /// The label.
+        /// The label of the first run of pictures.
         pub label: f32,
+        /// The label of the second.
+        pub second: f32,
+        /// Runs: 1 or 2.
+        pub runs: i32,
         /// 0 binary cross entropy, 1 squared, 2 absolute difference.
         pub kind: i32,
     }
@@ -48,28 +51,56 @@ device_struct! {
 /// Threads of a block of `loss`, one element each a turn.
 const THREADS: u32 = 256;
 
-fn aim(cuda: &Cuda, loss: Loss, target: Target<View>) -> Aim {
-    let kind = match loss {
+fn kind(loss: Loss) -> i32 {
+    match loss {
         Loss::Bce => 0,
         Loss::Mse => 1,
         Loss::L1 => 2,
-    };
-    let nothing = Tensor { data: ElemAddress(0), n: 0, h: 0, w: 0, c: 0, pitch: 0 };
+    }
+}
+
+fn aim(cuda: &Cuda, loss: Loss, target: Target<View>) -> Aim {
+    let kind = kind(loss);
     match target {
-        Target::Value(label) => Aim { other: nothing, label, kind },
-        Target::Tensor(view) => Aim { other: cuda.tensor(view), label: 0.0, kind },
+        Target::Value(label) => Aim { other: NOTHING, label, second: label, runs: 1, kind },
+        Target::Tensor(view) => {
+            Aim { other: cuda.tensor(view), label: 0.0, second: 0.0, runs: 1, kind }
+        }
+    }
+}
+
+fn labels(loss: Loss, first: f32, second: f32) -> Aim {
+    Aim { other: NOTHING, label: first, second, runs: 2, kind: kind(loss) }
+}
+
+impl Cuda {
+    fn mean_loss(&mut self, aim: Aim, x: View, y: FloatAddress) -> Result<()> {
+        let (count, runs) = (x.shape.count(), aim.runs as usize);
+        // Four elements a thread: the block that is last reads a number a block.
+        let blocks = blocks(self, count.div_ceil(4 * THREADS as usize * runs), 2);
+        let parts = DoubleAddress(self.scratch(2 * blocks * runs)?.0);
+        let args = (self.tensor(x), aim, y, parts, TicketAddress(self.tickets_address().0));
+        let grid = Grid { blocks: [blocks as u32, runs as u32, 1], ..Grid::line(1, THREADS) };
+        self.launch(names::LOSS, x.elem, grid, &args)
+    }
+
+    fn mean_loss_grad(
+        &mut self,
+        aim: Aim,
+        x: View,
+        dy: FloatAddress,
+        dx: View,
+        mode: Write,
+    ) -> Result<()> {
+        let args = (self.tensor(x), aim, dy, self.tensor(dx), Merge::from(mode));
+        self.launch(names::LOSS_GRAD, x.elem, spread(self, dx), &args)
     }
 }
 
 impl LossKernels for Cuda {
     fn loss(&mut self, loss: Loss, x: View, target: Target<View>, y: View) -> Result<()> {
-        let count = x.shape.count();
-        // Four elements a thread: the block that is last reads a number a block.
-        let blocks = blocks(self, count.div_ceil(4 * THREADS as usize), 2);
-        let parts = DoubleAddress(self.scratch(2 * blocks)?.0);
-        let ticket = TicketAddress(self.tickets_address().0);
-        let args = (self.tensor(x), aim(self, loss, target), self.floats(y), parts, ticket);
-        self.launch(names::LOSS, x.elem, Grid::line(blocks, THREADS), &args)
+        let aim = aim(self, loss, target);
+        self.mean_loss(aim, x, self.floats(y))
     }
 
     fn loss_grad(
@@ -81,9 +112,34 @@ impl LossKernels for Cuda {
         dx: View,
         mode: Write,
     ) -> Result<()> {
-        let (aim, to) = (aim(self, loss, target), self.tensor(dx));
-        let args = (self.tensor(x), aim, self.floats(dy), to, Merge::from(mode));
-        self.launch(names::LOSS_GRAD, x.elem, spread(self, dx), &args)
+        let aim = aim(self, loss, target);
+        self.mean_loss_grad(aim, x, self.floats(dy), dx, mode)
+    }
+
+    fn labelled(&mut self, loss: Loss, x: View, all: &[f32], y: View) -> Result<()> {
+        match *all {
+            [label] => self.loss(loss, x, Target::Value(label), y),
+            [first, second] => self.mean_loss(labels(loss, first, second), x, self.floats(y)),
+            _ => Err(Error::machine("a GPU compares with one or two labels")),
+        }
+    }
+
+    fn labelled_grad(
+        &mut self,
+        loss: Loss,
+        x: View,
+        all: &[f32],
+        dy: View,
+        dx: View,
+        mode: Write,
+    ) -> Result<()> {
+        match *all {
+            [label] => self.loss_grad(loss, x, Target::Value(label), dy, dx, mode),
+            [first, second] => {
+                self.mean_loss_grad(labels(loss, first, second), x, self.floats(dy), dx, mode)
+            }
+            _ => Err(Error::machine("a GPU compares with one or two labels")),
+        }
     }
 
     fn keep_losses(&mut self, losses: &[View]) -> Result<()> {

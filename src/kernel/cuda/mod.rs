@@ -11,7 +11,9 @@ mod norm;
 mod picture;
 mod pointwise;
 
-use crate::device::{Cache, Cuda, CudaOptions, Grid, Precision, State, Tensor, device_struct};
+use crate::device::{
+    Cache, Cuda, CudaOptions, ElemAddress, Grid, Precision, State, Tensor, device_struct,
+};
 use crate::error::Result;
 use crate::kernel::{Backend, Write};
 use crate::tensor::View;
@@ -25,6 +27,9 @@ device_struct! {
         pub add: i32,
     }
 }
+
+/// In place of a tensor that is not there: its address is null.
+const NOTHING: Tensor = Tensor { data: ElemAddress(0), n: 0, h: 0, w: 0, c: 1, pitch: 1 };
 
 impl From<Write> for Merge {
     fn from(mode: Write) -> Self {

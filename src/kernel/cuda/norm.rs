@@ -2,10 +2,8 @@
 
 use super::dropout::Drop;
 use super::pointwise::Rule;
-use super::{Merge, names};
-use crate::device::{
-    Cuda, ElemAddress, FloatAddress, Grid, TICKETS, Tensor, TicketAddress, device_struct,
-};
+use super::{Merge, NOTHING, names};
+use crate::device::{Cuda, FloatAddress, Grid, TICKETS, TicketAddress, device_struct};
 use crate::error::{Error, Result};
 use crate::kernel::{Norm, NormKernels, NormParams, NormScope, Statistics, Write};
 use crate::tensor::{Shape, View};
@@ -151,22 +149,24 @@ impl NormKernels for Cuda {
         params: NormParams,
         kept: [View; 2],
         y: View,
+        also: Option<View>,
     ) -> Result<()> {
         // Running statistics move group after group, in one block.
         let plan = Plan::new(self, norm, x.shape, params.running.is_some());
         plan.check()?;
         let (rule, stats) = (rule(norm, plan.groups), stats(self, norm, params, kept));
         let (from, to, state) = (self.tensor(x), self.tensor(y), self.state_address());
+        let also = also.map_or(NOTHING, |view| self.tensor(view));
         if norm.statistics == Statistics::Batch {
             if x.shape.pixels() / plan.groups <= FEW {
-                let args = (from, to, rule, stats, plan.each as i32, state);
+                let args = (from, to, also, rule, stats, plan.each as i32, state);
                 return self.launch(names::BATCH_NORM, x.elem, plan.small(), &args);
             }
             let parts = self.scratch(plan.parts(x.shape))?;
             let args = (from, rule, stats, parts, TicketAddress(self.tickets_address().0));
             self.launch(names::BATCH_NORM_SUMS, x.elem, plan.large(), &args)?;
         }
-        let args = (from, to, rule, stats, state);
+        let args = (from, to, also, rule, stats, state);
         self.launch(names::BATCH_NORM_APPLY, x.elem, plan.large(), &args)
     }
 
@@ -177,6 +177,7 @@ impl NormKernels for Cuda {
         params: NormParams,
         kept: [View; 2],
         dy: View,
+        dalso: Option<View>,
         dx: Option<(View, Write)>,
         daffine: [Option<(View, Write)>; 2],
     ) -> Result<()> {
@@ -194,19 +195,19 @@ impl NormKernels for Cuda {
             bias_merge: merge(daffine[1]),
         };
         let (from, gradient, state) = (self.tensor(x), self.tensor(dy), self.state_address());
-        let nothing = Tensor { data: ElemAddress(0), n: 0, h: 0, w: 0, c: 0, pitch: 0 };
-        let to = dx.map_or(nothing, |(view, _)| self.tensor(view));
+        let to = dx.map_or(NOTHING, |(view, _)| self.tensor(view));
+        let dalso = dalso.map_or(NOTHING, |view| self.tensor(view));
         if x.shape.pixels() / plan.groups <= FEW {
-            let args = (from, gradient, to, rule, stats, grads, plan.each as i32, state);
+            let args = (from, gradient, dalso, to, rule, stats, grads, plan.each as i32, state);
             return self.launch(names::BATCH_NORM_GRAD, x.elem, plan.small(), &args);
         }
         let parts = self.scratch(self.norm_scratch(norm, x.shape))?;
         let sums = FloatAddress(parts.0 + 4 * plan.parts(x.shape) as u64);
         let tickets = TicketAddress(self.tickets_address().0);
-        let args = (from, gradient, rule, stats, grads, parts, sums, tickets, state);
+        let args = (from, gradient, dalso, rule, stats, grads, parts, sums, tickets, state);
         self.launch(names::BATCH_NORM_GRAD_SUMS, x.elem, plan.large(), &args)?;
         if dx.is_some() {
-            let args = (from, gradient, to, rule, stats, grads.merge, sums, state);
+            let args = (from, gradient, dalso, to, rule, stats, grads.merge, sums, state);
             self.launch(names::BATCH_NORM_GRAD_APPLY, x.elem, plan.large(), &args)?;
         }
         Ok(())

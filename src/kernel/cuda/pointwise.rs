@@ -1,7 +1,7 @@
 //! Functions of one element on a GPU: `kernels/activation.cu`, `kernels/concat.cu`.
 
-use super::{Merge, names, spread};
-use crate::device::{Cuda, ElemAddress, Grid, TICKETS, Tensor, TicketAddress, device_struct};
+use super::{Merge, NOTHING, names, spread};
+use crate::device::{Cuda, Grid, TICKETS, Tensor, TicketAddress, device_struct};
 use crate::error::Result;
 use crate::kernel::{Activation, PointwiseKernels, Write};
 use crate::tensor::View;
@@ -76,9 +76,8 @@ impl PointwiseKernels for Cuda {
     }
 
     fn concat(&mut self, parts: &[(View, View)]) -> Result<()> {
-        let nothing = Tensor { data: ElemAddress(0), n: 0, h: 0, w: 0, c: 1, pitch: 1 };
         for parts in parts.chunks(COPIES) {
-            let mut all = [[nothing; 2]; COPIES];
+            let mut all = [[NOTHING; 2]; COPIES];
             let mut grid = Grid::line(1, 256);
             for (both, &(x, y)) in all.iter_mut().zip(parts) {
                 *both = [self.tensor(x), self.tensor(y)];
