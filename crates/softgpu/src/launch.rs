@@ -98,12 +98,22 @@ pub struct Options {
     pub checks: Checks,
     /// Whether to count.
     pub counters: bool,
+    /// Whether to report which bytes of global memory were touched
+    /// ([`LaunchReport::touches`]). Costs what counting costs, and nothing more beside it.
+    pub touches: bool,
     /// Warp instructions a block may execute before it is called hung.
     pub budget: u64,
     /// When asynchronous copies land.
     pub cp_async: CpAsync,
     /// Whether a finding of a check ends the launch (`true`) or is only reported (`false`).
     pub findings_are_fatal: bool,
+}
+
+impl Options {
+    /// Whether warps keep counts and marks at all.
+    pub(crate) fn counting(&self) -> bool {
+        self.counters || self.touches
+    }
 }
 
 impl Default for Options {
@@ -114,6 +124,7 @@ impl Default for Options {
             order: Order::Forward,
             checks: Checks::DEFAULT,
             counters: true,
+            touches: false,
             budget: 1 << 36,
             cp_async: CpAsync::Latest,
             findings_are_fatal: false,

@@ -6,10 +6,11 @@ use super::lanes::FULL;
 use super::state::{Fatal, Launch, Memo, Pause, State, Warp, Worker};
 use super::sync::Barrier;
 use crate::check::shadow::Shadow;
-use crate::counters::{Stat, Touched};
+use crate::counters::Stat;
 use crate::ir::Special;
 use crate::launch::{Checks, Order};
 use crate::report::FindingKind;
+use crate::touched::Touched;
 use std::collections::{BTreeMap, HashMap};
 
 /// Content of shared and local memory and of registers before anything is written: NaN as a float.
@@ -23,7 +24,7 @@ impl<'a> Worker<'a> {
         let checked = launch.options.checks != Checks::NONE;
         let warps = (0..count).map(|id| Warp::new(launch, id)).collect();
         let memo = Memo { mask: 0, phase: 0, deltas: [0; 32], cost: 0, ideal: 0, unique: 0 };
-        let counted = if launch.options.counters { program.code.len() } else { 0 };
+        let counted = if launch.options.counting() { program.code.len() } else { 0 };
         Worker {
             launch,
             block: [0; 3],

@@ -2,11 +2,12 @@
 
 use super::state::{Launch, Worker};
 use crate::check::global::GlobalShadow;
-use crate::counters::{Counters, Stat, Touched};
+use crate::counters::{Counters, Stat};
 use crate::launch::{Checks, LaunchConfig, Options, Order};
 use crate::mem::Memory;
 use crate::module::{Kernel, Module};
 use crate::report::{Fault, Finding, FindingKind, LaunchReport, Place};
+use crate::touched::Touched;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -195,5 +196,6 @@ pub(crate) fn run(
     }
     let counters =
         options.counters.then(|| Counters::new(name, program, &all.stats, &all.touched, &config));
-    Ok(LaunchReport { counters, findings, output })
+    let touches = options.touches.then(|| all.touched.ranges(&launch.table));
+    Ok(LaunchReport { counters, findings, output, touches })
 }

@@ -4,11 +4,12 @@ use super::cpasync::Queue;
 use super::lanes::{D, W};
 use super::sync::Barrier;
 use crate::check::shadow::Shadow;
-use crate::counters::{Stat, Touched};
+use crate::counters::Stat;
 use crate::ir::Program;
 use crate::launch::{Checks, LaunchConfig, Options};
 use crate::mem::{Memory, Table};
 use crate::report::{Finding, FindingKind, Place};
+use crate::touched::Touched;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
