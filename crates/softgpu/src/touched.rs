@@ -136,7 +136,7 @@ mod tests {
         all.merge(two);
         let chunk = CHUNK as u64;
         let expected = Touches {
-            reads: vec![a + 3..a + 65],
+            reads: Vec::from([a + 3..a + 65]),
             writes: vec![
                 a + chunk - 10..a + chunk + 10,
                 a + 2 * chunk..a + 2 * chunk + 64,
