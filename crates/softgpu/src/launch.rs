@@ -90,7 +90,8 @@ impl Not for Checks {
 /// How to run a launch.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Host threads to spread blocks over; 0 means one a core.
+    /// Host threads to spread blocks over; 0 means one a core where the launch is long enough to gain
+    /// by it, which the time of the first block tells.
     pub threads: usize,
     /// Order of warps and blocks. `Seeded` and `Reverse` expose missing synchronisation.
     pub order: Order,
@@ -101,7 +102,8 @@ pub struct Options {
     /// Whether to report which bytes of global memory were touched
     /// ([`LaunchReport::touches`]). Costs what counting costs, and nothing more beside it.
     pub touches: bool,
-    /// Warp instructions a block may execute before it is called hung.
+    /// Warp instructions that a block may execute, all its warps together, before it is called hung.
+    /// Taken off a basic block at a time, where it ends in a branch.
     pub budget: u64,
     /// When asynchronous copies land.
     pub cp_async: CpAsync,
@@ -117,7 +119,7 @@ impl Options {
 }
 
 impl Default for Options {
-    /// One thread a core, forward, default checks, counters on, 2^36 warp instructions a block.
+    /// Threads as they pay, forward, default checks, counters on, 2^36 warp instructions a block.
     fn default() -> Options {
         Options {
             threads: 0,

@@ -26,23 +26,34 @@ pub struct Touches {
 /// What one host thread, and in the end the launch, touched.
 #[derive(Default)]
 pub(crate) struct Touched {
-    /// For each allocation: reads, writes.
-    maps: Vec<[Map; 2]>,
-    chunks: Vec<usize>,
+    /// For each allocation the place of its maps plus one, or 0: most launches touch few of many.
+    places: Vec<u32>,
+    /// Allocation with its reads and writes, in the order they were first touched.
+    maps: Vec<(usize, [Map; 2])>,
 }
 
 impl Touched {
     /// Nothing, with room for marks in the allocations of `table`.
     pub fn new(table: &Table) -> Touched {
-        let chunks = table.iter().map(|b| b.data.len().div_ceil(CHUNK)).collect();
-        Touched { maps: table.iter().map(|_| Default::default()).collect(), chunks }
+        Touched { places: vec![0; table.len()], maps: Vec::new() }
     }
 
+    /// The maps of allocation `index`.
     #[inline(always)]
-    pub fn mark(&mut self, index: usize, offset: usize, bytes: usize, write: bool) {
-        let map = &mut self.maps[index][usize::from(write)];
+    fn maps(&mut self, index: usize) -> &mut [Map; 2] {
+        if self.places[index] == 0 {
+            self.maps.push((index, Default::default()));
+            self.places[index] = self.maps.len() as u32;
+        }
+        &mut self.maps[self.places[index] as usize - 1].1
+    }
+
+    /// Notes a touch of `bytes` bytes from `offset` in allocation `index`, which is `len` bytes long.
+    #[inline(always)]
+    pub fn mark(&mut self, index: usize, len: usize, offset: usize, bytes: usize, write: bool) {
+        let map = &mut self.maps(index)[usize::from(write)];
         if map.is_empty() {
-            *map = vec![None; self.chunks[index]];
+            *map = vec![None; len.div_ceil(CHUNK)];
         }
         let (mut at, end) = (offset, offset + bytes);
         while at < end {
@@ -55,20 +66,22 @@ impl Touched {
 
     /// Adds what another thread touched.
     pub fn merge(&mut self, other: Touched) {
-        if self.maps.is_empty() {
+        if self.places.is_empty() {
             *self = other;
             return;
         }
-        for (mine, theirs) in self.maps.iter_mut().flatten().zip(other.maps.into_iter().flatten()) {
-            if mine.is_empty() {
-                *mine = theirs;
-                continue;
-            }
-            for (a, b) in mine.iter_mut().zip(theirs) {
-                match (a, b) {
-                    (Some(a), Some(b)) => a.iter_mut().zip(&*b).for_each(|(x, y)| *x |= y),
-                    (a @ None, b) => *a = b,
-                    (Some(_), None) => {}
+        for (index, theirs) in other.maps {
+            for (mine, theirs) in self.maps(index).iter_mut().zip(theirs) {
+                if mine.is_empty() {
+                    *mine = theirs;
+                    continue;
+                }
+                for (a, b) in mine.iter_mut().zip(theirs) {
+                    match (a, b) {
+                        (Some(a), Some(b)) => a.iter_mut().zip(&*b).for_each(|(x, y)| *x |= y),
+                        (a @ None, b) => *a = b,
+                        (Some(_), None) => {}
+                    }
                 }
             }
         }
@@ -76,7 +89,7 @@ impl Touched {
 
     /// Sectors of 32 bytes that were read, or written.
     pub fn sectors(&self, write: bool) -> u64 {
-        let chunks = self.maps.iter().flat_map(|m| m[usize::from(write)].iter().flatten());
+        let chunks = self.maps.iter().flat_map(|(_, m)| m[usize::from(write)].iter().flatten());
         let halves = |w: &u64| u64::from(*w as u32 != 0) + u64::from(w >> 32 != 0);
         chunks.flat_map(|chunk| chunk.iter()).map(halves).sum()
     }
@@ -88,7 +101,9 @@ impl Touched {
 
     fn merged(&self, table: &Table, write: bool) -> Vec<Range<u64>> {
         let mut list: Vec<Range<u64>> = Vec::new();
-        for (block, maps) in table.iter().zip(&self.maps) {
+        for (block, &place) in table.iter().zip(&self.places) {
+            let Some(place) = place.checked_sub(1) else { continue };
+            let maps = &self.maps[place as usize].1;
             for (i, chunk) in maps[usize::from(write)].iter().enumerate() {
                 let Some(chunk) = chunk else { continue };
                 for (j, &word) in chunk.iter().enumerate() {
@@ -125,18 +140,18 @@ mod tests {
         let b = memory.alloc(100).unwrap();
         let table = memory.table();
         let (mut one, mut two) = (Touched::new(&table), Touched::new(&table));
-        one.mark(0, 3, 2, false);
-        one.mark(0, CHUNK - 10, 20, true);
-        two.mark(0, 5, 60, false);
-        two.mark(0, 2 * CHUNK, 64, true);
-        two.mark(1, 99, 1, true);
-        two.mark(1, 0, 0, false);
+        one.mark(0, 3 * CHUNK, 3, 2, false);
+        one.mark(0, 3 * CHUNK, CHUNK - 10, 20, true);
+        two.mark(0, 3 * CHUNK, 5, 60, false);
+        two.mark(0, 3 * CHUNK, 2 * CHUNK, 64, true);
+        two.mark(1, 100, 99, 1, true);
+        two.mark(1, 100, 0, 0, false);
         let mut all = Touched::default();
         all.merge(one);
         all.merge(two);
         let chunk = CHUNK as u64;
         let expected = Touches {
-            reads: Vec::from([a + 3..a + 65]),
+            reads: std::iter::once(a + 3..a + 65).collect(),
             writes: vec![
                 a + chunk - 10..a + chunk + 10,
                 a + 2 * chunk..a + 2 * chunk + 64,

@@ -72,7 +72,6 @@ pub(super) struct Warp {
     pub queue: Queue,
     /// Warp-wide synchronisations so far, from 1.
     pub syncs: u32,
-    pub budget: u64,
 }
 
 /// Why a warp stopped running.
@@ -113,6 +112,8 @@ pub(super) struct Worker<'a> {
     /// What each block printed.
     pub output: BTreeMap<u64, String>,
     pub linear: u64,
+    /// Warp instructions that the block may still execute.
+    pub budget: u64,
     pub random: u64,
     pub clock: u64,
 }
