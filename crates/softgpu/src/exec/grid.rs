@@ -9,8 +9,8 @@ use crate::module::{Kernel, Module};
 use crate::report::{Fault, Finding, FindingKind, LaunchReport, Place};
 use crate::touched::Touched;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Most shared memory that any supported device gives a block.
@@ -19,6 +19,12 @@ const MOST_SHARED: u64 = 227 << 10;
 /// Time that the blocks after the first must be expected to take for host threads to be started: two
 /// blocks of a few instructions took 10 us in one thread and 400 us in two (two busy cores of an EPYC).
 const WORTH_A_THREAD: Duration = Duration::from_micros(500);
+
+/// Cores that this process may use, asked for once: the answer takes several files to read.
+fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, |n| n.get()))
+}
 
 /// splitmix64: a fixed stream of random numbers from a seed.
 pub(super) fn random(state: &mut u64) -> u64 {
@@ -161,7 +167,6 @@ pub(crate) fn run(
         stop: AtomicBool::new(false),
         global_shadow,
     };
-    let cores = || std::thread::available_parallelism().map_or(1, |n| n.get());
     let wanted = if options.threads == 0 { cores() } else { options.threads };
     let threads = wanted.clamp(1, 256).min(blocks as usize);
     let gathered = Mutex::new(Gathered::default());
