@@ -95,9 +95,10 @@ impl Hazards {
         self.split(bytes.end);
         let me = Touch { lane: actor.lane, op: actor.op, label: Arc::clone(actor.label) };
         let mut at = bytes.start;
-        let mut gaps = Vec::new();
+        let (mut gaps, mut starts) = (Vec::new(), Vec::new());
         let mut clashes: Vec<(&'static str, Touch, Range<u64>)> = Vec::new();
         for (&start, span) in self.spans.range_mut(bytes.clone()) {
+            starts.push(start);
             if start > at {
                 gaps.push(at..start);
             }
@@ -112,20 +113,26 @@ impl Hazards {
                 for read in span.reads.iter().filter(|read| unordered(read, actor)) {
                     clashes.push(("write after read", read.clone(), start..span.end));
                 }
-                span.reads.clear();
-                span.write = Some(me.clone());
             } else {
                 span.reads.retain(|read| read.lane != me.lane);
                 span.reads.push(me.clone());
             }
         }
-        if at < bytes.end {
-            gaps.push(at..bytes.end);
-        }
-        for gap in gaps {
-            let (write, reads) =
-                if writes { (Some(me.clone()), Vec::new()) } else { (None, vec![me.clone()]) };
-            self.spans.insert(gap.start, Span { end: gap.end, write, reads });
+        if writes {
+            // All that was here is forgotten, so the pieces that kernels leave behind become one.
+            for start in starts {
+                self.spans.remove(&start);
+            }
+            let span = Span { end: bytes.end, write: Some(me), reads: Vec::new() };
+            self.spans.insert(bytes.start, span);
+        } else {
+            if at < bytes.end {
+                gaps.push(at..bytes.end);
+            }
+            for gap in gaps {
+                let span = Span { end: gap.end, write: None, reads: vec![me.clone()] };
+                self.spans.insert(gap.start, span);
+            }
         }
         for (kind, first, bytes) in clashes {
             let key = (Arc::clone(&first.label), Arc::clone(actor.label), kind);

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use softgpu::{FindingKind, LaunchConfig, Options};
 
-use crate::clock::OpId;
 use crate::device::{MAX_BLOCK, MAX_GRID};
 use crate::driver::Driver;
 use crate::error::{CuError, Result};
@@ -106,17 +105,13 @@ impl Driver {
     ///
     /// # Errors
     /// The sticky error of what stopped it.
-    pub fn run_kernel(
-        &mut self,
-        _op: OpId,
-        launch: &Launch,
-        _touched: &mut Touched,
-    ) -> Result<u64> {
+    pub fn run_kernel(&mut self, launch: &Launch, touched: &mut Touched) -> Result<u64> {
         let options = Options {
             threads: self.config.threads,
             order: self.config.order,
             checks: self.config.checks,
             counters: self.config.counters,
+            touches: self.touches_matter(),
             budget: self.config.budget,
             cp_async: self.config.cp_async,
             findings_are_fatal: false,
@@ -131,6 +126,10 @@ impl Driver {
         );
         match result {
             Ok(done) => {
+                if let Some(touches) = done.touches {
+                    touched.extend(touches.reads.into_iter().map(|bytes| (bytes, false)));
+                    touched.extend(touches.writes.into_iter().map(|bytes| (bytes, true)));
+                }
                 self.report.printf(&done.output);
                 let instructions = done
                     .counters

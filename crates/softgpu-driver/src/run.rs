@@ -80,7 +80,7 @@ impl Driver {
                 self.release(*address);
                 return Ok(0);
             }
-            Work::Kernel(launch) => return self.run_kernel(id, launch, touched),
+            Work::Kernel(launch) => return self.run_kernel(launch, touched),
             Work::Fill { to, pattern, count } => {
                 let bytes = count * pattern.len() as u64;
                 touched.push((*to..to + bytes, true));

@@ -8,7 +8,7 @@ use cudarc::driver::sys::{
     CUfunction_attribute as Attribute, CUgraphInstantiate_flags as Flags,
     CUstreamCaptureMode as Mode,
 };
-use cudarc::driver::{CudaSlice, LaunchConfig, PushKernelArg};
+use cudarc::driver::{CudaSlice, CudaStream, CudaViewMut, LaunchConfig, PushKernelArg};
 
 const SOURCE: &str = r#"
 extern "C" __global__ void saxpy(float a, const float *x, float *y, int count) {
@@ -275,12 +275,14 @@ fn replaying_a_graph_equals_the_loop() {
 }
 
 #[test]
-#[ignore = "the interpreter does not yet say which bytes a launch touched"]
 fn kernels_on_several_streams_are_checked_against_each_other() {
     if !nvrtc::or_skip("kernels_on_several_streams_are_checked_against_each_other") {
         return;
     }
-    for ordered in [true, false] {
+    // What both launches do, how the second is ordered after the first, and whether that is an error.
+    for (shared, ordered, wrong) in
+        [("y", false, true), ("y", true, false), ("x", false, false), ("halves", false, false)]
+    {
         let (gpu, context) = card(Options::new());
         // SAFETY: this test orders its streams itself, or fails to on purpose.
         unsafe { context.disable_event_tracking() };
@@ -289,36 +291,39 @@ fn kernels_on_several_streams_are_checked_against_each_other() {
             (context.new_stream().expect("a stream"), context.new_stream().expect("a stream"));
         let x = a.clone_htod(&numbers(256, 8)).expect("there is room");
         let mut y = a.clone_htod(&numbers(256, 9)).expect("there is room");
-        let z = a.clone_htod(&numbers(256, 10)).expect("there is room");
+        let mut z = a.clone_htod(&numbers(256, 10)).expect("there is room");
         context.synchronize().expect("nothing failed");
-        let (factor, count) = (2.0f32, 256i32);
-        for (stream, from) in [(&a, &x), (&b, &z)] {
+        let factor = 2.0f32;
+        let launch = |stream: &CudaStream, y: &mut CudaViewMut<f32>, count: i32| {
             // SAFETY: the arguments are those of the kernel.
             unsafe {
                 stream
                     .launch_builder(&saxpy)
                     .arg(&factor)
-                    .arg(from)
-                    .arg(&mut y)
+                    .arg(&x)
+                    .arg(y)
                     .arg(&count)
                     .launch(LaunchConfig::for_num_elems(256))
             }
             .expect("launched");
-            if ordered {
-                b.join(&a).expect("submitted");
-            }
+        };
+        // 99 elements end in the middle of a sector and of a warp.
+        let first = if shared == "halves" { 0..99 } else { 0..256 };
+        launch(&a, &mut y.slice_mut(first.clone()), first.len() as i32);
+        if ordered {
+            b.join(&a).expect("submitted");
+        }
+        match shared {
+            "y" => launch(&b, &mut y.as_view_mut(), 256),
+            "x" => launch(&b, &mut z.as_view_mut(), 256),
+            _ => launch(&b, &mut y.slice_mut(99..), 157),
         }
         context.synchronize().expect("nothing failed");
         let found = gpu.findings();
-        if ordered {
-            assert_eq!(found, []);
-        } else {
-            assert!(
-                !found.is_empty()
-                    && found.iter().all(|f| f.kind == "stream-hazard" && f.kernel == "saxpy"),
-                "{found:?}"
-            );
-        }
+        let hazards =
+            found.iter().filter(|f| f.kind == "stream-hazard" && f.kernel == "saxpy").count();
+        assert_eq!(found.len(), hazards, "{shared}: {found:?}");
+        assert_eq!(hazards > 0, wrong, "{shared}, ordered by an event: {ordered}; {found:?}");
     }
 }
 

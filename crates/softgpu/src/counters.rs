@@ -4,9 +4,9 @@
 
 use crate::ir::{FloatOp, IntOp, Op, Program};
 use crate::launch::LaunchConfig;
-use crate::mem::Table;
 use crate::ptx::ast::Space;
 use crate::report::SourceLine;
+use crate::touched::Touched;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -28,52 +28,6 @@ impl Stat {
         self.lanes += other.lanes;
         self.cost += other.cost;
         self.ideal += other.ideal;
-    }
-}
-
-/// Sectors of 32 bytes that a launch touched at all.
-#[derive(Default)]
-pub(crate) struct Touched {
-    /// Bits of each allocation: reads, writes.
-    bits: Vec<[Vec<u64>; 2]>,
-    lens: Vec<usize>,
-}
-
-impl Touched {
-    pub fn new(table: &Table) -> Touched {
-        let lens = table.iter().map(|b| b.data.len().div_ceil(32)).collect();
-        Touched { bits: vec![[Vec::new(), Vec::new()]; table.len()], lens }
-    }
-
-    #[inline(always)]
-    pub fn mark(&mut self, index: usize, offset: usize, bytes: usize, write: bool) {
-        let bits = &mut self.bits[index][usize::from(write)];
-        if bits.is_empty() {
-            bits.resize(self.lens[index].div_ceil(64), 0);
-        }
-        for sector in offset / 32..(offset + bytes).div_ceil(32) {
-            bits[sector / 64] |= 1 << (sector % 64);
-        }
-    }
-
-    pub fn merge(&mut self, other: Touched) {
-        if self.bits.is_empty() {
-            *self = other;
-            return;
-        }
-        for (mine, theirs) in self.bits.iter_mut().zip(other.bits) {
-            for (a, b) in mine.iter_mut().zip(theirs) {
-                if a.is_empty() {
-                    *a = b;
-                } else {
-                    a.iter_mut().zip(b).for_each(|(x, y)| *x |= y);
-                }
-            }
-        }
-    }
-
-    fn total(&self, write: usize) -> u64 {
-        self.bits.iter().flat_map(|b| &b[write]).map(|w| u64::from(w.count_ones())).sum()
     }
 }
 
@@ -228,10 +182,11 @@ impl Counters {
             let source = program.info[inst.info as usize].source.clone();
             tally(&inst.op, stat, lines.entry(source).or_default());
         }
-        all.insert("unique_sectors_read", touched.total(0));
-        all.insert("unique_sectors_written", touched.total(1));
+        let (read, written) = (touched.sectors(false), touched.sectors(true));
+        all.insert("unique_sectors_read", read);
+        all.insert("unique_sectors_written", written);
         // Both in bytes: what must come from and go to device memory at least once.
-        all.insert("dram_bytes_lower_bound", 32 * (touched.total(0) + touched.total(1)));
+        all.insert("dram_bytes_lower_bound", 32 * (read + written));
         let product = |v: [u32; 3]| v.iter().map(|n| u64::from(*n)).product();
         all.insert("launch__grid_size", product(config.grid));
         all.insert("launch__block_size", product(config.block));

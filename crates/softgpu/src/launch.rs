@@ -90,7 +90,8 @@ impl Not for Checks {
 /// How to run a launch.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Host threads to spread blocks over; 0 means one a core.
+    /// Host threads to spread blocks over; 0 means one a core where the launch is long enough to gain
+    /// by it, which the time of the first block tells.
     pub threads: usize,
     /// Order of warps and blocks. `Seeded` and `Reverse` expose missing synchronisation.
     pub order: Order,
@@ -98,7 +99,11 @@ pub struct Options {
     pub checks: Checks,
     /// Whether to count.
     pub counters: bool,
-    /// Warp instructions a block may execute before it is called hung.
+    /// Whether to report which bytes of global memory were touched
+    /// ([`LaunchReport::touches`]). Costs what counting costs, and nothing more beside it.
+    pub touches: bool,
+    /// Warp instructions that a block may execute, all its warps together, before it is called hung.
+    /// Taken off a basic block at a time, where it ends in a branch.
     pub budget: u64,
     /// When asynchronous copies land.
     pub cp_async: CpAsync,
@@ -106,14 +111,22 @@ pub struct Options {
     pub findings_are_fatal: bool,
 }
 
+impl Options {
+    /// Whether warps keep counts and marks at all.
+    pub(crate) fn counting(&self) -> bool {
+        self.counters || self.touches
+    }
+}
+
 impl Default for Options {
-    /// One thread a core, forward, default checks, counters on, 2^36 warp instructions a block.
+    /// Threads as they pay, forward, default checks, counters on, 2^36 warp instructions a block.
     fn default() -> Options {
         Options {
             threads: 0,
             order: Order::Forward,
             checks: Checks::DEFAULT,
             counters: true,
+            touches: false,
             budget: 1 << 36,
             cp_async: CpAsync::Latest,
             findings_are_fatal: false,

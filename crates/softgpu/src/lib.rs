@@ -17,6 +17,7 @@ mod module;
 mod mutants;
 mod ptx;
 mod report;
+mod touched;
 
 pub use launch::{Checks, CpAsync, LaunchConfig, Options, Order, launch};
 pub use mem::{Allocation, MemError, MemInfo, Memory};
@@ -26,6 +27,7 @@ pub use mutants::MUTANTS;
 pub use report::{Fault, Finding, FindingKind, LaunchReport, Place, SourceLine};
 
 pub use counters::{Counters, LineCounters};
+pub use touched::Touches;
 
 /// The README's example, compiled and run as a test.
 #[doc = include_str!("../README.md")]

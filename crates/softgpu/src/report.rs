@@ -1,6 +1,7 @@
 //! What a launch tells: findings with their place, the report of a launch, and the fault that ends one.
 
 use crate::counters::Counters;
+use crate::touched::Touches;
 use std::fmt;
 
 /// What a finding is about. The driver maps the fatal ones to CUDA error codes.
@@ -137,6 +138,8 @@ pub struct LaunchReport {
     pub findings: Vec<Finding>,
     /// What the kernel printed with `printf`, block after block.
     pub output: String,
+    /// Bytes of global memory that it read and wrote, when `Options::touches` was set.
+    pub touches: Option<Touches>,
 }
 
 /// A finding that ended the launch, as a device error would.

@@ -154,7 +154,7 @@ impl Worker<'_> {
                         })?;
                     }
                     if COUNT {
-                        self.touched.mark(index, offset, width as usize, true);
+                        self.touched.mark(index, block.data.len(), offset, width as usize, true);
                     }
                     block.valid.set(offset, width as usize);
                     update(block, offset, width, change)

@@ -6,10 +6,11 @@ use super::lanes::FULL;
 use super::state::{Fatal, Launch, Memo, Pause, State, Warp, Worker};
 use super::sync::Barrier;
 use crate::check::shadow::Shadow;
-use crate::counters::{Stat, Touched};
+use crate::counters::Stat;
 use crate::ir::Special;
 use crate::launch::{Checks, Order};
 use crate::report::FindingKind;
+use crate::touched::Touched;
 use std::collections::{BTreeMap, HashMap};
 
 /// Content of shared and local memory and of registers before anything is written: NaN as a float.
@@ -23,7 +24,7 @@ impl<'a> Worker<'a> {
         let checked = launch.options.checks != Checks::NONE;
         let warps = (0..count).map(|id| Warp::new(launch, id)).collect();
         let memo = Memo { mask: 0, phase: 0, deltas: [0; 32], cost: 0, ideal: 0, unique: 0 };
-        let counted = if launch.options.counters { program.code.len() } else { 0 };
+        let counted = if launch.options.counting() { program.code.len() } else { 0 };
         Worker {
             launch,
             block: [0; 3],
@@ -40,12 +41,13 @@ impl<'a> Worker<'a> {
             ],
             barriers: std::array::from_fn(|_| Barrier::default()),
             stats: vec![Stat::default(); counted],
-            touched: Touched::new(&launch.table),
+            touched: if counted > 0 { Touched::new(&launch.table) } else { Touched::default() },
             memos: vec![memo; program.accesses as usize * count],
             cache: vec![0; program.accesses as usize],
             findings: HashMap::new(),
             output: BTreeMap::new(),
             linear: 0,
+            budget: 0,
             random: 0,
             clock: 0,
         }
@@ -55,6 +57,7 @@ impl<'a> Worker<'a> {
     pub fn run_block(&mut self, linear: u64) -> Result<(), Fatal> {
         let [gx, gy, _] = self.launch.config.grid.map(u64::from);
         self.linear = linear;
+        self.budget = self.launch.options.budget;
         self.block = [(linear % gx) as u32, (linear / gx % gy) as u32, (linear / gx / gy) as u32];
         self.shared.fill(POISON);
         self.shadow.reset();
@@ -136,7 +139,6 @@ impl Warp {
             state: State::Done,
             queue: Queue::default(),
             syncs: 1,
-            budget: 0,
         }
     }
 
@@ -176,7 +178,6 @@ impl Warp {
         self.state = State::Ready;
         self.queue.clear();
         self.syncs = 1;
-        self.budget = launch.options.budget;
         self.tracked.fill(0);
         self.local_valid.iter_mut().for_each(|v| *v = [0; 32]);
         let [x, y, _] = launch.config.block;

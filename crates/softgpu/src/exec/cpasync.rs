@@ -89,7 +89,7 @@ impl Worker<'_> {
                     })?;
                 }
                 if COUNT {
-                    self.touched.mark(index, offset, source as usize, false);
+                    self.touched.mark(index, block.data.len(), offset, source as usize, false);
                 }
             }
             if CHECK {

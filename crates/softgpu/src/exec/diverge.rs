@@ -6,12 +6,12 @@ use crate::launch::Checks;
 use crate::report::FindingKind;
 
 impl Worker<'_> {
-    /// Takes the instructions of a basic block from the warp's budget.
+    /// Takes the instructions of a basic block from the block's budget.
     #[inline(always)]
-    pub fn spend(&self, warp: &mut Warp, pc: usize, cost: u32) -> Result<(), Fatal> {
-        match warp.budget.checked_sub(u64::from(cost)) {
+    pub fn spend(&mut self, warp: &Warp, pc: usize, cost: u32) -> Result<(), Fatal> {
+        match self.budget.checked_sub(u64::from(cost)) {
             Some(rest) => {
-                warp.budget = rest;
+                self.budget = rest;
                 Ok(())
             }
             None => Err(self.hang(warp, pc)),
@@ -20,7 +20,8 @@ impl Worker<'_> {
 
     #[cold]
     fn hang(&self, warp: &Warp, pc: usize) -> Fatal {
-        let message = format!("no end after {} instructions of a warp", self.launch.options.budget);
+        let message =
+            format!("no end after {} warp instructions of a block", self.launch.options.budget);
         let lane = warp.mask.trailing_zeros().min(31) as usize;
         self.fatal(warp, pc, lane, FindingKind::Hang, message)
     }

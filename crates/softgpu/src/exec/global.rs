@@ -117,7 +117,7 @@ impl Worker<'_> {
                     let sectors = (a[0] % 32 + 32 * bytes).div_ceil(32);
                     self.stats[pc].cost += sectors;
                     self.stats[pc].ideal += bytes;
-                    self.touched.mark(index, offset, 32 * bytes as usize, false);
+                    self.touched.mark(index, block.data.len(), offset, 32 * bytes as usize, false);
                 }
                 return Ok(());
             }
@@ -150,7 +150,7 @@ impl Worker<'_> {
                 lanes[l] = extend(value, m.width, m.signed);
             }
             if COUNT {
-                self.touched.mark(index, offset, bytes as usize, false);
+                self.touched.mark(index, block.data.len(), offset, bytes as usize, false);
             }
         }
         for (register, lanes) in m.regs.iter().zip(&values) {
@@ -216,7 +216,7 @@ impl Worker<'_> {
                 if COUNT {
                     self.stats[pc].cost += (a[0] % 32 + 32 * bytes).div_ceil(32);
                     self.stats[pc].ideal += bytes;
-                    self.touched.mark(index, offset, 32 * bytes as usize, true);
+                    self.touched.mark(index, block.data.len(), offset, 32 * bytes as usize, true);
                 }
                 return Ok(());
             }
@@ -249,7 +249,7 @@ impl Worker<'_> {
                 block.valid.set(offset, bytes as usize);
             }
             if COUNT {
-                self.touched.mark(index, offset, bytes as usize, true);
+                self.touched.mark(index, block.data.len(), offset, bytes as usize, true);
             }
         }
         if COUNT {

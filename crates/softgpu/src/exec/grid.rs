@@ -2,17 +2,29 @@
 
 use super::state::{Launch, Worker};
 use crate::check::global::GlobalShadow;
-use crate::counters::{Counters, Stat, Touched};
+use crate::counters::{Counters, Stat};
 use crate::launch::{Checks, LaunchConfig, Options, Order};
 use crate::mem::Memory;
 use crate::module::{Kernel, Module};
 use crate::report::{Fault, Finding, FindingKind, LaunchReport, Place};
+use crate::touched::Touched;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 /// Most shared memory that any supported device gives a block.
 const MOST_SHARED: u64 = 227 << 10;
+
+/// Time that the blocks after the first must be expected to take for host threads to be started: two
+/// blocks of a few instructions took 10 us in one thread and 400 us in two (two busy cores of an EPYC).
+const WORTH_A_THREAD: Duration = Duration::from_micros(500);
+
+/// Cores that this process may use, asked for once: the answer takes several files to read.
+fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, |n| n.get()))
+}
 
 /// splitmix64: a fixed stream of random numbers from a seed.
 pub(super) fn random(state: &mut u64) -> u64 {
@@ -155,14 +167,15 @@ pub(crate) fn run(
         stop: AtomicBool::new(false),
         global_shadow,
     };
-    let cores = || std::thread::available_parallelism().map_or(1, |n| n.get());
     let wanted = if options.threads == 0 { cores() } else { options.threads };
     let threads = wanted.clamp(1, 256).min(blocks as usize);
     let gathered = Mutex::new(Gathered::default());
-    let work = || {
-        let mut worker = Worker::new(&launch);
-        let mut fatal = None;
-        while !launch.stop.load(Relaxed) {
+    // Runs blocks until none is left, or `most` of them.
+    let some = |worker: &mut Worker, most: u64| -> Option<Box<Finding>> {
+        for _ in 0..most {
+            if launch.stop.load(Relaxed) {
+                break;
+            }
             let i = launch.next.fetch_add(1, Relaxed);
             if i >= launch.blocks {
                 break;
@@ -170,22 +183,34 @@ pub(crate) fn run(
             let block = launch.order.as_ref().map_or(i, |o| u64::from(o[i as usize]));
             if let Err(finding) = worker.run_block(block) {
                 launch.stop.store(true, Relaxed);
-                fatal = Some(finding);
+                return Some(finding);
             }
         }
+        None
+    };
+    let hand_in = |worker: Worker, fatal| {
         let mut all = gathered.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         all.add(worker, fatal);
     };
-    if threads == 1 {
-        work();
+    let mut mine = Worker::new(&launch);
+    let begin = Instant::now();
+    let mut fatal = if threads > 1 { some(&mut mine, 1) } else { None };
+    let left = begin.elapsed() * u32::try_from(blocks - 1).unwrap_or(u32::MAX);
+    if threads == 1 || options.threads == 0 && left < WORTH_A_THREAD {
+        fatal = fatal.or_else(|| some(&mut mine, u64::MAX));
     } else {
         std::thread::scope(|scope| {
             for _ in 1..threads {
-                scope.spawn(work);
+                scope.spawn(|| {
+                    let mut worker = Worker::new(&launch);
+                    let fatal = some(&mut worker, u64::MAX);
+                    hand_in(worker, fatal);
+                });
             }
-            work();
+            fatal = fatal.take().or_else(|| some(&mut mine, u64::MAX));
         });
     }
+    hand_in(mine, fatal);
     let all = gathered.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut findings: Vec<Finding> = all.findings.into_values().collect();
     findings.sort_by_key(|f| (f.place.ptx_line, f.kind.name()));
@@ -195,5 +220,6 @@ pub(crate) fn run(
     }
     let counters =
         options.counters.then(|| Counters::new(name, program, &all.stats, &all.touched, &config));
-    Ok(LaunchReport { counters, findings, output })
+    let touches = options.touches.then(|| all.touched.ranges(&launch.table));
+    Ok(LaunchReport { counters, findings, output, touches })
 }

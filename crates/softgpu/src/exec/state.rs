@@ -4,11 +4,12 @@ use super::cpasync::Queue;
 use super::lanes::{D, W};
 use super::sync::Barrier;
 use crate::check::shadow::Shadow;
-use crate::counters::{Stat, Touched};
+use crate::counters::Stat;
 use crate::ir::Program;
 use crate::launch::{Checks, LaunchConfig, Options};
 use crate::mem::{Memory, Table};
 use crate::report::{Finding, FindingKind, Place};
+use crate::touched::Touched;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
@@ -71,7 +72,6 @@ pub(super) struct Warp {
     pub queue: Queue,
     /// Warp-wide synchronisations so far, from 1.
     pub syncs: u32,
-    pub budget: u64,
 }
 
 /// Why a warp stopped running.
@@ -112,6 +112,8 @@ pub(super) struct Worker<'a> {
     /// What each block printed.
     pub output: BTreeMap<u64, String>,
     pub linear: u64,
+    /// Warp instructions that the block may still execute.
+    pub budget: u64,
     pub random: u64,
     pub clock: u64,
 }

@@ -14,7 +14,7 @@ impl Worker<'_> {
     /// Runs the warp to its next pause, with the widest instructions that the machine has.
     pub fn run_warp(&mut self, warp: &mut Warp) -> Result<Pause, Fatal> {
         let checks = self.launch.options.checks != Checks::NONE;
-        match (checks, self.launch.options.counters) {
+        match (checks, self.launch.options.counting()) {
             (false, false) => self.run_on_machine::<false, false>(warp),
             (false, true) => self.run_on_machine::<false, true>(warp),
             (true, false) => self.run_on_machine::<true, false>(warp),
