@@ -9,13 +9,13 @@
 #include "filters.cuh"
 #include "pixels.cuh"
 
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(128, 3)
 conv_fprop(Tensor x, const float* w, const float* bias, Tensor y, Window window, Merge merge, Split split)
 {
     pixel_tile<128, 3, false, WholeChunks>(x, w, bias, y, window, merge, split);
 }
 
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(128, 4)
 conv_fprop_half(Tensor x, const float* w, const float* bias, Tensor y, Window window, Merge merge, Split split)
 {
     pixel_tile<64, 4, false, WholeChunks>(x, w, bias, y, window, merge, split);
@@ -33,13 +33,13 @@ conv_fprop_any(Tensor x, const float* w, const float* bias, Tensor y, Window win
     pixel_tile<64, 3, false, Elements>(x, w, bias, y, window, merge, split);
 }
 
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(128, 3)
 conv_wgrad(Tensor x, Tensor dy, float* dw, Window window, Merge merge, Split split)
 {
     filter_tile<128, 3, VECTOR>(x, dy, dw, window, merge, split);
 }
 
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(128, 4)
 conv_wgrad_half(Tensor x, Tensor dy, float* dw, Window window, Merge merge, Split split)
 {
     filter_tile<64, 3, VECTOR>(x, dy, dw, window, merge, split);

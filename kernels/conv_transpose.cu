@@ -8,13 +8,13 @@
 //   source  CUTLASS implicit_gemm_convolution_strided_dgrad.h for the classes; checked by tests/parity rows conv
 #include "pixels.cuh"
 
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(128, 3)
 conv_dgrad(Tensor dy, const float* w, const float* bias, Tensor dx, Window window, Merge merge, Split split)
 {
     pixel_tile<128, 3, true, WholeChunks>(dy, w, bias, dx, window, merge, split);
 }
 
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(128, 4)
 conv_dgrad_half(Tensor dy, const float* w, const float* bias, Tensor dx, Window window, Merge merge, Split split)
 {
     pixel_tile<64, 4, true, WholeChunks>(dy, w, bias, dx, window, merge, split);

@@ -148,10 +148,11 @@ template <int ROWS, bool A_ALONG, bool B_ALONG> struct Sums {
         return warp_row() + (A_RUNS ? lane * 4 + i / 4 * 32 + i % 4 : lane + 8 * i);
     }
 
+    // Pairs where b lies along k: then one swizzle serves all columns of a thread.
     __device__ __forceinline__ static int column(int j)
     {
         int lane = threadIdx.x % 4;
-        return warp_column() + (B_ALONG ? lane + 4 * j : lane * 4 + j / 4 * 16 + j % 4);
+        return warp_column() + (B_ALONG ? lane * 2 + j / 2 * 8 + j % 2 : lane * 4 + j / 4 * 16 + j % 4);
     }
 
     __device__ __forceinline__ void clear()
@@ -164,13 +165,19 @@ template <int ROWS, bool A_ALONG, bool B_ALONG> struct Sums {
 
     __device__ __forceinline__ void add_chunk(const elem* a, const elem* b)
     {
-#pragma unroll
+        // `along`, whose swizzle is the same for all rows of a thread, 8 apart, and for all its columns.
+        const elem* a_row = a + row(0) * CHUNK;
+        const elem* b_row = b + column(0) * CHUNK;
+        int a_swizzle = threadIdx.x / 8 % 4, b_swizzle = threadIdx.x % 4;
+        // Not unrolled further: what could be read ahead then takes more registers than there are.
+#pragma unroll(B_ALONG ? 1 : 4)
         for (int k = 0; k < CHUNK; k += 4) {
             float fb[4][ACROSS];
             if (B_ALONG) {
+                const float4* from = (const float4*)b_row + (k / 4 ^ b_swizzle);
 #pragma unroll
                 for (int j = 0; j < ACROSS; j++) {
-                    float4 v = *(const float4*)(b + along(column(j), k));
+                    float4 v = from[(column(j) - column(0)) * CHUNK / 4];
                     fb[0][j] = v.x; fb[1][j] = v.y; fb[2][j] = v.z; fb[3][j] = v.w;
                 }
             } else {
@@ -183,9 +190,10 @@ template <int ROWS, bool A_ALONG, bool B_ALONG> struct Sums {
                     }
             }
             if (A_ALONG) {
+                const float4* from = (const float4*)a_row + (k / 4 ^ a_swizzle);
 #pragma unroll
                 for (int i = 0; i < DOWN; i++) {
-                    float4 v = *(const float4*)(a + along(row(i), k));
+                    float4 v = from[8 * i * CHUNK / 4];
 #pragma unroll
                     for (int j = 0; j < ACROSS; j++) {
                         float s = sum[i][j];
@@ -223,7 +231,8 @@ template <int ROWS, bool A_ALONG, bool B_ALONG> struct Sums {
 #pragma unroll
         for (int i = 0; i < DOWN; i++)
 #pragma unroll
-            for (int j = 0; j < ACROSS; j++) sums[row(i) * SUMS_PITCH + column(j)] = sum[i][j];
+            for (int j = 0; j < ACROSS; j += 2)
+                *(float2*)(sums + row(i) * SUMS_PITCH + column(j)) = make_float2(sum[i][j], sum[i][j + 1]);
     }
 #endif
 };

@@ -130,9 +130,9 @@ fn in_vectors(product: Product, w: Shape, elem: Elem) -> bool {
     }
 }
 
-/// Whether every pixel of an activation begins at a multiple of 16 bytes.
-fn aligned(view: View) -> bool {
-    let vector = 16 / view.elem.size();
+/// Whether every pixel begins at a multiple of `bytes`.
+fn aligned(view: View, bytes: usize) -> bool {
+    let vector = bytes / view.elem.size();
     view.at.is_multiple_of(vector) && view.pitch.is_multiple_of(vector)
 }
 
@@ -169,6 +169,13 @@ fn plan(list: &[(usize, Kernel)], matrix: Matrix, multiprocessors: usize) -> Pla
     best.expect("the smallest tile takes everything")
 }
 
+/// Most channels of a result that `conv_narrow.cu` computes.
+const NARROW: usize = 6;
+/// Most bytes of a class of a filter, which those kernels keep in shared memory.
+const NARROW_BYTES: usize = 48 * 1024;
+/// Pixels that a block of those kernels has at a time: 4 warps of 4.
+const NARROW_PIXELS: usize = 16;
+
 /// The next smaller tile of a list.
 fn next(list: &[(usize, Kernel)], rows: usize) -> Option<usize> {
     list.iter().map(|k| k.0).filter(|&r| r < rows).max()
@@ -194,20 +201,13 @@ impl Cuda {
         conv: Conv,
         [x, w, y]: [View; 3],
     ) -> Result<(Plan, Grid, Split)> {
-        if x.elem != y.elem {
-            return Err(Error::machine(format!(
-                "conv: {} and {} are stored differently, as a single number is in bf16; use larger \
-                 pictures or --precision f32",
-                x.shape, y.shape
-            )));
-        }
         let shapes = [x.shape, w.shape, y.shape];
         let of_product = match product {
-            Product::Fprop => aligned(x),
-            Product::Dgrad => aligned(y),
-            Product::Wgrad => aligned(x) && aligned(y),
+            Product::Fprop => aligned(x, 16),
+            Product::Dgrad => aligned(y, 16),
+            Product::Wgrad => aligned(x, 16) && aligned(y, 16),
         };
-        let vectors = of_product && aligned(w) && in_vectors(product, w.shape, x.elem);
+        let vectors = of_product && aligned(w, 16) && in_vectors(product, w.shape, x.elem);
         let plan = self.conv_plan(product, conv, shapes, x.elem, vectors);
         let need = self.conv_workspace(product, conv, x.shape, w.shape, y.shape).scratch;
         let sums = if need > 0 { self.scratch(need)? } else { FloatAddress::default() };
@@ -216,6 +216,42 @@ impl Cuda {
         let blocks = [plan.tiles[0], plan.tiles[1], plan.parts].map(|b| b as u32);
         Ok((plan, Grid { blocks, threads: THREADS, shared: 0 }, split))
     }
+
+    /// The grid of a product whose result `to` has few channels, None where tiles compute it.
+    fn narrow_grid(
+        &self,
+        product: Product,
+        conv: Conv,
+        w: Shape,
+        from: View,
+        to: View,
+    ) -> Option<Grid> {
+        let matrix = match product {
+            Product::Fprop => Matrix::of(product, conv, from.shape, w, to.shape, 1),
+            _ => Matrix::of(product, conv, to.shape, w, from.shape, 1),
+        };
+        let outs = [1, 3, NARROW].into_iter().find(|&outs| to.shape.c <= outs)?;
+        let shared = 4 * outs * matrix.chunks;
+        let runs = from.shape.c.is_multiple_of(4) && aligned(from, 4 * from.elem.size());
+        if !runs || shared > NARROW_BYTES {
+            return None;
+        }
+        let most = (4 * self.multiprocessors()).div_ceil(matrix.classes);
+        let blocks = matrix.rows.div_ceil(NARROW_PIXELS).min(most) * matrix.classes;
+        Some(Grid { blocks: [blocks as u32, 1, 1], threads: THREADS, shared: shared as u32 })
+    }
+}
+
+/// Activations of one product are stored alike.
+fn alike(x: View, y: View) -> Result<()> {
+    if x.elem == y.elem {
+        return Ok(());
+    }
+    Err(Error::machine(format!(
+        "conv: {} and {} are stored differently, as a single number is in bf16; use larger pictures \
+         or --precision f32",
+        x.shape, y.shape
+    )))
 }
 
 impl ConvKernels for Cuda {
@@ -228,10 +264,16 @@ impl ConvKernels for Cuda {
         y: View,
         mode: Write,
     ) -> Result<()> {
-        let (plan, grid, split) = self.prepare(Product::Fprop, conv, [x, w, y])?;
+        alike(x, y)?;
         let (input, output) = (self.tensor(x), self.tensor(y));
-        let (w, bias) = (self.floats(w), self.maybe_floats(bias));
-        let args = (input, w, bias, output, Window::from(conv), Merge::from(mode), split);
+        let (filter, bias) = (self.floats(w), self.maybe_floats(bias));
+        let (window, merge) = (Window::from(conv), Merge::from(mode));
+        if let Some(grid) = self.narrow_grid(Product::Fprop, conv, w.shape, x, y) {
+            let args = (input, filter, bias, output, window, merge);
+            return self.launch(names::CONV_FPROP_NARROW, y.elem, grid, &args);
+        }
+        let (plan, grid, split) = self.prepare(Product::Fprop, conv, [x, w, y])?;
+        let args = (input, filter, bias, output, window, merge, split);
         self.launch(plan.kernel, y.elem, grid, &args)
     }
 
@@ -244,14 +286,21 @@ impl ConvKernels for Cuda {
         dx: View,
         mode: Write,
     ) -> Result<()> {
-        let (plan, grid, split) = self.prepare(Product::Dgrad, conv, [dx, w, dy])?;
+        alike(dy, dx)?;
         let (input, output) = (self.tensor(dy), self.tensor(dx));
-        let (w, bias) = (self.floats(w), self.maybe_floats(bias));
-        let args = (input, w, bias, output, Window::from(conv), Merge::from(mode), split);
+        let (filter, bias) = (self.floats(w), self.maybe_floats(bias));
+        let (window, merge) = (Window::from(conv), Merge::from(mode));
+        if let Some(grid) = self.narrow_grid(Product::Dgrad, conv, w.shape, dy, dx) {
+            let args = (input, filter, bias, output, window, merge);
+            return self.launch(names::CONV_DGRAD_NARROW, dx.elem, grid, &args);
+        }
+        let (plan, grid, split) = self.prepare(Product::Dgrad, conv, [dx, w, dy])?;
+        let args = (input, filter, bias, output, window, merge, split);
         self.launch(plan.kernel, dx.elem, grid, &args)
     }
 
     fn conv_wgrad(&mut self, conv: Conv, x: View, dy: View, dw: View, mode: Write) -> Result<()> {
+        alike(x, dy)?;
         let (plan, mut grid, split) = self.prepare(Product::Wgrad, conv, [x, dw, dy])?;
         // Elements of a filter, its longer side, run along x.
         grid.blocks.swap(0, 1);

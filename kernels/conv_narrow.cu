@@ -1,0 +1,122 @@
+// conv_narrow.cu - the convolution and its adjoint where the result has few channels: pictures and maps of patches.
+//   math    conv_fprop_narrow, conv_dgrad_narrow: the formulas of conv.cu and conv_transpose.cu
+//   shapes  at most 6 channels in the result, a multiple of 4 in the input, whose pixels begin at multiples of 4; the
+//           filter of one class in shared memory, as f32
+//   launch  128 threads; a warp takes 4 pixels of a class at a time and shares their sum out over its lanes; any number
+//           of blocks a class; deterministic
+//   cost    2*pixels*channels*k*r*s operations; a tile of 64 columns would waste 58 of them and more
+//   source  ours; checked by tests/parity rows conv
+#include "pixels.cuh"
+
+// Pixels of a warp at a time: their sums share what is read of the filter.
+constexpr int TOGETHER = 4;
+
+__device__ __forceinline__ float4 four(const float* at) { return *(const float4*)at; }
+
+#if defined(PRECISION_BF16)
+__device__ __forceinline__ float4 four(const elem* at)
+{
+    uint2 v = *(const uint2*)at;
+    return make_float4(__uint_as_float(v.x << 16), __uint_as_float(v.x & 0xffff0000u), __uint_as_float(v.y << 16),
+                       __uint_as_float(v.y & 0xffff0000u));
+}
+#endif
+
+// The sums of the pixels of one class, `OUTS` channels each, of which the result has as many or fewer.
+template <bool ADJOINT, int OUTS>
+__device__ __forceinline__ void narrow_pixels(Tensor in, const float* w, const float* bias, Tensor out, Window window,
+                                              Merge merge, Axis down, Axis across, int block, int blocks)
+{
+    extern __shared__ __align__(16) float filter[];
+    int terms = down.taps * across.taps * in.c, all_taps = window.r * window.s;
+    for (int i = threadIdx.x; i < OUTS * terms; i += THREADS) {
+        int o = i / terms, flat = (i - o * terms) / in.c, c = i - o * terms - flat * in.c;
+        int t = flat / across.taps, u = flat - t * across.taps;
+        int tap = (down.tap_first + down.tap_step * t) * window.s + across.tap_first + across.tap_step * u;
+        size_t at = ADJOINT ? ((size_t)c * all_taps + tap) * out.c + o : ((size_t)o * all_taps + tap) * in.c + c;
+        filter[i] = o < out.c ? w[at] : 0.0f;
+    }
+    __syncthreads();
+    int lane = threadIdx.x % 32, warps = THREADS / 32, runs = in.c / 4;
+    int plane = down.count * across.count, rows = in.n * plane;
+    int stride = blocks * warps * TOGETHER;
+    for (int first = (block * warps + threadIdx.x / 32) * TOGETHER; first < rows; first += stride) {
+        int h[TOGETHER], v[TOGETHER], from[TOGETHER], to[TOGETHER];
+        float sum[TOGETHER][OUTS];
+#pragma unroll
+        for (int i = 0; i < TOGETHER; i++) {
+            int m = first + i, n = m / plane, y = (m - n * plane) / across.count, x = m - n * plane - y * across.count;
+            h[i] = m < rows ? down.in_first + down.in_step * y : -(1 << 30);
+            v[i] = across.in_first + across.in_step * x;
+            from[i] = m < rows ? (n * in.h + h[i]) * in.w + v[i] : 0;
+            to[i] = (n * out.h + down.out_first + down.out_step * y) * out.w + across.out_first + across.out_step * x;
+#pragma unroll
+            for (int o = 0; o < OUTS; o++) sum[i][o] = 0.0f;
+        }
+        for (int e = lane; e < terms / 4; e += 32) {
+            int flat = e / runs, t = flat / across.taps, u = flat - t * across.taps;
+            int dh = ADJOINT ? -t : t, dw = ADJOINT ? -u : u, c = (e - flat * runs) * 4;
+            float4 value[TOGETHER];
+#pragma unroll
+            for (int i = 0; i < TOGETHER; i++) {
+                bool there = (unsigned)(h[i] + dh) < (unsigned)in.h && (unsigned)(v[i] + dw) < (unsigned)in.w;
+                value[i] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                if (there) value[i] = four(pixel(in, from[i] + dh * in.w + dw) + c);
+            }
+#pragma unroll
+            for (int o = 0; o < OUTS; o++) {
+                float4 f = *(const float4*)(filter + o * terms + 4 * e);
+#pragma unroll
+                for (int i = 0; i < TOGETHER; i++) {
+                    float s = fmaf(value[i].x, f.x, sum[i][o]);
+                    s = fmaf(value[i].y, f.y, s);
+                    s = fmaf(value[i].z, f.z, s);
+                    sum[i][o] = fmaf(value[i].w, f.w, s);
+                }
+            }
+        }
+        // Lane i * OUTS + o keeps channel o of pixel i.
+        float mine = 0.0f;
+        int place = 0;
+#pragma unroll
+        for (int i = 0; i < TOGETHER; i++)
+#pragma unroll
+            for (int o = 0; o < OUTS; o++) {
+                float total = warp_sum(sum[i][o]);
+                if (lane == i * OUTS + o) { mine = total; place = to[i]; }
+            }
+        int o = lane % OUTS;
+        if (lane < TOGETHER * OUTS && first + lane / OUTS < rows && o < out.c) {
+            if (bias) mine += bias[o];
+            put(pixel(out, place) + o, mine, merge);
+        }
+    }
+}
+
+template <bool ADJOINT>
+__device__ __forceinline__ void narrow(Tensor in, const float* w, const float* bias, Tensor out, Window window,
+                                       Merge merge)
+{
+    int classes = ADJOINT ? window.stride * window.stride : 1, block = blockIdx.x / classes;
+    int of_class = blockIdx.x - block * classes, down_class = of_class / window.stride;
+    Axis down = axis<ADJOINT>(in.h, out.h, window.r, window.stride, window.pad, down_class);
+    Axis across =
+        axis<ADJOINT>(in.w, out.w, window.s, window.stride, window.pad, of_class - down_class * window.stride);
+    int blocks = gridDim.x / classes;
+    if (out.c > 6) return;
+    if (out.c == 1) narrow_pixels<ADJOINT, 1>(in, w, bias, out, window, merge, down, across, block, blocks);
+    else if (out.c <= 3) narrow_pixels<ADJOINT, 3>(in, w, bias, out, window, merge, down, across, block, blocks);
+    else narrow_pixels<ADJOINT, 6>(in, w, bias, out, window, merge, down, across, block, blocks);
+}
+
+extern "C" __global__ void __launch_bounds__(128, 4)
+conv_fprop_narrow(Tensor x, const float* w, const float* bias, Tensor y, Window window, Merge merge)
+{
+    narrow<false>(x, w, bias, y, window, merge);
+}
+
+extern "C" __global__ void __launch_bounds__(128, 4)
+conv_dgrad_narrow(Tensor dy, const float* w, const float* bias, Tensor dx, Window window, Merge merge)
+{
+    narrow<true>(dy, w, bias, dx, window, merge);
+}
