@@ -1,5 +1,5 @@
 // loss.cu - mean losses and their gradients: binary cross entropy of logits, squared and absolute difference.
-//   math    bce: max(x, 0) - x t + log(1 + exp(-|x|));  mse: (x - t)^2;  l1: |x - t|;  y = mean;  dx = dy / count * slope;
+//   math    bce: max(x, 0) - x t + log(1 + exp(-|x|));  mse: (x - t)^2;  l1: |x - t|;  y = weight * mean;  dx = dy * weight / count * slope;
 //           with two runs of pictures each has its own label, mean and dy
 //   shapes  x (n,h,w,c), t the same or one number, y and dy one f32 a run
 //   launch  256 threads; any number of blocks; the last block adds the blocks' sums in order, in f64; deterministic
@@ -53,7 +53,7 @@ loss(Tensor x, Aim aim, float* y, double* parts, unsigned* tickets)
     if (threadIdx.x == 0) {
         double all = 0.0;
         for (int part = 0; part < gridDim.x; part++) all += parts[part];
-        y[blockIdx.y] = (float)(all / (double)count);
+        y[blockIdx.y] = (float)(aim.weight * (all / (double)count));
     }
 }
 
@@ -65,7 +65,7 @@ loss_grad(Tensor x, Aim aim, const float* dy, Tensor dx, Merge merge)
         size_t at = i / x.c;
         unsigned c = (unsigned)(i % x.c);
         float slope = loss_slope(aim.kind, to_float(pixel(x, at)[c]), target(aim, x, at, c));
-        put(pixel(dx, at) + c, dy[i < each ? 0 : 1] / (float)each * slope, merge);
+        put(pixel(dx, at) + c, dy[i < each ? 0 : 1] * aim.weight / (float)each * slope, merge);
     }
 }
 

@@ -57,15 +57,23 @@ pub enum Target<V> {
 
 /// Losses of a machine.
 pub trait LossKernels {
-    /// `y[0] = mean of loss(x, target)`
-    fn loss(&mut self, loss: Loss, x: View, target: Target<View>, y: View) -> Result<()>;
+    /// `y[0] = weight * mean of loss(x, target)`
+    fn loss(
+        &mut self,
+        loss: Loss,
+        x: View,
+        target: Target<View>,
+        weight: f32,
+        y: View,
+    ) -> Result<()>;
 
-    /// `dx = dy[0] / count * loss'(x, target)`, or dx += that.
+    /// `dx = dy[0] * weight / count * loss'(x, target)`, or dx += that.
     fn loss_grad(
         &mut self,
         loss: Loss,
         x: View,
         target: Target<View>,
+        weight: f32,
         dy: View,
         dx: View,
         mode: Write,
@@ -76,7 +84,7 @@ pub trait LossKernels {
         let each = x.shape.n / labels.len();
         for (i, label) in labels.iter().enumerate() {
             let x = x.pictures(i * each..(i + 1) * each)?;
-            self.loss(loss, x, Target::Value(*label), y.channels(i..i + 1)?)?;
+            self.loss(loss, x, Target::Value(*label), 1.0, y.channels(i..i + 1)?)?;
         }
         Ok(())
     }
@@ -95,7 +103,7 @@ pub trait LossKernels {
         for (i, label) in labels.iter().enumerate() {
             let run = i * each..(i + 1) * each;
             let (x, dx, dy) = (x.pictures(run.clone())?, dx.pictures(run)?, dy.channels(i..i + 1)?);
-            self.loss_grad(loss, x, Target::Value(*label), dy, dx, mode)?;
+            self.loss_grad(loss, x, Target::Value(*label), 1.0, dy, dx, mode)?;
         }
         Ok(())
     }
@@ -118,7 +126,14 @@ impl LossKernels for Cpu {
         Ok(())
     }
 
-    fn loss(&mut self, loss: Loss, x: View, target: Target<View>, y: View) -> Result<()> {
+    fn loss(
+        &mut self,
+        loss: Loss,
+        x: View,
+        target: Target<View>,
+        weight: f32,
+        y: View,
+    ) -> Result<()> {
         let ([out], rest, work) = self.split([y]);
         let (input, c) = (rest.get(x), x.shape.c);
         let parts: Vec<f64> = work.pool.install(|| {
@@ -138,7 +153,8 @@ impl LossKernels for Cpu {
                 })
                 .collect()
         });
-        out[0] = (parts.iter().sum::<f64>() / x.shape.count() as f64) as f32;
+        let mean = parts.iter().sum::<f64>() / x.shape.count() as f64;
+        out[0] = (f64::from(weight) * mean) as f32;
         Ok(())
     }
 
@@ -147,13 +163,14 @@ impl LossKernels for Cpu {
         loss: Loss,
         x: View,
         target: Target<View>,
+        weight: f32,
         dy: View,
         dx: View,
         mode: Write,
     ) -> Result<()> {
         let ([out], rest, work) = self.split([dx]);
         let (input, c) = (rest.get(x), x.shape.c);
-        let scale = rest.get(dy)[0] / x.shape.count() as f32;
+        let scale = rest.get(dy)[0] * weight / x.shape.count() as f32;
         let other = match target {
             Target::Tensor(t) => Some((rest.get(t), t.pitch)),
             Target::Value(_) => None,

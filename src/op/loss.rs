@@ -12,6 +12,8 @@ struct MeanLoss {
     /// The number that the elements of each run of pictures are compared with; none where the second
     /// input is.
     labels: Vec<f32>,
+    /// Of the mean; 1 against labels.
+    weight: f32,
 }
 
 impl Op for MeanLoss {
@@ -44,7 +46,7 @@ impl Op for MeanLoss {
 
     fn forward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
         if self.labels.is_empty() {
-            return b.loss(self.loss, io.x[0], Target::Tensor(io.x[1]), io.y);
+            return b.loss(self.loss, io.x[0], Target::Tensor(io.x[1]), self.weight, io.y);
         }
         b.labelled(self.loss, io.x[0], &self.labels, io.y)
     }
@@ -52,14 +54,23 @@ impl Op for MeanLoss {
     fn backward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
         if let Some((dx, mode)) = io.dx[0] {
             if self.labels.is_empty() {
-                b.loss_grad(self.loss, io.x[0], Target::Tensor(io.x[1]), io.dy, dx, mode)?;
+                b.loss_grad(
+                    self.loss,
+                    io.x[0],
+                    Target::Tensor(io.x[1]),
+                    self.weight,
+                    io.dy,
+                    dx,
+                    mode,
+                )?;
             } else {
                 b.labelled_grad(self.loss, io.x[0], &self.labels, io.dy, dx, mode)?;
             }
         }
         // Both differences are the same seen from either side.
         if let Some(&Some((dt, mode))) = io.dx.get(1) {
-            b.loss_grad(self.loss, io.x[1], Target::Tensor(io.x[0]), io.dy, dt, mode)?;
+            let (x, t, weight) = (io.x[0], io.x[1], self.weight);
+            b.loss_grad(self.loss, t, Target::Tensor(x), weight, io.dy, dt, mode)?;
         }
         Ok(())
     }
@@ -92,7 +103,7 @@ impl Tape {
         if labels.is_empty() {
             return Err(Error::shape("loss", "a loss against labels has at least one"));
         }
-        self.push(MeanLoss { loss, labels: labels.to_vec() }, &[x])
+        self.push(MeanLoss { loss, labels: labels.to_vec(), weight: 1.0 }, &[x])
     }
 
     /// Mean of |x - t| (Isola et al. 2017, equation 3). Both sides get a gradient.
@@ -100,7 +111,7 @@ impl Tape {
     /// # Errors
     /// [`Error::Shape`] where shapes differ.
     pub fn l1(&mut self, x: Var, target: Var) -> Result<Var> {
-        self.push(MeanLoss { loss: Loss::L1, labels: Vec::new() }, &[x, target])
+        self.distance(Loss::L1, 1.0, x, target)
     }
 
     /// Mean of (x - t)^2. Both sides get a gradient.
@@ -108,6 +119,14 @@ impl Tape {
     /// # Errors
     /// [`Error::Shape`] where shapes differ.
     pub fn l2(&mut self, x: Var, target: Var) -> Result<Var> {
-        self.push(MeanLoss { loss: Loss::Mse, labels: Vec::new() }, &[x, target])
+        self.distance(Loss::Mse, 1.0, x, target)
+    }
+
+    /// A weight times the mean of a loss between two tensors. Both sides get a gradient.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where shapes differ.
+    pub fn distance(&mut self, loss: Loss, weight: f32, x: Var, target: Var) -> Result<Var> {
+        self.push(MeanLoss { loss, labels: Vec::new(), weight }, &[x, target])
     }
 }

@@ -95,6 +95,15 @@ impl Step {
 
         let fake = g.forward(tape, a, Mode::TRAIN)?;
         let mut terms = Vec::new();
+        // Before D looks at it, so that on the way back D's gradient is the first to be written and
+        // this one is added: D's covers the input's channels too, which would else be set to 0.
+        if objective.distance != Distance::None {
+            let kind = if objective.distance == Distance::L2 { Loss::Mse } else { Loss::L1 };
+            let weighted = tape.distance(kind, objective.lambda, fake, b)?;
+            tape.output("g_l1", weighted);
+            losses.push("g_l1");
+            terms.push((1.0, weighted));
+        }
         if let (Some(d), true) = (d, objective.gan != Gan::None) {
             let kind = if objective.gan == Gan::Lsgan { Loss::Mse } else { Loss::Bce };
             let judged = if objective.conditional {
@@ -125,16 +134,6 @@ impl Step {
             tape.output_channel("d_real", d_losses, 1);
             tape.output_channel("d_fake", d_losses, 0);
             losses.extend(["g_gan", "d_real", "d_fake"]);
-        }
-        if objective.distance != Distance::None {
-            let distance = match objective.distance {
-                Distance::L2 => tape.l2(fake, b)?,
-                _ => tape.l1(fake, b)?,
-            };
-            let weighted = tape.weighted_sum(&[(objective.lambda, distance)])?;
-            tape.output("g_l1", weighted);
-            losses.push("g_l1");
-            terms.push((objective.lambda, distance));
         }
         tape.update_sum(&terms, g.params.group(), adam)?;
         tape.output("fake", fake);

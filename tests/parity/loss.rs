@@ -27,12 +27,16 @@ fn losses_and_their_gradients() {
                     let targets = [(label, label), (Target::Tensor(t.cpu), Target::Tensor(t.gpu))];
                     for (on_cpu, on_gpu) in targets {
                         let what = format!("{loss:?} of {shape} against {on_cpu:?}");
-                        desk.cpu.loss(loss, x.cpu, on_cpu, y.cpu).unwrap();
-                        desk.cuda.loss(loss, x.gpu, on_gpu, y.gpu).unwrap();
+                        desk.cpu.loss(loss, x.cpu, on_cpu, 2.5, y.cpu).unwrap();
+                        desk.cuda.loss(loss, x.gpu, on_gpu, 2.5, y.gpu).unwrap();
                         close(desk, y, &what);
                         for mode in [Write::Set, Write::Add] {
-                            desk.cpu.loss_grad(loss, x.cpu, on_cpu, dy.cpu, dx.cpu, mode).unwrap();
-                            desk.cuda.loss_grad(loss, x.gpu, on_gpu, dy.gpu, dx.gpu, mode).unwrap();
+                            desk.cpu
+                                .loss_grad(loss, x.cpu, on_cpu, 0.5, dy.cpu, dx.cpu, mode)
+                                .unwrap();
+                            desk.cuda
+                                .loss_grad(loss, x.gpu, on_gpu, 0.5, dy.gpu, dx.gpu, mode)
+                                .unwrap();
                             close(desk, dx, &format!("gradient of {what}, {mode:?}"));
                             let (_, values) = desk.read(dx);
                             let values: Vec<f32> = values.iter().map(|v| *v as f32).collect();

@@ -17,6 +17,8 @@ device_struct! {
         pub label: f32,
         /// The label of the second.
         pub second: f32,
+        /// Of the mean.
+        pub weight: f32,
         /// Runs: 1 or 2.
         pub runs: i32,
         /// 0 binary cross entropy, 1 squared, 2 absolute difference.
@@ -59,18 +61,18 @@ fn kind(loss: Loss) -> i32 {
     }
 }
 
-fn aim(cuda: &Cuda, loss: Loss, target: Target<View>) -> Aim {
+fn aim(cuda: &Cuda, loss: Loss, target: Target<View>, weight: f32) -> Aim {
     let kind = kind(loss);
     match target {
-        Target::Value(label) => Aim { other: NOTHING, label, second: label, runs: 1, kind },
+        Target::Value(label) => Aim { other: NOTHING, label, second: label, weight, runs: 1, kind },
         Target::Tensor(view) => {
-            Aim { other: cuda.tensor(view), label: 0.0, second: 0.0, runs: 1, kind }
+            Aim { other: cuda.tensor(view), label: 0.0, second: 0.0, weight, runs: 1, kind }
         }
     }
 }
 
 fn labels(loss: Loss, first: f32, second: f32) -> Aim {
-    Aim { other: NOTHING, label: first, second, runs: 2, kind: kind(loss) }
+    Aim { other: NOTHING, label: first, second, weight: 1.0, runs: 2, kind: kind(loss) }
 }
 
 impl Cuda {
@@ -98,8 +100,15 @@ impl Cuda {
 }
 
 impl LossKernels for Cuda {
-    fn loss(&mut self, loss: Loss, x: View, target: Target<View>, y: View) -> Result<()> {
-        let aim = aim(self, loss, target);
+    fn loss(
+        &mut self,
+        loss: Loss,
+        x: View,
+        target: Target<View>,
+        weight: f32,
+        y: View,
+    ) -> Result<()> {
+        let aim = aim(self, loss, target, weight);
         self.mean_loss(aim, x, self.floats(y))
     }
 
@@ -108,17 +117,18 @@ impl LossKernels for Cuda {
         loss: Loss,
         x: View,
         target: Target<View>,
+        weight: f32,
         dy: View,
         dx: View,
         mode: Write,
     ) -> Result<()> {
-        let aim = aim(self, loss, target);
+        let aim = aim(self, loss, target, weight);
         self.mean_loss_grad(aim, x, self.floats(dy), dx, mode)
     }
 
     fn labelled(&mut self, loss: Loss, x: View, all: &[f32], y: View) -> Result<()> {
         match *all {
-            [label] => self.loss(loss, x, Target::Value(label), y),
+            [label] => self.loss(loss, x, Target::Value(label), 1.0, y),
             [first, second] => self.mean_loss(labels(loss, first, second), x, self.floats(y)),
             _ => Err(Error::machine("a GPU compares with one or two labels")),
         }
@@ -134,7 +144,7 @@ impl LossKernels for Cuda {
         mode: Write,
     ) -> Result<()> {
         match *all {
-            [label] => self.loss_grad(loss, x, Target::Value(label), dy, dx, mode),
+            [label] => self.loss_grad(loss, x, Target::Value(label), 1.0, dy, dx, mode),
             [first, second] => {
                 self.mean_loss_grad(labels(loss, first, second), x, self.floats(dy), dx, mode)
             }
