@@ -22,11 +22,37 @@ __device__ __forceinline__ float4 four(const elem* at)
 }
 #endif
 
+// The sums of `COUNT` values over a warp, COUNT a power of two: half of the values goes to the other half of the lanes
+// each turn, so that value i ends in the lanes l with l / (32 / COUNT) = i. The order of every sum is fixed.
+// Turns are templates, not a loop, which the compiler would leave with its values in local memory.
+template <int COUNT, int MASK, int ALL> __device__ __forceinline__ float spread_sum(float (&values)[ALL])
+{
+    if constexpr (MASK > 0) {
+        if constexpr (COUNT > 1) {
+            bool upper = (threadIdx.x & MASK) != 0;
+#pragma unroll
+            for (int i = 0; i < COUNT / 2; i++) {
+                float low = values[i], high = values[i + COUNT / 2];
+                values[i] = (upper ? high : low) + __shfl_xor_sync(0xffffffffu, upper ? low : high, MASK);
+            }
+            return spread_sum<COUNT / 2, MASK / 2>(values);
+        } else {
+            values[0] += __shfl_xor_sync(0xffffffffu, values[0], MASK);
+            return spread_sum<1, MASK / 2>(values);
+        }
+    } else {
+        return values[0];
+    }
+}
+
 // The sums of the pixels of one class, `OUTS` channels each, of which the result has as many or fewer.
 template <bool ADJOINT, int OUTS>
 __device__ __forceinline__ void narrow_pixels(Tensor in, const float* w, const float* bias, Tensor out, Window window,
                                               Merge merge, Axis down, Axis across, int block, int blocks)
 {
+    // The next power of two from TOGETHER * OUTS on.
+    constexpr int PLACES = OUTS == 1 ? 4 : OUTS == 3 ? 16 : 32;
+    static_assert(TOGETHER * OUTS <= PLACES, "a lane for every value");
     extern __shared__ __align__(16) float filter[];
     int terms = down.taps * across.taps * in.c, all_taps = window.r * window.s;
     for (int i = threadIdx.x; i < OUTS * terms; i += THREADS) {
@@ -43,13 +69,20 @@ __device__ __forceinline__ void narrow_pixels(Tensor in, const float* w, const f
     for (int first = (block * warps + threadIdx.x / 32) * TOGETHER; first < rows; first += stride) {
         int h[TOGETHER], v[TOGETHER], from[TOGETHER], to[TOGETHER];
         float sum[TOGETHER][OUTS];
+        int n = first / plane, y = (first - n * plane) / across.count, x = first - n * plane - y * across.count;
 #pragma unroll
         for (int i = 0; i < TOGETHER; i++) {
-            int m = first + i, n = m / plane, y = (m - n * plane) / across.count, x = m - n * plane - y * across.count;
-            h[i] = m < rows ? down.in_first + down.in_step * y : -(1 << 30);
+            bool there = first + i < rows;
+            h[i] = there ? down.in_first + down.in_step * y : -(1 << 30);
             v[i] = across.in_first + across.in_step * x;
-            from[i] = m < rows ? (n * in.h + h[i]) * in.w + v[i] : 0;
+            from[i] = there ? (n * in.h + h[i]) * in.w + v[i] : 0;
             to[i] = (n * out.h + down.out_first + down.out_step * y) * out.w + across.out_first + across.out_step * x;
+            bool row_ends = ++x == across.count;
+            x = row_ends ? 0 : x;
+            y += row_ends;
+            bool picture_ends = y == down.count;
+            y = picture_ends ? 0 : y;
+            n += picture_ends;
 #pragma unroll
             for (int o = 0; o < OUTS; o++) sum[i][o] = 0.0f;
         }
@@ -75,20 +108,18 @@ __device__ __forceinline__ void narrow_pixels(Tensor in, const float* w, const f
                 }
             }
         }
-        // Lane i * OUTS + o keeps channel o of pixel i.
-        float mine = 0.0f;
-        int place = 0;
+        // Value i * OUTS + o, channel o of pixel i, ends in the lanes from (32 / PLACES) times its number on.
+        float values[PLACES];
 #pragma unroll
-        for (int i = 0; i < TOGETHER; i++)
+        for (int i = 0; i < PLACES; i++) values[i] = i < TOGETHER * OUTS ? sum[i / OUTS][i % OUTS] : 0.0f;
+        float total = spread_sum<PLACES, 16>(values);
+        int place = lane / (32 / PLACES), i = place / OUTS, o = place - i * OUTS, at = to[0];
 #pragma unroll
-            for (int o = 0; o < OUTS; o++) {
-                float total = warp_sum(sum[i][o]);
-                if (lane == i * OUTS + o) { mine = total; place = to[i]; }
-            }
-        int o = lane % OUTS;
-        if (lane < TOGETHER * OUTS && first + lane / OUTS < rows && o < out.c) {
-            if (bias) mine += bias[o];
-            put(pixel(out, place) + o, mine, merge);
+        for (int j = 1; j < TOGETHER; j++)
+            if (i == j) at = to[j];
+        if (lane % (32 / PLACES) == 0 && i < TOGETHER && first + i < rows && o < out.c) {
+            if (bias) total += bias[o];
+            put(pixel(out, at) + o, total, merge);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The convolution products: at the layers of the networks, and wherever a kernel has an edge.
 
 use pix2pix_engine::device::Precision;
-use pix2pix_engine::kernel::{Conv, ConvKernels, Write};
+use pix2pix_engine::kernel::{Conv, ConvKernels, Product, Write};
 use pix2pix_engine::tensor::Shape;
 
 use crate::common::{PRODUCT_NMSE, nmse, numbers};
@@ -92,22 +92,23 @@ fn all(test: &str, orders: &[&str], cases: &[Case], margins: &[[usize; 2]]) {
     }
 }
 
-/// The layers of the U-Net and of the 70 x 70 discriminator for 256 x 256, a quarter as wide and as
-/// large where that leaves two tiles and more each way; as they are where pixels are few.
+/// The layers of the U-Net and of the 70 x 70 discriminator for 256 x 256: as many pixels as fill two
+/// tiles and more, and all of them where they are few; as many channels as fill whole chunks and two
+/// tiles.
 #[test]
 fn conv_layers_of_the_networks() {
     let cases = [
-        (Conv::HALVE, 1, 64, 64, 3, 16),
-        (Conv::HALVE, 1, 64, 64, 6, 16),
-        (Conv::HALVE, 1, 32, 32, 64, 128),
+        (Conv::HALVE, 1, 32, 32, 3, 64),
+        (Conv::HALVE, 1, 32, 32, 6, 64),
+        (Conv::HALVE, 1, 24, 24, 64, 128),
         (Conv::HALVE, 1, 32, 32, 32, 64),
         (Conv::HALVE, 1, 16, 16, 64, 128),
         (Conv::HALVE, 1, 8, 8, 128, 128),
         (Conv::HALVE, 1, 4, 4, 128, 256),
         (Conv::HALVE, 1, 2, 2, 128, 128),
-        (Conv::HALVE, 1, 64, 64, 3, 32),
-        (Conv::PATCH, 1, 32, 32, 64, 128),
-        (Conv::PATCH, 1, 31, 31, 128, 1),
+        (Conv::HALVE, 1, 32, 32, 3, 128),
+        (Conv::PATCH, 1, 14, 14, 64, 128),
+        (Conv::PATCH, 1, 15, 15, 128, 1),
     ];
     all("conv_layers_of_the_networks", &["forward"], &cases, &[[0, 0]]);
 }
@@ -121,6 +122,8 @@ fn conv_of_any_shape() {
         (Conv::HALVE, 3, 8, 8, 32, 36),
         (Conv::PATCH, 2, 17, 13, 33, 5),
         (Conv::PATCH, 1, 9, 7, 64, 1),
+        (Conv::HALVE, 2, 18, 14, 6, 32),
+        (Conv::square(3, 3, 1), 1, 19, 8, 2, 20),
         (Conv::PIXEL, 2, 9, 7, 6, 64),
         (Conv::PIXEL, 1, 16, 16, 64, 72),
         (Conv::square(1, 2, 0), 1, 9, 7, 32, 32),
@@ -151,10 +154,42 @@ fn conv_of_runs_of_channels() {
 #[test]
 fn conv_in_every_order() {
     let cases = [
-        (Conv::HALVE, 1, 40, 20, 32, 64),
+        (Conv::HALVE, 1, 26, 16, 32, 64),
         (Conv::HALVE, 1, 2, 2, 64, 64),
         (Conv::PATCH, 1, 11, 9, 64, 1),
-        (Conv::HALVE, 1, 32, 32, 3, 16),
+        (Conv::HALVE, 1, 16, 16, 3, 16),
     ];
     all("conv_in_every_order", &ORDERS, &cases, &[[0, 0]]);
+}
+
+/// Launched, captured and replayed, in every order of warps and blocks: the same bytes, also where
+/// several blocks share a sum.
+#[test]
+fn conv_is_the_same_each_time() {
+    for precision in PRECISIONS {
+        let mut first: Option<Vec<u32>> = None;
+        on_softgpu("conv_is_the_same_each_time", precision, &ORDERS, |desk| {
+            let (x, k) = (Shape::new(1, 8, 8, 128), 128);
+            let conv = Conv::HALVE;
+            let y = conv.shrink(x, k).unwrap();
+            let f = Shape::new(k, conv.r, conv.s, x.c);
+            let [vx, vdx] = [1, 2].map(|seed| desk.tensor(x, &numbers(x.count(), seed)));
+            let [vy, vdy] = [3, 4].map(|seed| desk.tensor(y, &numbers(y.count(), seed)));
+            let [vw, vdw] = [5, 6].map(|seed| desk.floats(f, &numbers(f.count(), seed)));
+            let shared = desk.cuda.conv_workspace(Product::Fprop, conv, x, f, y).scratch;
+            assert!(shared > 0, "no sum of this layer is shared by blocks");
+            for turn in 0..3 {
+                let played = desk.cuda.play_with(1, |cuda| {
+                    cuda.conv_fprop(conv, vx.gpu, vw.gpu, None, vy.gpu, Write::Set)?;
+                    cuda.conv_dgrad(conv, vdy.gpu, vw.gpu, None, vdx.gpu, Write::Set)?;
+                    cuda.conv_wgrad(conv, vx.gpu, vdy.gpu, vdw.gpu, Write::Set)
+                });
+                played.unwrap();
+                let bits = [vy, vdx, vdw].map(|place| desk.read(place).0).concat();
+                let bits: Vec<u32> = bits.into_iter().map(f32::to_bits).collect();
+                let expected = first.get_or_insert_with(|| bits.clone());
+                assert!(*expected == bits, "{precision:?}, turn {turn}");
+            }
+        });
+    }
 }

@@ -52,8 +52,9 @@ const COLUMNS: usize = 64;
 const MOST_PARTS: usize = 32;
 /// Fewest chunks of a part: fewer would not fill the stages that are in flight.
 const FEWEST_CHUNKS: usize = 4;
-/// Blocks wanted a multiprocessor: two hide each other's waiting.
-const BLOCKS: usize = 2;
+/// Rows of the tile of which two blocks a multiprocessor are wanted: it is fed by memory, and its
+/// partial sums are few. Of the larger ones each more would leave 16 or 32 KiB of them.
+const SMALL: usize = 16;
 
 /// How a product is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,19 +151,20 @@ fn kernels(product: Product, vectors: bool) -> &'static [(usize, Kernel)] {
     }
 }
 
-/// The largest tile that fills the card with no smaller one holding all rows; where none fills it, the
-/// tile of the most blocks.
+/// The largest tile that keeps three multiprocessors of four busy, where no smaller one holds all
+/// rows; where none does, the tile of the most blocks.
 fn plan(list: &[(usize, Kernel)], matrix: Matrix, multiprocessors: usize) -> Plan {
-    let want = (BLOCKS * multiprocessors).min(TICKETS);
     let mut best: Option<Plan> = None;
     for &(rows, kernel) in list {
         if next(list, rows).is_some_and(|smaller| matrix.rows <= smaller) {
             continue;
         }
-        let (tiles, parts) = matrix.cut(rows, want);
+        let want = if rows == SMALL { 2 * multiprocessors } else { multiprocessors };
+        let (tiles, parts) = matrix.cut(rows, want.min(TICKETS));
         let plan = Plan { kernel, rows, tiles, parts };
         let blocks = |p: &Plan| p.tiles[0] * p.tiles[1] * p.parts;
-        if best.as_ref().is_none_or(|b| blocks(b) < multiprocessors && blocks(b) < blocks(&plan)) {
+        let idle = |p: &Plan| 4 * blocks(p) < 3 * multiprocessors;
+        if best.as_ref().is_none_or(|b| idle(b) && blocks(b) < blocks(&plan)) {
             best = Some(plan);
         }
     }
@@ -321,5 +323,47 @@ impl ConvKernels for Cuda {
         // Addresses are not known here: whole vectors or not, what takes more.
         let of = |vectors| self.conv_plan(product, conv, [x, w, y], self.elem(), vectors).scratch();
         Workspace { kept: 0, scratch: of(true).max(of(false)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Multiprocessors of an H100.
+    const CARD: usize = 132;
+
+    fn planned(product: Product, conv: Conv, x: Shape, k: usize) -> (Plan, Matrix) {
+        let (w, y) = (Shape::new(k, conv.r, conv.s, x.c), conv.shrink(x, k).unwrap());
+        let matrix = Matrix::of(product, conv, x, w, y, 16);
+        (plan(kernels(product, in_vectors(product, w, Elem::F32)), matrix, CARD), matrix)
+    }
+
+    #[test]
+    fn every_layer_keeps_a_card_busy() {
+        let mut side = 256;
+        for (c, k) in [(64, 128), (128, 256), (256, 512), (512, 512), (512, 512), (1024, 512)] {
+            side /= 2;
+            for product in [Product::Fprop, Product::Dgrad, Product::Wgrad] {
+                let x = Shape::new(1, side, side, c);
+                let (plan, matrix) = planned(product, Conv::HALVE, x, k);
+                let blocks = plan.tiles[0] * plan.tiles[1] * plan.parts;
+                assert!(4 * blocks >= 3 * CARD, "{product:?} {x}: {plan:?}");
+                assert!(plan.parts == 1 || matrix.chunks >= plan.parts * FEWEST_CHUNKS);
+                assert!(plan.parts == 1 || plan.tiles[0] * plan.tiles[1] <= TICKETS);
+            }
+        }
+    }
+
+    #[test]
+    fn filters_of_few_pixels_are_read_by_one_row_of_tiles() {
+        for side in [2, 4, 8, 16] {
+            let x = Shape::new(1, side, side, 512);
+            let (fprop, _) = planned(Product::Fprop, Conv::HALVE, x, 512);
+            assert_eq!(fprop.tiles[0], 1, "{x}: {fprop:?}");
+            // Each class of the adjoint reads taps of its own.
+            let (dgrad, _) = planned(Product::Dgrad, Conv::HALVE, x, 512);
+            assert_eq!(dgrad.tiles[0], 4, "{x}: {dgrad:?}");
+        }
     }
 }
