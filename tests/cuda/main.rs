@@ -5,6 +5,11 @@
 #[allow(dead_code)]
 mod program;
 
+#[path = "../common/desk.rs"]
+#[allow(dead_code)]
+mod desk;
+
+mod bench;
 mod missing;
 mod on_gpu;
 mod train;
