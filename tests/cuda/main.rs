@@ -10,6 +10,7 @@ mod program;
 mod desk;
 
 mod bench;
+mod default_step;
 mod missing;
 mod on_gpu;
 mod train;
