@@ -1,16 +1,22 @@
-//! Time of the CPU's kernels at the shapes of the default networks: `cargo bench --bench kernels`.
+//! Time of kernels at the shapes of the default networks, on the CPU and on each GPU in each precision:
+//! `cargo bench --bench kernels`.
 //!
 //! Criterion prints time and, as elements a second, multiply-accumulates a second by the definition
-//! of the convolution. Minimal filtering needs fewer, so the rate may pass the machine's own. The
-//! last groups are yardsticks: the rate of plain products, and of Adam.
+//! of the convolution. The CPU's minimal filtering needs fewer, so its rate may pass the machine's
+//! own. A GPU is timed by events with its cache emptied before each product. Two groups are yardsticks:
+//! the rate of plain products, and of Adam.
 
-use std::hint::black_box;
+mod common;
+
 use std::time::Duration;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
-use pix2pix_engine::kernel::{Adam, AdamKernels, Conv, ConvKernels, PointwiseKernels, Write};
-use pix2pix_engine::tensor::{Shape, View};
+use common::{Machine, Place, places};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use pix2pix_engine::device::StepState;
+use pix2pix_engine::error::Result;
+use pix2pix_engine::kernel::{Adam, Backend, Conv, Write};
+use pix2pix_engine::tensor::{Elem, Shape, View};
 
 /// Name, window, size of x, channels of x and of y.
 const LAYERS: &[(&str, Conv, usize, usize, usize)] = &[
@@ -29,10 +35,33 @@ const LAYERS: &[(&str, Conv, usize, usize, usize)] = &[
     ("layer5", Conv::PATCH, 31, 512, 1),
 ];
 
-fn cpu(arena: &Arena) -> Cpu {
-    let mut cpu = Cpu::new(0).expect("threads start");
-    cpu.reserve(arena.len()).expect("memory is there");
-    cpu
+/// A machine with memory for dense tensors of these shapes and elements, and where they are.
+fn opened<const N: usize>(place: &Place, of: [(Shape, Option<Elem>); N]) -> (Machine, [View; N]) {
+    let mut machine = place.open();
+    let b = machine.backend();
+    let mut end = 0;
+    let views = of.map(|(shape, elem)| {
+        let view = View::dense_of(elem.unwrap_or(b.elem()), end, shape);
+        end = (end + shape.count()).next_multiple_of(64);
+        view
+    });
+    b.reserve(end).expect("memory is there");
+    for view in views {
+        b.fill(view, 0.01).expect("it is there");
+    }
+    (machine, views)
+}
+
+/// One function of a group.
+fn timed(
+    group: &mut BenchmarkGroup<WallTime>,
+    name: &str,
+    place: &Place,
+    machine: &mut Machine,
+    mut work: impl FnMut(&mut dyn Backend) -> Result<()>,
+) {
+    let name = format!("{name}/{}", place.name());
+    group.bench_function(name, |b| b.iter_custom(|times| machine.time(times, &mut work)));
 }
 
 /// The three products of every layer. For a transposed layer (up*), fprop is its backward and dgrad
@@ -42,34 +71,36 @@ fn convolutions(c: &mut Criterion) {
         let x = Shape::new(1, size, size, channels);
         let y = conv.shrink(x, k).expect("the window fits");
         let f = Shape::new(k, conv.r, conv.s, channels);
-        let mut arena = Arena::default();
-        let [vx, vy, vw, vdw] = [x, y, f, f].map(|s| arena.take(s));
-        let mut cpu = cpu(&arena);
-        let filter = vec![0.01; f.count()];
-        cpu.fill(vx, 0.5).expect("x is there");
         let mut group = c.benchmark_group(name);
         group.throughput(Throughput::Elements((y.count() * conv.taps() * channels) as u64));
         group.sample_size(10).measurement_time(Duration::from_secs(1));
-        // A new filter each time, as in training: what is kept of it must be made anew.
-        group.bench_function("fprop", |b| {
-            b.iter(|| {
-                cpu.upload(vw, &filter).expect("w is there");
-                cpu.conv_fprop(conv, vx, vw, None, vy, Write::Set)
+        for place in places() {
+            // Filters are f32 whatever activations are.
+            let of = [(x, None), (y, None), (f, Some(Elem::F32)), (f, Some(Elem::F32))];
+            let (mut machine, [vx, vy, vw, vdw]) = opened(&place, of);
+            let host = machine.backend().is_host();
+            let filter = vec![0.01; f.count()];
+            // The CPU gets a new filter each time, as in training: what it keeps of one must be made
+            // anew. A GPU keeps nothing, and would only wait for the upload.
+            let fresh = |b: &mut dyn Backend| if host { b.upload(vw, &filter) } else { Ok(()) };
+            timed(&mut group, "fprop", &place, &mut machine, |b| {
+                fresh(b)?;
+                b.conv_fprop(conv, vx, vw, None, vy, Write::Set)
             });
-        });
-        group.bench_function("fprop, same filter", |b| {
-            b.iter(|| cpu.conv_fprop(conv, vx, vw, None, vy, Write::Set));
-        });
-        group.bench_function("dgrad", |b| {
-            b.iter(|| {
-                cpu.upload(vw, &filter).expect("w is there");
-                cpu.conv_dgrad(conv, vy, vw, None, vx, Write::Set)
+            if host {
+                timed(&mut group, "fprop, same filter", &place, &mut machine, |b| {
+                    b.conv_fprop(conv, vx, vw, None, vy, Write::Set)
+                });
+            }
+            timed(&mut group, "dgrad", &place, &mut machine, |b| {
+                fresh(b)?;
+                b.conv_dgrad(conv, vy, vw, None, vx, Write::Set)
             });
-        });
-        cpu.fill(vx, 0.5).expect("x is there");
-        group.bench_function("wgrad", |b| {
-            b.iter(|| cpu.conv_wgrad(conv, vx, vy, vdw, Write::Set));
-        });
+            machine.backend().fill(vx, 0.5).expect("x is there");
+            timed(&mut group, "wgrad", &place, &mut machine, |b| {
+                b.conv_wgrad(conv, vx, vy, vdw, Write::Set)
+            });
+        }
         group.finish();
     }
 }
@@ -77,30 +108,31 @@ fn convolutions(c: &mut Criterion) {
 /// The machine's rate for large products: one 1 x 1 convolution of 1,024 pixels and channels.
 fn products(c: &mut Criterion) {
     let (x, f) = (Shape::new(1, 32, 32, 1024), Shape::new(1024, 1, 1, 1024));
-    let mut arena = Arena::default();
-    let [vx, vy, vw] = [x, x, f].map(|s| arena.take(s));
-    let mut cpu = cpu(&arena);
     let mut group = c.benchmark_group("product");
     group.throughput(Throughput::Elements(1 << 30));
     group.sample_size(10);
-    group.bench_function("1024 x 1024 x 1024", |b| {
-        b.iter(|| cpu.conv_dgrad(Conv::PIXEL, vx, vw, None, vy, Write::Set));
-    });
+    for place in places() {
+        let of = [(x, None), (x, None), (f, Some(Elem::F32))];
+        let (mut machine, [vx, vy, vw]) = opened(&place, of);
+        timed(&mut group, "1024 x 1024 x 1024", &place, &mut machine, |b| {
+            b.conv_dgrad(Conv::PIXEL, vx, vw, None, vy, Write::Set)
+        });
+    }
     group.finish();
 }
 
 fn adam(c: &mut Criterion) {
     let shape = Shape::vector(57_182_660);
-    let mut arena = Arena::default();
-    let [w, g, m, v]: [View; 4] = std::array::from_fn(|_| arena.take(shape));
-    let mut cpu = cpu(&arena);
-    cpu.set_state(StepState { seed: 0, step: 1, lr: 2e-4 });
     let mut group = c.benchmark_group("adam");
     group.throughput(Throughput::Bytes(28 * shape.count() as u64));
     group.sample_size(10);
-    group.bench_function("57 M parameters", |b| {
-        b.iter(|| black_box(cpu.adam(Adam::default(), w, g, m, v)));
-    });
+    for place in places() {
+        let (mut machine, [w, g, m, v]) = opened(&place, [(shape, Some(Elem::F32)); 4]);
+        machine.backend().set_state(StepState { seed: 0, step: 1, lr: 2e-4 });
+        timed(&mut group, "57 M parameters", &place, &mut machine, |b| {
+            b.adam(Adam::default(), w, g, m, v)
+        });
+    }
     group.finish();
 }
 

@@ -1,25 +1,41 @@
-//! Time of a default training step and of a translation: `cargo bench --bench step`. With
-//! `PROFILE=1` also the time of each operation of a step, the least of five.
+//! Time of a default training step and of a translation, on the CPU and on each GPU in each precision:
+//! `cargo bench --bench step`. With `PROFILE=1` also the time of each operation of a step on the CPU,
+//! the least of five; for a GPU that is `pix2pix-engine verify --bench`.
 
 mod common;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use common::{Model, Training};
+use common::{Model, Training, places};
 use criterion::{Criterion, criterion_group, criterion_main};
 use pix2pix_engine::tape::Step;
 use pix2pix_engine::tensor::Shape;
 
 fn step(c: &mut Criterion) {
-    let (mut training, mut model) = (Training::new(), Model::new());
-    let mut group = c.benchmark_group("256 x 256, batch 1");
-    group.sample_size(10);
-    group.bench_function("training step", |b| b.iter(|| training.run()));
-    group.bench_function("translation", |b| b.iter(|| model.run()));
-    group.finish();
+    for place in places() {
+        let name = place.name();
+        let (mut training, mut model) = (Training::on(&place), Model::on(&place));
+        // What is begun is waited for after the last of many, as in training.
+        c.benchmark_group("step").sample_size(10).bench_function(&name, |b| {
+            b.iter_custom(|times| {
+                let begun = Instant::now();
+                (0..times).for_each(|_| training.run());
+                training.finish();
+                begun.elapsed()
+            });
+        });
+        c.benchmark_group("translation").sample_size(10).bench_function(&name, |b| {
+            b.iter_custom(|times| {
+                let begun = Instant::now();
+                (0..times).for_each(|_| model.run());
+                model.finish();
+                begun.elapsed()
+            });
+        });
+    }
     if std::env::var_os("PROFILE").is_some() {
-        profile(&mut training);
+        profile(&mut Training::new());
     }
 }
 
@@ -29,7 +45,7 @@ fn profile(training: &mut Training) {
         training.run();
         for (i, step) in training.step.program.steps().iter().enumerate() {
             let start = Instant::now();
-            step.run(&mut training.cpu).expect("the step runs");
+            step.run(training.machine.backend()).expect("the step runs");
             let ms = 1e3 * start.elapsed().as_secs_f64();
             if round == 0 {
                 let (name, shape) = describe(step);
@@ -56,6 +72,7 @@ fn describe(step: &Step) -> (String, Shape) {
         Step::Backward(op, io) => (format!("backward {}", op.name()), io.y.shape),
         Step::Fill(view, _) => ("fill".to_string(), view.shape),
         Step::Adam(group, _) => ("adam".to_string(), group.values.shape),
+        Step::Keep(losses) => ("keep".to_string(), Shape::vector(losses.len())),
     }
 }
 

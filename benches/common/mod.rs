@@ -1,17 +1,104 @@
-//! The default networks on the CPU, ready to be timed.
+//! The machines that are here, and the default networks on one of them, ready to be timed.
 #![allow(dead_code)]
 
-use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
-use pix2pix_engine::kernel::PictureKernels;
+use std::time::{Duration, Instant};
+
+use pix2pix_engine::device::{Arena, Cpu, Cuda, Precision, StepState, Stopwatch, find_nvrtc, gpus};
+use pix2pix_engine::error::Result;
+use pix2pix_engine::kernel::{Backend, cuda};
 use pix2pix_engine::model::Generator;
 use pix2pix_engine::nn::Mode;
 use pix2pix_engine::tape::{Program, Tape};
-use pix2pix_engine::tensor::{Elem, Shape};
+use pix2pix_engine::tensor::Shape;
 use pix2pix_engine::train::{Networks, RunConfig, Step};
+
+/// A machine to be opened: the CPU, or a GPU in one precision.
+#[derive(Clone, Debug)]
+pub struct Place(Option<cuda::Choice>);
+
+/// The CPU, and each real GPU in each precision it has. softgpu has no speed.
+pub fn places() -> Vec<Place> {
+    let mut all = vec![Place(None)];
+    for gpu in gpus().unwrap_or_default().iter().filter(|gpu| !gpu.emulated()) {
+        let precisions = match gpu.capability {
+            (8.., _) => &[Precision::F32, Precision::Tf32, Precision::Bf16][..],
+            _ => &[Precision::F32],
+        };
+        match find_nvrtc() {
+            Ok(_) => all.extend(precisions.iter().map(|&precision| {
+                Place(Some(cuda::Choice { ordinal: gpu.ordinal, precision, graph: true }))
+            })),
+            Err(why) => println!("not on cuda:{}: {why}", gpu.ordinal),
+        }
+    }
+    all
+}
+
+impl Place {
+    /// "cpu", "cuda:0/tf32".
+    pub fn name(&self) -> String {
+        match &self.0 {
+            None => "cpu".to_string(),
+            Some(choice) => format!("cuda:{}/{}", choice.ordinal, choice.precision.name()),
+        }
+    }
+
+    /// The machine.
+    pub fn open(&self) -> Machine {
+        match &self.0 {
+            None => Machine::Cpu(Cpu::new(0).expect("threads start")),
+            Some(choice) => {
+                let gpu = cuda::open(choice).expect("the GPU was listed");
+                // Four caches: nothing that is timed finds its operands there.
+                let cache = gpu.cache_bytes().expect("the GPU says what it has");
+                let watch = gpu.stopwatch(4 * cache).expect("memory is there");
+                Machine::Cuda(Box::new(gpu), watch)
+            }
+        }
+    }
+}
+
+/// A machine.
+pub enum Machine {
+    /// The CPU.
+    Cpu(Cpu),
+    /// A GPU, and what times it.
+    Cuda(Box<Cuda>, Stopwatch),
+}
+
+impl Machine {
+    /// The machine, whichever it is.
+    pub fn backend(&mut self) -> &mut dyn Backend {
+        match self {
+            Machine::Cpu(cpu) => cpu,
+            Machine::Cuda(gpu, _) => &mut **gpu,
+        }
+    }
+
+    /// Time of `times` plays of `work`: of the CPU by its clock, one right after the other; of a GPU
+    /// by its events, each play by itself with the cache emptied before.
+    pub fn time(
+        &mut self,
+        times: u64,
+        mut work: impl FnMut(&mut dyn Backend) -> Result<()>,
+    ) -> Duration {
+        match self {
+            Machine::Cpu(cpu) => {
+                let begun = Instant::now();
+                (0..times).for_each(|_| work(cpu).expect("the CPU computes"));
+                begun.elapsed()
+            }
+            Machine::Cuda(gpu, watch) => {
+                let one = |_| gpu.time(watch, |gpu| work(gpu)).expect("the GPU computes");
+                Duration::from_secs_f64((0..times).map(one).sum())
+            }
+        }
+    }
+}
 
 /// A default training step: 256 x 256, batch 1.
 pub struct Training {
-    pub cpu: Cpu,
+    pub machine: Machine,
     pub step: Step,
     pictures: Vec<u8>,
     done: u64,
@@ -27,41 +114,57 @@ fn pictures() -> Vec<u8> {
 }
 
 impl Training {
+    /// On the CPU.
     pub fn new() -> Self {
-        let config = RunConfig::default();
-        let networks = Networks::new(&config).expect("the default networks are possible");
-        let (g, d) = (&networks.generator, networks.discriminator.as_ref());
-        let base = networks.arena.len();
-        let step = Step::record(g, d, config.objective, config.adam(), size(), Elem::F32, base)
-            .expect("the default step is possible");
-        let mut cpu = Cpu::new(0).expect("threads start");
-        cpu.reserve(step.program.end()).expect("memory is there");
-        networks.init(&mut cpu, 0).expect("memory is reserved");
-        Training { cpu, step, pictures: pictures(), done: 0 }
+        Training::on(&Place(None))
     }
 
-    /// One step.
+    pub fn on(place: &Place) -> Self {
+        let mut machine = place.open();
+        let b = machine.backend();
+        let config = RunConfig::default();
+        let networks = Networks::new(&config).expect("the default networks are possible");
+        let step = networks.step(&config, b.elem()).expect("the default step is possible");
+        b.reserve(step.program.end()).expect("memory is there");
+        networks.init(b, 0).expect("memory is reserved");
+        Training { machine, step, pictures: pictures(), done: 0 }
+    }
+
+    /// One step, begun; the CPU has also ended it.
     pub fn run(&mut self) {
         self.done += 1;
-        self.cpu.set_state(StepState { seed: 0, step: self.done, lr: 2e-4 });
+        let b = self.machine.backend();
+        b.set_state(StepState { seed: 0, step: self.done, lr: 2e-4 });
         for name in ["a", "b"] {
             let view = self.step.program.view(name).expect("a step has a and b");
-            self.cpu.upload_pictures(&self.pictures, view).expect("sizes agree");
+            b.upload_pictures(&self.pictures, view).expect("sizes agree");
         }
-        self.step.program.run(&mut self.cpu).expect("the step runs");
+        self.step.program.run(b).expect("the step runs");
+    }
+
+    /// Waits for all steps begun.
+    pub fn finish(&mut self) {
+        self.machine.backend().kept_losses(1, 1).expect("the steps ran");
     }
 }
 
 /// The default generator as a loaded model: one forward pass of a 256 x 256 picture, with its own
 /// statistics and dropout on, as the PyTorch port tests.
 pub struct Model {
-    cpu: Cpu,
+    machine: Machine,
     forward: Program,
     pictures: Vec<u8>,
 }
 
 impl Model {
+    /// On the CPU.
     pub fn new() -> Self {
+        Model::on(&Place(None))
+    }
+
+    pub fn on(place: &Place) -> Self {
+        let mut machine = place.open();
+        let b = machine.backend();
         let mut g = Generator::new(&RunConfig::default().generator).expect("it is possible");
         let mut arena = Arena::default();
         g.params.place(&mut arena, false);
@@ -69,17 +172,22 @@ impl Model {
         let x = tape.input("x", size());
         let y = g.forward(&mut tape, x, Mode::TRAIN).expect("the size fits");
         tape.output("y", y);
-        let forward = tape.compile(arena.len());
-        let mut cpu = Cpu::new(0).expect("threads start");
-        cpu.reserve(forward.end()).expect("memory is there");
-        g.params.init(&mut cpu, 0, 0).expect("memory is reserved");
-        Model { cpu, forward, pictures: pictures() }
+        let forward = tape.compile_as(b.elem(), arena.len());
+        b.reserve(forward.end()).expect("memory is there");
+        g.params.init(b, 0, 0).expect("memory is reserved");
+        Model { machine, forward, pictures: pictures() }
     }
 
-    /// One pass.
+    /// One pass, begun; the CPU has also ended it.
     pub fn run(&mut self) {
         let view = self.forward.view("x").expect("a pass has x");
-        self.cpu.upload_pictures(&self.pictures, view).expect("sizes agree");
-        self.forward.run(&mut self.cpu).expect("the pass runs");
+        let b = self.machine.backend();
+        b.upload_pictures(&self.pictures, view).expect("sizes agree");
+        self.forward.run(b).expect("the pass runs");
+    }
+
+    /// Waits for all passes begun.
+    pub fn finish(&mut self) {
+        self.machine.backend().kept_losses(1, 1).expect("the passes ran");
     }
 }

@@ -222,6 +222,9 @@ pub struct VerifyArgs {
     /// Write a line for every comparison, not only for each kind
     #[arg(long)]
     pub verbose: bool,
+    /// Then measure: time, bytes and operations of every kernel of a step, images a second
+    #[arg(long)]
+    pub bench: bool,
 }
 
 #[derive(Debug, clap::Args)]

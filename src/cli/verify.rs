@@ -1,4 +1,4 @@
-//! `pix2pix-engine verify`: a GPU against the CPU.
+//! `pix2pix-engine verify`: a GPU against the CPU, and how fast it is.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -8,6 +8,7 @@ use super::say;
 use crate::atomic;
 use crate::error::{Error, Result};
 use crate::train::RunConfig;
+use crate::verify::bench::{Effort, a_card, bench};
 use crate::verify::verify;
 
 pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
@@ -15,6 +16,9 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     args.network.apply(&mut config)?;
     config.check()?;
     let choice = args.device.only_gpu()?;
+    if args.bench {
+        a_card(&choice)?;
+    }
     say(format!(
         "compares  one training step at {0} x {0}, {1} channels, precision {2}, with the CPU",
         config.size,
@@ -29,8 +33,14 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     })?;
     say(format!("device    {}", report.device));
     say(report.summary().trim_end());
+    let mut text = format!("pix2pix-engine {}\n{report}\n", env!("CARGO_PKG_VERSION"));
+    if args.bench {
+        // Also where a comparison failed: a wrong kernel has a time, and the report says it is wrong.
+        let timings = bench(&config, &choice, &Effort::default())?;
+        say(timings.summary().trim_end());
+        text += &format!("\n{timings}");
+    }
     atomic::replace(&args.report, |sink| {
-        let text = format!("pix2pix-engine {}\n{report}\n", env!("CARGO_PKG_VERSION"));
         sink.write_all(text.as_bytes()).map_err(|e| Error::file("write", &args.report, e))
     })?;
     say(format!("report    {}", args.report.display()));

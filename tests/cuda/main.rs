@@ -5,6 +5,12 @@
 #[allow(dead_code)]
 mod program;
 
+#[path = "../common/desk.rs"]
+#[allow(dead_code)]
+mod desk;
+
+mod bench;
+mod default_step;
 mod missing;
 mod on_gpu;
 mod train;

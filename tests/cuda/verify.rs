@@ -42,3 +42,16 @@ fn a_wrong_kernel_is_named() {
     let report = std::fs::read_to_string(folder.path().join("verify.txt")).unwrap();
     assert!(report.contains("SOME FAILED"), "{report}");
 }
+
+#[test]
+fn softgpu_has_no_speed_to_measure() {
+    if !cuda::nvrtc::or_skip("softgpu_has_no_speed_to_measure") {
+        return;
+    }
+    let folder = bench();
+    let done = ended(on_gpu(folder.path(), &format!("{SMALL} --bench")));
+    assert_eq!(done.code, Some(1), "{done:#?}");
+    assert_eq!(done.err.lines().count(), 1, "{done:#?}");
+    assert!(done.err.contains("--bench") && done.err.contains("softgpu has none"), "{done:#?}");
+    assert!(!folder.path().join("verify.txt").exists(), "nothing was compared");
+}

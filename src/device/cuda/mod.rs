@@ -12,6 +12,7 @@ mod graph;
 mod list;
 mod nvrtc;
 mod pictures;
+mod timing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub use cache::Cache;
 pub use cudarc::driver::DeviceRepr;
 pub use list::{Gpu, gpu, gpus};
 pub use nvrtc::{Compiled, Nvrtc, find as find_nvrtc};
+pub use timing::Stopwatch;
 
 use super::{Device, RING_ROWS, RING_WIDTH, StepState};
 use crate::error::{Error, Result};
@@ -156,6 +158,7 @@ pub struct Cuda {
     functions: HashMap<(Kernel, Precision), CudaFunction>,
     graphs: Graphs,
     staging: Staging,
+    launches: u64,
 }
 
 /// Bytes of [`State`], and where the losses' ring begins behind it.
@@ -251,6 +254,7 @@ impl Cuda {
             functions: HashMap::new(),
             graphs: Graphs::default(),
             staging,
+            launches: 0,
         };
         cuda.set_state(step);
         Ok(cuda)
@@ -264,6 +268,11 @@ impl Cuda {
     /// Multiprocessors: how many blocks it takes to fill it is a small multiple of that.
     pub fn multiprocessors(&self) -> usize {
         self.multiprocessors
+    }
+
+    /// Launches so far: those of a recording count, those of its replays do not.
+    pub fn launches(&self) -> u64 {
+        self.launches
     }
 
     /// The compiler in use.
@@ -376,6 +385,7 @@ impl Cuda {
             set.map_err(|e| failed(&format!("give {} its shared memory", kernel.name), &e))?;
         }
         self.tell()?;
+        self.launches += 1;
         let mut launch = self.stream.launch_builder(&function);
         args.iter().for_each(|arg| arg.push(&mut launch));
         let [x, y, z] = grid.blocks;

@@ -3,7 +3,9 @@
 //!
 //! Each operation of the step runs on both machines from the same numbers: those that the CPU has
 //! come to, rounded to what the GPU stores. So an error is that of one kernel, and where one fails
-//! the report names it.
+//! the report names it. How long each takes is for [`mod@bench`] to say.
+
+pub mod bench;
 
 use std::fmt;
 
@@ -164,6 +166,16 @@ struct Machine<B> {
     step: Step,
 }
 
+/// Input and target of a step.
+const NAMES: [&str; 2] = ["a", "b"];
+
+/// Bytes for `view` that are noise, a function of `key`.
+fn pictures(view: View, key: u64) -> Vec<u8> {
+    let count = view.shape.count();
+    let words = (0..count.div_ceil(16) as u32).flat_map(|q| philox(key, [q; 4]));
+    words.flat_map(u32::to_le_bytes).take(count).collect()
+}
+
 /// Seed of the weights, the pictures and the dropout.
 const SEED: u64 = 1;
 
@@ -181,14 +193,9 @@ impl<B: Backend> Machine<B> {
     /// Step number, rate and pictures of step `number`.
     fn begin(&mut self, config: &RunConfig, number: u64) -> Result<()> {
         self.b.set_state(StepState { seed: SEED, step: number, lr: config.lr });
-        for (i, name) in ["a", "b"].into_iter().enumerate() {
+        for (i, name) in NAMES.into_iter().enumerate() {
             let view = self.step.program.view(name)?;
-            let key = 2 * number + i as u64;
-            let words =
-                (0..view.shape.count().div_ceil(16) as u32).flat_map(|q| philox(key, [q; 4]));
-            let bytes: Vec<u8> =
-                words.flat_map(u32::to_le_bytes).take(view.shape.count()).collect();
-            self.b.upload_pictures(&bytes, view)?;
+            self.b.upload_pictures(&pictures(view, 2 * number + i as u64), view)?;
         }
         Ok(())
     }
