@@ -19,7 +19,9 @@ fn main() {
     let mut out = String::from("/// Name and text of every file of `kernels/`.\n");
     out.push_str("pub const FILES: &[(&str, &str)] = &[\n");
     for name in &names {
-        let _ = writeln!(out, "    ({name:?}, include_str!({:?})),", folder.join(name));
+        // By a variable, so that a target folder that is moved embeds the kernels beside it.
+        let path = format!("concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/kernels/{name}\")");
+        let _ = writeln!(out, "    ({name:?}, include_str!({path})),");
     }
     out.push_str("];\n\n/// A constant for every kernel.\n");
     out.push_str("pub mod names {\n    use crate::device::Kernel;\n");

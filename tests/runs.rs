@@ -41,8 +41,8 @@ fn runs_are_batches_one_after_the_other() {
     }
     let params = |i: usize| NormParams { affine: Some([weight, bias]), running: Some(running[i]) };
     let half = |v: View, i: usize| v.pictures(2 * i..2 * i + 2).unwrap();
-    for i in 0..2 {
-        let (n, kept) = (norm(NormScope::Batch), kept_apart[i]);
+    for (i, kept) in kept_apart.into_iter().enumerate() {
+        let n = norm(NormScope::Batch);
         cpu.norm(n, half(x, i), params(0), kept, half(apart, i), None).unwrap();
         let mode = if i == 0 { Write::Set } else { Write::Add };
         let (dx, sums) = (half(dx_apart, i), gradients[0].map(|v| Some((v, mode))));
