@@ -93,7 +93,7 @@ __device__ __forceinline__ Line line_of(Stats stats, int at, int c)
     return Line{stats.mean[at], stats.inv[at], stats.weight ? stats.weight[c] : 1.0f, stats.bias ? stats.bias[c] : 0.0f};
 }
 
-extern "C" __global__ void __launch_bounds__(512)
+extern "C" __global__ void __launch_bounds__(512, 2)
 batch_norm(Tensor x, Tensor y, Tensor also, NormRule norm, Stats stats, int each, const State* state)
 {
     __shared__ float shared[512];
@@ -186,7 +186,7 @@ __device__ __forceinline__ void pull(Tensor x, Tensor dy, Tensor dalso, Tensor d
     }
 }
 
-extern "C" __global__ void __launch_bounds__(512)
+extern "C" __global__ void __launch_bounds__(512, 2)
 batch_norm_grad(Tensor x, Tensor dy, Tensor dalso, Tensor dx, NormRule norm, Stats stats, Grads grads, int each, const State* state)
 {
     __shared__ float shared[512];
