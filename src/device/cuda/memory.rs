@@ -1,0 +1,119 @@
+//! The arena of a GPU: reserved, written, read; and what the host tells and asks between runs.
+
+use cudarc::driver::CudaSlice;
+
+use super::{Cuda, STATE_BYTES, State, failed};
+use crate::device::{Device, RING_ROWS, RING_WIDTH, StepState};
+use crate::error::Result;
+use crate::tensor::{Elem, View};
+
+/// One f32 as it is stored.
+fn stored(elem: Elem, value: f32, out: &mut Vec<u8>) {
+    match elem {
+        Elem::F32 => out.extend_from_slice(&value.to_le_bytes()),
+        Elem::Bf16 => out.extend_from_slice(&half::bf16::from_f32(value).to_le_bytes()),
+    }
+}
+
+/// The f32 that is stored in `bytes`.
+fn loaded(elem: Elem, bytes: &[u8]) -> f32 {
+    match elem {
+        Elem::F32 => f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
+        Elem::Bf16 => half::bf16::from_le_bytes([bytes[0], bytes[1]]).to_f32(),
+    }
+}
+
+impl Device for Cuda {
+    fn reserve(&mut self, units: usize) -> Result<()> {
+        let have = self.arena.as_ref().map_or(0, CudaSlice::len);
+        if 4 * units <= have {
+            return Ok(());
+        }
+        self.graphs.clear();
+        let mut arena = self.allocate(4 * units)?;
+        if let Some(old) = &self.arena {
+            let copied = self.stream.memcpy_dtod(old, &mut arena.slice_mut(0..have));
+            copied.map_err(|e| failed("move its memory", &e))?;
+        }
+        self.finish()?;
+        self.arena = Some(arena);
+        Ok(())
+    }
+
+    fn upload(&mut self, to: View, from: &[f32]) -> Result<()> {
+        let size = to.elem.size();
+        if to.is_dense() {
+            let mut bytes = Vec::with_capacity(from.len() * size);
+            from.iter().for_each(|&value| stored(to.elem, value, &mut bytes));
+            return self.write(to.byte(), &bytes);
+        }
+        for (i, pixel) in from.chunks_exact(to.shape.c).enumerate() {
+            let mut bytes = Vec::with_capacity(pixel.len() * size);
+            pixel.iter().for_each(|&value| stored(to.elem, value, &mut bytes));
+            self.write(to.byte() + i * to.pitch * size, &bytes)?;
+        }
+        Ok(())
+    }
+
+    fn download(&self, from: View, to: &mut [f32]) -> Result<()> {
+        let size = from.elem.size();
+        let rows = if from.is_dense() {
+            vec![(0, to)]
+        } else {
+            to.chunks_exact_mut(from.shape.c).enumerate().collect()
+        };
+        for (i, values) in rows {
+            let mut bytes = vec![0; values.len() * size];
+            self.read(from.byte() + i * from.pitch * size, &mut bytes)?;
+            for (value, bytes) in values.iter_mut().zip(bytes.chunks_exact(size)) {
+                *value = loaded(from.elem, bytes);
+            }
+        }
+        Ok(())
+    }
+
+    fn set_state(&mut self, state: StepState) {
+        self.step = state;
+        let row = (self.state.row + 1) % RING_ROWS as u32;
+        self.state = State { seed: state.seed, step: state.step, lr: state.lr, row };
+        self.told = false;
+    }
+
+    fn kept_losses(&self, runs: usize, count: usize) -> Result<Vec<Vec<f32>>> {
+        let ring = self.constants.slice(STATE_BYTES..STATE_BYTES + 4 * RING_ROWS * RING_WIDTH);
+        let bytes = self.stream.clone_dtoh(&ring).map_err(|e| failed("give its losses", &e))?;
+        self.finish()?;
+        let row = |back: usize| {
+            let row = (self.state.row as usize + RING_ROWS - back) % RING_ROWS;
+            let row = &bytes[4 * RING_WIDTH * row..][..4 * count];
+            row.chunks_exact(4).map(|b| loaded(Elem::F32, b)).collect()
+        };
+        Ok((0..runs.min(RING_ROWS)).rev().map(row).collect())
+    }
+
+    fn runs_ahead(&self) -> usize {
+        RING_ROWS / 2
+    }
+
+    fn is_host(&self) -> bool {
+        false
+    }
+
+    fn elem(&self) -> Elem {
+        self.options.precision.elem()
+    }
+
+    fn free_memory(&self) -> Option<u64> {
+        self.context.mem_get_info().ok().map(|(free, _)| free as u64)
+    }
+
+    fn describe(&self) -> String {
+        let name = self.context.name().unwrap_or_else(|_| "GPU".to_string());
+        let (major, minor) = self.nvrtc.version;
+        format!(
+            "{name} (cuda:{}), precision {}, NVRTC {major}.{minor}",
+            self.options.ordinal,
+            self.options.precision.name()
+        )
+    }
+}
