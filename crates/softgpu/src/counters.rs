@@ -13,13 +13,58 @@ use std::fmt::Write;
 /// Counts of one instruction.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Stat {
-    /// Warps that executed it, and lanes that took part.
+    /// Warps that executed it, and lanes that took part; both come from [`Runs`].
     pub count: u64,
     pub lanes: u64,
+    /// Lanes of those warps that a guard kept out.
+    pub idle: u64,
     /// Global: sectors; shared: wavefronts; branches: divergent ones; atomics: same-address repeats.
     pub cost: u64,
     /// The least that the same bytes need.
     pub ideal: u64,
+}
+
+/// How often each instruction ran and in how many lanes, kept where a straight run of instructions
+/// begins and ends: between the two the lanes do not change, so the instructions themselves count nothing.
+#[derive(Default)]
+pub(crate) struct Runs {
+    /// What is added from an instruction on: warps and lanes.
+    steps: Vec<[u64; 2]>,
+}
+
+impl Runs {
+    /// For a program of `code` instructions.
+    pub fn new(code: usize) -> Runs {
+        Runs { steps: vec![[0; 2]; code + 1] }
+    }
+
+    /// The lanes of `mask` go on at `pc`.
+    #[inline(always)]
+    pub fn enter(&mut self, pc: usize, mask: u32) {
+        let [warps, lanes] = &mut self.steps[pc];
+        *warps = warps.wrapping_add(1);
+        *lanes = lanes.wrapping_add(mask.count_ones().into());
+    }
+
+    /// They do not reach `pc` in this way: the instruction before was their last.
+    #[inline(always)]
+    pub fn leave(&mut self, pc: usize, mask: u32) {
+        let [warps, lanes] = &mut self.steps[pc];
+        *warps = warps.wrapping_sub(1);
+        *lanes = lanes.wrapping_sub(mask.count_ones().into());
+    }
+
+    /// Adds the counts to those of each instruction.
+    pub fn add_to(&self, stats: &mut [Stat]) {
+        let [mut warps, mut lanes] = [0u64; 2];
+        for (stat, [w, l]) in stats.iter_mut().zip(&self.steps) {
+            warps = warps.wrapping_add(*w);
+            lanes = lanes.wrapping_add(*l);
+            stat.count += warps;
+            stat.lanes += lanes;
+            stat.lanes -= stat.idle;
+        }
+    }
 }
 
 impl Stat {

@@ -283,6 +283,13 @@ pub(crate) struct CpAsync {
     pub id: u32,
 }
 
+impl CpAsync {
+    /// The second number of the instruction among the accesses: that of its destination.
+    pub fn to_id(&self) -> u32 {
+        self.id + 1
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct LdMatrix {
     pub regs: Vec<R>,
@@ -401,6 +408,16 @@ pub(crate) struct Program {
     pub max_live: u32,
     /// Number of memory instructions (`id` fields).
     pub accesses: u32,
+}
+
+impl Program {
+    /// Whether every barrier is one of the whole block that all its warps wait at.
+    pub fn whole_barriers(&self) -> bool {
+        self.code.iter().all(|inst| match &inst.op {
+            Op::Bar(bar) => bar.count.is_none() && bar.waits,
+            _ => true,
+        })
+    }
 }
 
 /// How an operand is used.

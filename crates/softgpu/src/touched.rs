@@ -1,5 +1,6 @@
 //! Which bytes of global memory a launch touched, exact to the byte and cheap to keep.
 
+use crate::check::lines::Lines;
 use crate::mem::Table;
 use std::ops::Range;
 
@@ -62,6 +63,19 @@ impl Touched {
             chunk[at % CHUNK / 64] |= (u64::MAX >> (64 - (stop - at))) << (at % 64);
             at = stop;
         }
+    }
+
+    /// The same for the bytes of a pattern whose lowest lies at `offset`.
+    #[inline(always)]
+    pub fn mark_lines(&mut self, index: usize, len: usize, offset: usize, l: &Lines, write: bool) {
+        let map = &mut self.maps(index)[usize::from(write)];
+        if map.is_empty() {
+            *map = vec![None; len.div_ceil(CHUNK)];
+        }
+        l.at(offset, |line, bits| {
+            let chunk = map[line / WORDS].get_or_insert_with(|| Box::new([0; WORDS]));
+            chunk[line % WORDS] |= bits;
+        });
     }
 
     /// Adds what another thread touched.

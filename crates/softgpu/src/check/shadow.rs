@@ -1,27 +1,20 @@
-//! Shadow of a block's shared memory: written bytes, and who touched each word last.
-//!
-//! Every warp has a clock that its barriers advance. An earlier access by another warp is ordered before
-//! this one when a chain of barriers has brought the other's clock to this warp.
+//! Shadow of a block's shared memory: written bytes, races between warps, copies on their way.
 
-use crate::mutants::{Mutant, on};
+use super::clocks::Clocks;
+use super::epochs::Epochs;
+use super::lines::Lines;
 
-/// What is known of a 4-byte word.
-#[derive(Clone, Copy, Default)]
-struct Cell {
-    /// Clock of the last write, 0 for none, and the warp that made it.
-    write: u32,
-    /// Clock of the last reads and the warps that made them at that clock.
-    read: u32,
-    readers: u32,
-    writer: u8,
-    /// One bit a byte.
-    valid: u8,
-    atomic: bool,
-    /// Warp plus one that has a copy under way to this word.
-    in_flight: u8,
+/// What an access does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Touch {
+    Read,
+    Write,
+    Atomic,
+    /// Starts a copy to it.
+    Copy,
 }
 
-/// What a check of an access says: the instruction that it conflicts with.
+/// What is wrong with an access: the warp and the instruction that it conflicts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Conflict {
     /// Written by this warp at this instruction.
@@ -30,157 +23,157 @@ pub(crate) enum Conflict {
     Read(usize, u32),
     /// Bytes that nothing wrote.
     Invalid,
-    /// The destination of a copy that this warp has not waited for.
-    InFlight(usize, u32),
+    /// The destination of a copy that nothing has waited for.
+    InFlight,
 }
 
-#[derive(Default)]
-pub(crate) struct Shadow {
-    cells: Vec<Cell>,
-    write_pc: Vec<u32>,
-    read_pc: Vec<u32>,
-    /// `clocks[u][w]`: what warp `u` knows of warp `w`.
-    clocks: Vec<[u32; 32]>,
-    dirty: bool,
-}
-
-/// Which questions to ask of an access.
-#[derive(Clone, Copy)]
-pub(crate) struct Ask {
-    pub race: bool,
-    pub valid: bool,
+/// The two ways to keep it: the first where every barrier is one of the whole block, as `__syncthreads` is.
+pub(crate) enum Shadow {
+    Epochs(Epochs),
+    Clocks(Clocks),
 }
 
 impl Shadow {
-    pub fn new(words: usize, warps: usize) -> Shadow {
-        Shadow {
-            cells: vec![Cell::default(); words],
-            write_pc: vec![0; words],
-            read_pc: vec![0; words],
-            clocks: vec![[0; 32]; warps],
-            dirty: true,
+    /// Of `words` words for `warps` warps.
+    pub fn new(words: usize, warps: usize, whole_barriers: bool) -> Shadow {
+        match whole_barriers {
+            true => Shadow::Epochs(Epochs::new(words, warps)),
+            false => Shadow::Clocks(Clocks::new(words, warps)),
         }
     }
 
     /// Forgets everything: a new block starts.
     pub fn reset(&mut self) {
-        if self.dirty {
-            self.cells.fill(Cell::default());
+        match self {
+            Shadow::Epochs(epochs) => epochs.reset(),
+            Shadow::Clocks(clocks) => clocks.reset(),
         }
-        for (w, clock) in self.clocks.iter_mut().enumerate() {
-            *clock = [0; 32];
-            clock[w] = 1;
-        }
-        self.dirty = false;
     }
 
-    /// A barrier that the warps of `mask` passed: each knows what all know.
+    /// A barrier that the warps of `mask` passed.
     pub fn join(&mut self, mask: u32) {
-        if on(Mutant::BarrierClock) {
-            return;
-        }
-        let mut all = [0; 32];
-        for (w, clock) in self.clocks.iter().enumerate().filter(|(w, _)| mask >> w & 1 != 0) {
-            let _ = w;
-            all.iter_mut().zip(clock).for_each(|(a, c)| *a = (*a).max(*c));
-        }
-        for (w, clock) in self.clocks.iter_mut().enumerate().filter(|(w, _)| mask >> w & 1 != 0) {
-            *clock = all;
-            clock[w] += 1;
+        match self {
+            Shadow::Epochs(epochs) => epochs.join(mask),
+            Shadow::Clocks(clocks) => clocks.join(mask),
         }
     }
 
+    /// Marks an access and says whether all is well, or answers false where [`Self::word`] has to be asked.
+    /// A `partial` access is of less than a word.
     #[inline(always)]
-    pub fn read(
+    pub fn touch(
+        &mut self,
+        lines: &Lines,
+        first: usize,
+        partial: bool,
+        warp: usize,
+        pc: u32,
+        touch: Touch,
+    ) -> bool {
+        match self {
+            Shadow::Epochs(epochs) => epochs.touch(lines, first, partial, warp, pc, touch),
+            Shadow::Clocks(_) => false,
+        }
+    }
+
+    /// One word of an access, its bytes a bit each: marks it and says what is wrong, a race first.
+    #[inline(never)]
+    pub fn word(
         &mut self,
         word: usize,
         bytes: u8,
         warp: usize,
         pc: u32,
-        ask: Ask,
-    ) -> Option<Conflict> {
-        self.dirty = true;
-        let cell = &mut self.cells[word];
-        let mine = &self.clocks[warp];
-        let mut conflict = None;
-        if ask.valid && cell.valid & bytes != bytes {
-            conflict = Some(Conflict::Invalid);
+        touch: Touch,
+    ) -> [Option<Conflict>; 2] {
+        match self {
+            Shadow::Epochs(epochs) => epochs.word(word, bytes, warp, pc, touch),
+            Shadow::Clocks(clocks) => clocks.word(word, bytes, warp, pc, touch),
         }
-        if ask.race {
-            let writer = usize::from(cell.writer);
-            if writer != warp && cell.write > mine[writer] {
-                conflict = Some(Conflict::Write(writer, self.write_pc[word]));
-            }
-            if cell.in_flight != 0 {
-                conflict =
-                    Some(Conflict::InFlight(usize::from(cell.in_flight) - 1, self.write_pc[word]));
-            }
-            let now = mine[warp];
-            if cell.read != now {
-                cell.read = now;
-                cell.readers = 0;
-            }
-            if cell.readers >> warp & 1 == 0 {
-                cell.readers |= 1 << warp;
-                self.read_pc[word] = pc;
-            }
-        }
-        conflict
     }
 
+    /// The warp has waited for copies to these words.
     #[inline(always)]
-    pub fn write(
-        &mut self,
-        word: usize,
-        bytes: u8,
-        warp: usize,
-        pc: u32,
-        ask: Ask,
-        atomic: bool,
-    ) -> Option<Conflict> {
-        self.dirty = true;
-        let cell = &mut self.cells[word];
-        let mine = &self.clocks[warp];
-        let mut conflict = None;
-        if ask.race {
-            let writer = usize::from(cell.writer);
-            if writer != warp && cell.write > mine[writer] && !(atomic && cell.atomic) {
-                conflict = Some(Conflict::Write(writer, self.write_pc[word]));
-            }
-            let others = if on(Mutant::SharedRaceBlind) { 0 } else { cell.readers & !(1 << warp) };
-            if others != 0 {
-                let late = super::shadow::each(others).find(|r| cell.read > mine[*r]);
-                if let Some(reader) = late {
-                    conflict = Some(Conflict::Read(reader, self.read_pc[word]));
-                }
-            }
-            if cell.in_flight != 0 {
-                conflict =
-                    Some(Conflict::InFlight(usize::from(cell.in_flight) - 1, self.write_pc[word]));
-            }
+    pub fn end_copy(&mut self, lines: &Lines, first: usize, warp: usize, pc: u32) {
+        match self {
+            Shadow::Epochs(epochs) => epochs.end_copy(lines, first, warp, pc),
+            Shadow::Clocks(clocks) => clocks.end_copy(lines, first, warp, pc),
         }
-        cell.write = mine[warp];
-        cell.writer = warp as u8;
-        cell.atomic = atomic;
-        cell.valid |= bytes;
-        self.write_pc[word] = pc;
-        conflict
-    }
-
-    /// A copy to the word starts: as a write, but the bytes are not there yet.
-    pub fn start_copy(&mut self, word: usize, warp: usize, pc: u32, ask: Ask) -> Option<Conflict> {
-        let conflict = self.write(word, 0, warp, pc, ask, false);
-        self.cells[word].in_flight = warp as u8 + 1;
-        conflict
-    }
-
-    /// The copy has been waited for.
-    pub fn end_copy(&mut self, word: usize, warp: usize, pc: u32, ask: Ask) {
-        self.cells[word].in_flight = 0;
-        self.write(word, 15, warp, pc, Ask { race: false, ..ask }, false);
     }
 }
 
-fn each(mask: u32) -> impl Iterator<Item = usize> {
-    (0..32).filter(move |w| mask >> w & 1 != 0)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Up to the first conflict the two shadows see the same, whatever four warps do between barriers.
+    #[test]
+    fn the_two_shadows_agree() {
+        let mut state = 1u64;
+        let mut random = |n: u64| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) % n
+        };
+        let (mut conflicts, mut quiet) = (0, 0);
+        for _ in 0..3000 {
+            let mut shadows = [Shadow::new(200, 4, true), Shadow::new(200, 4, false)];
+            shadows.iter_mut().for_each(Shadow::reset);
+            let mut copies: Vec<(usize, usize, Lines)> = Vec::new();
+            let mut exited = 0u32;
+            quiet += 1;
+            for pc in 0..40 {
+                let warp = random(4) as usize;
+                if exited >> warp & 1 != 0 {
+                    continue;
+                }
+                match random(16) {
+                    0 if exited == 0 => exited |= 1 << warp & u32::from(random(4) == 0) << warp,
+                    1..5 => shadows.iter_mut().for_each(|s| s.join(15 & !exited)),
+                    5 | 6 => {
+                        let Some(i) = copies.iter().position(|c| c.0 == warp) else { continue };
+                        let (_, first, lines) = copies.swap_remove(i);
+                        shadows.iter_mut().for_each(|s| s.end_copy(&lines, first, warp, pc));
+                    }
+                    what => {
+                        // Words that the warp has to itself, or any.
+                        let own = random(3) != 0;
+                        let first = if own {
+                            40 * warp + random(30) as usize
+                        } else {
+                            random(180) as usize
+                        };
+                        let words = 1 << random(3);
+                        let partial = words == 1 && random(3) == 0;
+                        let bytes = if partial { 3 } else { 15 };
+                        let touch = match what {
+                            7..10 => Touch::Read,
+                            10 => Touch::Atomic,
+                            11 if !partial => Touch::Copy,
+                            _ => Touch::Write,
+                        };
+                        let lines = Lines::of(std::iter::once(0..words as u64));
+                        let verdicts = shadows.each_mut().map(|s| {
+                            if s.touch(&lines, first, partial, warp, pc, touch) {
+                                return [false; 2];
+                            }
+                            (first..first + words).fold([false; 2], |sum, word| {
+                                let found = s.word(word, bytes, warp, pc, touch);
+                                [sum[0] | found[0].is_some(), sum[1] | found[1].is_some()]
+                            })
+                        });
+                        assert_eq!(verdicts[0], verdicts[1], "{touch:?} of {first}+{words}");
+                        if verdicts[0][0] {
+                            conflicts += 1;
+                            quiet -= 1;
+                            break;
+                        }
+                        if touch == Touch::Copy {
+                            copies.push((warp, first, lines));
+                        }
+                    }
+                }
+            }
+        }
+        assert!(conflicts > 300 && quiet > 300, "{conflicts} conflicts, {quiet} runs without");
+    }
 }

@@ -3,8 +3,9 @@
 use super::float16::half_op;
 use super::lanes::each;
 use super::memory::{base, window};
-use super::shared::Touch;
+use super::shared::narrow;
 use super::state::{Fatal, Warp, Worker};
+use crate::check::shadow::Touch;
 use crate::ir::{Atom, AtomOp, FloatOp, Mode};
 use crate::launch::Checks;
 use crate::mem::Block;
@@ -117,8 +118,8 @@ impl Worker<'_> {
             let change = |old: u64| combine(m.op, m.ty, old, x, y);
             let old = match space {
                 Space::Shared => {
-                    let lanes = [at; 32];
-                    self.check_shared(warp, pc, &lanes, 1 << l, bytes)?;
+                    let lanes = narrow(&[at; 32]);
+                    self.check_shared(warp, pc, &lanes, 1 << l, width)?;
                     if CHECK {
                         self.observe::<CHECK, false>(
                             warp,
@@ -126,12 +127,12 @@ impl Worker<'_> {
                             m.id,
                             &lanes,
                             1 << l,
-                            bytes,
+                            width,
                             Touch::Atomic,
                         )?;
                     }
-                    let old = self.shared_value(at, width);
-                    self.set_shared(at, width, change(old));
+                    let old = self.shared_value(lanes[0], width);
+                    self.set_shared(lanes[0], width, change(old));
                     old
                 }
                 Space::Global => {

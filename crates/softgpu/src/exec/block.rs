@@ -3,10 +3,11 @@
 use super::cpasync::Queue;
 use super::grid::random;
 use super::lanes::FULL;
-use super::state::{Fatal, Launch, Memo, Pause, State, Warp, Worker};
+use super::shared::shared;
+use super::state::{Fatal, Launch, Pause, State, Warp, Worker};
 use super::sync::Barrier;
 use crate::check::shadow::Shadow;
-use crate::counters::Stat;
+use crate::counters::{Runs, Stat};
 use crate::ir::Special;
 use crate::launch::{Checks, Order};
 use crate::report::FindingKind;
@@ -23,14 +24,13 @@ impl<'a> Worker<'a> {
         let words = (launch.shared_bytes as usize).div_ceil(4);
         let checked = launch.options.checks != Checks::NONE;
         let warps = (0..count).map(|id| Warp::new(launch, id)).collect();
-        let memo = Memo { mask: 0, phase: 0, deltas: [0; 32], cost: 0, ideal: 0, unique: 0 };
         let counted = if launch.options.counting() { program.code.len() } else { 0 };
         Worker {
             launch,
             block: [0; 3],
             warps,
-            shared: vec![POISON; words],
-            shadow: Shadow::new(if checked { words } else { 0 }, count),
+            shared: shared(),
+            shadow: Shadow::new(if checked { words } else { 0 }, count, program.whole_barriers()),
             lane_writes: vec![
                 (0, 0, 0);
                 if launch.options.checks.contains(Checks::WARP_RACE) {
@@ -41,8 +41,9 @@ impl<'a> Worker<'a> {
             ],
             barriers: std::array::from_fn(|_| Barrier::default()),
             stats: vec![Stat::default(); counted],
+            runs: Runs::new(counted),
             touched: if counted > 0 { Touched::new(&launch.table) } else { Touched::default() },
-            memos: vec![memo; program.accesses as usize * count],
+            memos: (0..program.accesses as usize * count).map(|_| None).collect(),
             cache: vec![0; program.accesses as usize],
             findings: HashMap::new(),
             output: BTreeMap::new(),
@@ -59,7 +60,7 @@ impl<'a> Worker<'a> {
         self.linear = linear;
         self.budget = self.launch.options.budget;
         self.block = [(linear % gx) as u32, (linear / gx % gy) as u32, (linear / gx / gy) as u32];
-        self.shared.fill(POISON);
+        self.shared[..self.launch.shared_bytes.div_ceil(4) as usize].fill(POISON);
         self.shadow.reset();
         self.lane_writes.fill((0, 0, 0));
         self.barriers = std::array::from_fn(|_| Barrier::default());

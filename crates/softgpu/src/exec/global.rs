@@ -54,6 +54,31 @@ impl Worker<'_> {
         Some(index)
     }
 
+    /// Index of the allocation that holds the ranges of all these lanes, and the lowest address; None where no
+    /// one allocation does.
+    #[inline(always)]
+    pub fn locate_all(&mut self, id: u32, a: &D, exec: u32, bytes: u64) -> Option<(usize, u64)> {
+        let first = a[exec.trailing_zeros() as usize];
+        let (mut low, mut high) = (first, first);
+        for l in 0..32 {
+            let at = if exec >> l & 1 != 0 { a[l] } else { first };
+            low = if at < low { at } else { low };
+            high = if at > high { at } else { high };
+        }
+        let index = self.locate(id, low, high.checked_sub(low)?.checked_add(bytes)?)?;
+        Some((index, low))
+    }
+
+    /// Whether every active lane's address is a multiple of a power of two.
+    #[inline(always)]
+    fn aligned(a: &D, exec: u32, bytes: u64) -> bool {
+        let mut low = 0;
+        for l in 0..32 {
+            low |= if exec >> l & 1 != 0 { a[l] } else { 0 };
+        }
+        low & (bytes - 1) == 0
+    }
+
     #[cold]
     pub fn bad_address(
         &self,
@@ -122,6 +147,29 @@ impl Worker<'_> {
                 return Ok(());
             }
         }
+        if m.width == 4
+            && m.file == File::W
+            && launch.global_shadow.is_none()
+            && Self::aligned(a, exec, bytes)
+            && let Some((index, low)) = self.locate_all(m.id, a, exec, bytes)
+        {
+            let block = &launch.table[index];
+            let written = |l: usize| block.valid.all((a[l] - block.base) as usize, bytes as usize);
+            if !CHECK || block.valid.is_full() || each(exec).all(written) {
+                for (v, register) in m.regs.iter().enumerate() {
+                    let lanes = &mut warp.w[usize::from(*register)];
+                    for l in each(exec) {
+                        lanes[l] =
+                            block.data.u32_at((a[l] - block.base) as usize + 4 * v).load(Relaxed);
+                    }
+                }
+                if COUNT {
+                    self.count_sectors(warp, pc, m.id, a, exec, bytes);
+                    self.mark_pattern(warp, m.id, index, low, false);
+                }
+                return Ok(());
+            }
+        }
         let mut values = [[0; 32]; 4];
         let mut before = usize::MAX;
         let mut invalid = None;
@@ -157,8 +205,7 @@ impl Worker<'_> {
             warp.set(*register, m.file, lanes, exec);
         }
         if COUNT {
-            let id = self.memo_index(m.id, warp);
-            self.count_sectors(pc, id, a, exec, bytes);
+            self.count_sectors(warp, pc, m.id, a, exec, bytes);
         }
         if let (true, Some(lane)) = (CHECK && self.checks(Checks::UNINITIALIZED), invalid) {
             self.found(warp, pc, lane, FindingKind::UninitializedMemory, |_| {
@@ -221,6 +268,30 @@ impl Worker<'_> {
                 return Ok(());
             }
         }
+        if m.width == 4
+            && m.file == File::W
+            && launch.global_shadow.is_none()
+            && Self::aligned(a, exec, bytes)
+            && let Some((index, low)) = self.locate_all(m.id, a, exec, bytes)
+            && !launch.table[index].read_only
+        {
+            let block = &launch.table[index];
+            for l in each(exec) {
+                let offset = (a[l] - block.base) as usize;
+                for (v, register) in m.regs.iter().enumerate() {
+                    let value = warp.w[usize::from(*register)][l];
+                    block.data.u32_at(offset + 4 * v).store(value, Relaxed);
+                }
+                if !on(Mutant::ValidBits) {
+                    block.valid.set(offset, bytes as usize);
+                }
+            }
+            if COUNT {
+                self.count_sectors(warp, pc, m.id, a, exec, bytes);
+                self.mark_pattern(warp, m.id, index, low, true);
+            }
+            return Ok(());
+        }
         for l in each(exec) {
             if !a[l].is_multiple_of(bytes) {
                 return Err(self.misaligned(warp, pc, l, a[l], bytes));
@@ -253,10 +324,19 @@ impl Worker<'_> {
             }
         }
         if COUNT {
-            let id = self.memo_index(m.id, warp);
-            self.count_sectors(pc, id, a, exec, bytes);
+            self.count_sectors(warp, pc, m.id, a, exec, bytes);
         }
         Ok(())
+    }
+
+    /// Marks the bytes of an instruction's pattern, which was counted just now, as touched.
+    #[inline(always)]
+    pub fn mark_pattern(&mut self, warp: &Warp, id: u32, index: usize, low: u64, write: bool) {
+        let block = &self.launch.table[index];
+        let offset = (low - block.base) as usize;
+        if let Some(memo) = &self.memos[self.memo_index(id, warp)] {
+            self.touched.mark_lines(index, block.data.len(), offset, &memo.lines, write);
+        }
     }
 
     /// Whether a range needs no report, so that the short way may be taken.
@@ -300,30 +380,5 @@ impl Worker<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Counts the 32-byte sectors of a request, and those that its distinct bytes would fill.
-    #[inline(never)]
-    pub fn count_sectors(&mut self, pc: usize, id: usize, a: &D, exec: u32, bytes: u64) {
-        if let Some(memo) = self.memo(id, a, exec, 32) {
-            let (cost, ideal) = (memo.cost, memo.ideal);
-            self.stats[pc].cost += u64::from(cost);
-            self.stats[pc].ideal += u64::from(ideal);
-            return;
-        }
-        let (mut sectors, mut addresses) = (Vec::with_capacity(64), Vec::with_capacity(32));
-        for l in each(exec) {
-            let size = if on(Mutant::Sectors) { 64 } else { 32 };
-            sectors.extend(a[l] / size..(a[l] + bytes).div_ceil(size));
-            addresses.push(a[l]);
-        }
-        sectors.sort_unstable();
-        sectors.dedup();
-        addresses.sort_unstable();
-        addresses.dedup();
-        let ideal = (addresses.len() as u64 * bytes).div_ceil(32);
-        self.stats[pc].cost += sectors.len() as u64;
-        self.stats[pc].ideal += ideal;
-        self.remember(id, a, exec, 32, sectors.len() as u32, ideal as u32, exec);
     }
 }

@@ -103,7 +103,11 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn add(&mut self, worker: Worker, fatal: Option<Box<Finding>>) {
+    fn add(&mut self, mut worker: Worker, fatal: Option<Box<Finding>>) {
+        // A launch that ended early reports no counts, and its runs have not all ended.
+        if fatal.is_none() {
+            worker.runs.add_to(&mut worker.stats);
+        }
         if self.stats.is_empty() {
             self.stats = worker.stats;
         } else {

@@ -1,12 +1,17 @@
 //! Address arithmetic common to all spaces, generic addresses, parameters.
 
 use super::lanes::{D, each};
+use super::shared::narrow;
 use super::state::{Fatal, Memo, Warp, Worker};
+use crate::check::lines::Lines;
 use crate::ir::{Access, File, R};
 use crate::lower::{LOCAL_BASE, PARAM_BASE, SHARED_BASE};
 use crate::mutants::{Mutant, on};
 use crate::ptx::ast::Space;
 use crate::report::FindingKind;
+
+/// Bytes that global memory moves at least.
+const SECTOR: u64 = 32;
 
 /// Bytes of the window of generic addresses that each of the three spaces has.
 const WINDOW: u64 = 1 << 32;
@@ -136,7 +141,7 @@ impl Worker<'_> {
                 for (space, mask, local) in split(&addresses, exec) {
                     match space {
                         Space::Shared => {
-                            self.shared_read::<CHECK, COUNT>(warp, pc, m, &local, mask)?
+                            self.shared_read::<CHECK, COUNT>(warp, pc, m, &narrow(&local), mask)?
                         }
                         Space::Local => self.load_local::<CHECK>(warp, pc, m, &local, mask)?,
                         Space::Param => self.load_param(warp, pc, m, &local, mask)?,
@@ -162,7 +167,9 @@ impl Worker<'_> {
         }
         for (space, mask, local) in split(&addresses, exec) {
             match space {
-                Space::Shared => self.shared_write::<CHECK, COUNT>(warp, pc, m, &local, mask)?,
+                Space::Shared => {
+                    self.shared_write::<CHECK, COUNT>(warp, pc, m, &narrow(&local), mask)?
+                }
                 Space::Local => self.store_local(warp, pc, m, &local, mask)?,
                 Space::Param => {
                     let lane = mask.trailing_zeros() as usize;
@@ -213,43 +220,65 @@ impl Worker<'_> {
         id as usize * self.warps.len() + warp.id
     }
 
-    /// The memo of a memory instruction if it was made for the same pattern of addresses.
+    /// Where the memo of an instruction for this pattern of global addresses stands; it is made if it has to be.
     #[inline(always)]
-    pub fn memo(&self, id: usize, a: &D, exec: u32, period: u64) -> Option<&Memo> {
-        let memo = &self.memos[id];
+    pub fn global_memo(&mut self, warp: &Warp, id: u32, a: &D, exec: u32, bytes: u64) -> usize {
+        let id = self.memo_index(id, warp);
         let first = a[exec.trailing_zeros() as usize];
-        let mut same = memo.mask == exec && memo.phase == (first % period) as u32;
-        let mut difference = 0;
-        for l in 0..32 {
-            difference |= a[l].wrapping_sub(first) ^ i64::from(memo.deltas[l] as i32) as u64;
+        if let Some(memo) = &self.memos[id] {
+            let mut difference = 0;
+            for l in 0..32 {
+                let here = if exec >> l & 1 != 0 { u64::MAX } else { 0 };
+                let delta = i64::from(memo.deltas[l] as i32) as u64;
+                difference |= (a[l].wrapping_sub(first) ^ delta) & here;
+            }
+            if difference == 0 && memo.mask == exec && memo.phase == (first % SECTOR) as u32 {
+                return id;
+            }
         }
-        // Lanes outside the mask may hold anything: a mismatch there only costs time.
-        same &= difference == 0;
-        same.then_some(memo)
+        self.remember_global(id, a, exec, bytes);
+        id
     }
 
     #[cold]
-    #[allow(clippy::too_many_arguments)]
-    pub fn remember(
-        &mut self,
-        id: usize,
-        a: &D,
-        exec: u32,
-        period: u64,
-        cost: u32,
-        ideal: u32,
-        unique: u32,
-    ) {
+    #[inline(never)]
+    fn remember_global(&mut self, id: usize, a: &D, exec: u32, bytes: u64) {
         let first = a[exec.trailing_zeros() as usize];
-        let mut deltas = [0; 32];
-        let mut fits = true;
-        for l in 0..32 {
-            let delta = a[l].wrapping_sub(first);
-            fits &= i64::from(delta as i32) as u64 == delta;
-            deltas[l] = delta as u32;
+        let low = each(exec).map(|l| a[l]).min().unwrap_or(first);
+        let (mut sectors, mut starts) = (Vec::with_capacity(64), Vec::with_capacity(32));
+        let size = if on(Mutant::Sectors) { 2 * SECTOR } else { SECTOR };
+        for l in each(exec) {
+            sectors.extend(a[l] / size..(a[l] + bytes).div_ceil(size));
+            starts.push(a[l]);
         }
-        let mask = if fits { exec } else { 0 };
-        self.memos[id] = Memo { mask, phase: (first % period) as u32, deltas, cost, ideal, unique };
+        for list in [&mut sectors, &mut starts] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        let ideal = (starts.len() as u64 * bytes).div_ceil(SECTOR) as u32;
+        let lines = Lines::of(starts.iter().map(|s| s - low..s - low + bytes)).into();
+        // A pattern wider than 32 bits is not known again.
+        let far = each(exec).any(|l| i32::try_from(a[l].wrapping_sub(first) as i64).is_err());
+        let memo = Memo {
+            mask: if far { 0 } else { exec },
+            phase: (first % SECTOR) as u32,
+            deltas: a.map(|a| a.wrapping_sub(first) as u32),
+            cost: sectors.len() as u32,
+            ideal,
+            unique: exec,
+            low: low.wrapping_sub(first) as u32,
+            lines,
+        };
+        self.memos[id] = Some(Box::new(memo));
+    }
+
+    /// Counts the 32-byte sectors of a request, and those that its distinct bytes would fill.
+    #[inline(always)]
+    pub fn count_sectors(&mut self, warp: &Warp, pc: usize, id: u32, a: &D, exec: u32, bytes: u64) {
+        let id = self.global_memo(warp, id, a, exec, bytes);
+        let Some(memo) = &self.memos[id] else { return };
+        self.stats[pc].cost += u64::from(memo.cost);
+        self.stats[pc].ideal += u64::from(memo.ideal);
     }
 }
 

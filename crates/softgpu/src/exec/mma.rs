@@ -4,8 +4,8 @@
 //! one of B holds column g and rows t or 2t, 2t + 1; C holds rows g and g + 8, columns 2t and 2t + 1.
 //! Products are exact in f32; sums go in the order of k, fused, rounding each step.
 
-use super::float16::{from_bf16, from_f16, to_f16};
-use super::lanes::{W, put};
+use super::float16::{from_f16, to_f16};
+use super::lanes::put;
 use super::state::Warp;
 use crate::ir::{Mma, MmaType, R, Round};
 use crate::mutants::{Mutant, on};
@@ -13,60 +13,69 @@ use crate::mutants::{Mutant, on};
 /// Lower tf32 bits are ignored, as the tensor cores do.
 const TF32: u32 = !0x1fff;
 
+/// Columns of B, C and D in the order 0 2 4 6 1 3 5 7: the two registers of a row of C then stand side by side.
+type Row = [f32; 8];
+
 impl Warp {
     #[inline(always)]
     pub fn mma(&mut self, m: &Mma, exec: u32) {
-        let mut a = [[0f32; 16]; 16];
-        let mut b = [[0f32; 8]; 16];
-        let pairs = m.ty != MmaType::Tf32;
-        let load = |bits: u32| match m.ty {
-            MmaType::Tf32 => f32::from_bits(bits & TF32),
-            MmaType::F16 => from_f16(bits & 0xffff),
-            MmaType::Bf16 => from_bf16(bits & 0xffff),
-        };
-        for (i, register) in m.a.iter().enumerate() {
+        match m.ty {
+            MmaType::Tf32 => {
+                self.product::<1>(m, exec, |_, bits| f32::from_bits(bits & TF32));
+            }
+            MmaType::Bf16 => self.product::<2>(m, exec, |part, bits| {
+                f32::from_bits(if part == 0 { bits << 16 } else { bits & 0xffff_0000 })
+            }),
+            MmaType::F16 => {
+                self.product::<2>(m, exec, |part, bits| from_f16(bits >> (16 * part) & 0xffff));
+            }
+        }
+    }
+
+    /// `value` takes value 0 (or 1, of 16 bits) out of a register.
+    #[inline(always)]
+    fn product<const PARTS: usize>(
+        &mut self,
+        m: &Mma,
+        exec: u32,
+        value: impl Fn(usize, u32) -> f32,
+    ) {
+        // A register of A holds columns t (of each part) of 8 rows; one of B holds rows t of all columns.
+        let mut a = [[[0f32; 32]; PARTS]; 4];
+        for (values, register) in a.iter_mut().zip(&m.a) {
             let lanes = &self.w[usize::from(*register)];
-            let (row, column) = (i % 2 * 8, i / 2 * if pairs { 8 } else { 4 });
-            let row = if on(Mutant::MmaARows) { 8 - row } else { row };
-            let swapped = on(Mutant::MmaAHalves) || on(Mutant::MmaK);
-            let column = if swapped { (m.k as usize / 2) ^ column } else { column };
-            for g in 0..8 {
-                for t in 0..4 {
-                    let bits = lanes[if on(Mutant::MmaGroups) { t * 8 + g } else { g * 4 + t }];
-                    let bits =
-                        if pairs && on(Mutant::MmaPair) { bits.rotate_left(16) } else { bits };
-                    if pairs {
-                        a[row + g][column + 2 * t] = load(bits);
-                        a[row + g][column + 2 * t + 1] = load(bits >> 16);
-                    } else {
-                        a[row + g][column + t] = load(bits);
+            for (part, values) in values.iter_mut().enumerate() {
+                for l in 0..32 {
+                    values[l] = value(part, lanes[l]);
+                }
+            }
+        }
+        let mut b = [[[[0f32; 8]; 4]; PARTS]; 2];
+        for (values, register) in b.iter_mut().zip(&m.b) {
+            let lanes = &self.w[usize::from(*register)];
+            for (part, values) in values.iter_mut().enumerate() {
+                for j in 0..4 {
+                    for t in 0..4 {
+                        values[t][j] = value(part, lanes[8 * j + t]);
+                        values[t][4 + j] = value(part, lanes[8 * j + 4 + t]);
                     }
                 }
             }
         }
-        for (i, register) in m.b.iter().enumerate() {
-            let lanes = &self.w[usize::from(*register)];
-            let first = i * if pairs { 8 } else { 4 };
-            let swapped = on(Mutant::MmaBHalves) || on(Mutant::MmaK);
-            let first = if swapped { (m.k as usize / 2) ^ first } else { first };
-            for g in 0..8 {
-                for t in 0..4 {
-                    let bits = lanes[g * 4 + t];
-                    if pairs {
-                        b[first + 2 * t][g] = load(bits);
-                        b[first + 2 * t + 1][g] = load(bits >> 16);
-                    } else {
-                        b[first + t][g] = load(bits);
-                    }
-                }
-            }
-        }
+        misplace(&mut a, &mut b, m);
         let mut c = self.accumulators(m);
-        let k = m.k as usize;
-        for (row, sums) in a.iter().zip(&mut c) {
-            for (x, column) in row[..k].iter().zip(&b[..k]) {
-                for n in 0..8 {
-                    sums[n] = x.mul_add(column[n], sums[n]);
+        for (half, rows) in c.iter_mut().enumerate() {
+            for (g, sums) in rows.iter_mut().enumerate() {
+                for (i, b) in b.iter().enumerate().take(m.b.len()) {
+                    let a = &a[2 * i + half];
+                    for t in 0..4 {
+                        for part in 0..PARTS {
+                            let x = a[part][4 * g + t];
+                            for n in 0..8 {
+                                sums[n] = x.mul_add(b[part][t][n], sums[n]);
+                            }
+                        }
+                    }
                 }
             }
         }
@@ -74,21 +83,23 @@ impl Warp {
     }
 
     #[inline(always)]
-    fn accumulators(&self, m: &Mma) -> [[f32; 8]; 16] {
-        let mut c = [[0f32; 8]; 16];
-        let file = |r: R| -> &W { &self.w[usize::from(r)] };
-        for g in 0..8 {
-            for t in 0..4 {
-                let l = g * 4 + t;
-                for half in 0..2 {
-                    let pair = if m.half {
-                        let bits = file(m.c[half])[l];
-                        [from_f16(bits & 0xffff), from_f16(bits >> 16)]
-                    } else {
-                        [file(m.c[2 * half])[l], file(m.c[2 * half + 1])[l]].map(f32::from_bits)
-                    };
-                    c[8 * half + g][2 * t] = pair[0];
-                    c[8 * half + g][2 * t + 1] = pair[1];
+    fn accumulators(&self, m: &Mma) -> [[Row; 8]; 2] {
+        let mut c = [[[0f32; 8]; 8]; 2];
+        for (half, rows) in c.iter_mut().enumerate() {
+            if m.half {
+                let lanes = &self.w[usize::from(m.c[half])];
+                for (l, bits) in lanes.iter().enumerate() {
+                    rows[l / 4][l % 4] = from_f16(bits & 0xffff);
+                    rows[l / 4][4 + l % 4] = from_f16(bits >> 16);
+                }
+                continue;
+            }
+            let even = &self.w[usize::from(m.c[2 * half])];
+            let odd = &self.w[usize::from(m.c[2 * half + 1])];
+            for (g, row) in rows.iter_mut().enumerate() {
+                for t in 0..4 {
+                    row[t] = f32::from_bits(even[4 * g + t]);
+                    row[4 + t] = f32::from_bits(odd[4 * g + t]);
                 }
             }
         }
@@ -96,25 +107,26 @@ impl Warp {
     }
 
     #[inline(always)]
-    fn store_accumulators(&mut self, m: &Mma, c: &[[f32; 8]; 16], exec: u32) {
-        let mut out = [[0u32; 32]; 4];
-        for g in 0..8 {
-            for t in 0..4 {
-                let l = g * 4 + t;
-                for half in 0..2 {
-                    let (x, y) = (c[8 * half + g][2 * t], c[8 * half + g][2 * t + 1]);
-                    let (x, y) = if on(Mutant::MmaCColumns) { (y, x) } else { (x, y) };
-                    if m.half {
-                        out[half][l] = to_f16(x, Round::Near) | to_f16(y, Round::Near) << 16;
-                    } else {
-                        out[2 * half][l] = x.to_bits();
-                        out[2 * half + 1][l] = y.to_bits();
-                    }
+    fn store_accumulators(&mut self, m: &Mma, c: &[[Row; 8]; 2], exec: u32) {
+        for (half, rows) in c.iter().enumerate() {
+            let (mut even, mut odd) = ([0; 32], [0; 32]);
+            for (g, row) in rows.iter().enumerate() {
+                for t in 0..4 {
+                    even[4 * g + t] = row[t].to_bits();
+                    odd[4 * g + t] = row[4 + t].to_bits();
                 }
             }
-        }
-        for (register, lanes) in m.d.iter().zip(&out) {
-            put(&mut self.w[usize::from(*register)], lanes, exec);
+            if on(Mutant::MmaCColumns) {
+                std::mem::swap(&mut even, &mut odd);
+            }
+            if m.half {
+                let f16 = |bits: u32| to_f16(f32::from_bits(bits), Round::Near);
+                let pairs = std::array::from_fn(|l| f16(even[l]) | f16(odd[l]) << 16);
+                put(&mut self.w[usize::from(m.d[half])], &pairs, exec);
+            } else {
+                put(&mut self.w[usize::from(m.d[2 * half])], &even, exec);
+                put(&mut self.w[usize::from(m.d[2 * half + 1])], &odd, exec);
+            }
         }
     }
 
@@ -129,5 +141,34 @@ impl Warp {
             *lane = element(2 * pair, row) | element(2 * pair + 1, row) << 16;
         }
         put(&mut self.w[usize::from(d)], &out, exec);
+    }
+}
+
+/// The mistakes in the layout that tests must notice.
+#[inline(always)]
+fn misplace<const PARTS: usize>(
+    a: &mut [[[f32; 32]; PARTS]; 4],
+    b: &mut [[[Row; 4]; PARTS]; 2],
+    m: &Mma,
+) {
+    if on(Mutant::MmaARows) {
+        a.swap(0, 1);
+        a.swap(2, 3);
+    }
+    if (on(Mutant::MmaAHalves) || on(Mutant::MmaK)) && m.b.len() == 2 {
+        a.swap(0, 2);
+        a.swap(1, 3);
+    }
+    if (on(Mutant::MmaBHalves) || on(Mutant::MmaK)) && m.b.len() == 2 {
+        b.swap(0, 1);
+    }
+    if on(Mutant::MmaGroups) {
+        for values in a.as_flattened_mut() {
+            let lanes = *values;
+            *values = std::array::from_fn(|l| lanes[l % 4 * 8 + l / 4]);
+        }
+    }
+    if on(Mutant::MmaPair) && PARTS == 2 {
+        a.iter_mut().for_each(|values| values.reverse());
     }
 }

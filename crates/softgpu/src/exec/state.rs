@@ -2,15 +2,18 @@
 
 use super::cpasync::Queue;
 use super::lanes::{D, W};
+use super::shared::Shared;
 use super::sync::Barrier;
+use crate::check::lines::Lines;
 use crate::check::shadow::Shadow;
-use crate::counters::Stat;
+use crate::counters::{Runs, Stat};
 use crate::ir::Program;
 use crate::launch::{Checks, LaunchConfig, Options};
 use crate::mem::{Memory, Table};
 use crate::report::{Finding, FindingKind, Place};
 use crate::touched::Touched;
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 pub(super) type Fatal = Box<Finding>;
@@ -82,15 +85,20 @@ pub(super) enum Pause {
 }
 
 /// The last address pattern of a memory instruction and what was computed for it.
-#[derive(Clone)]
 pub(super) struct Memo {
     pub mask: u32,
+    /// The first lane's address modulo what the counts depend on.
     pub phase: u32,
+    /// Addresses less the first lane's.
     pub deltas: W,
     pub cost: u32,
     pub ideal: u32,
     /// Lanes that are the first with their address.
     pub unique: u32,
+    /// The lowest address less the first lane's.
+    pub low: u32,
+    /// The words (shared) or bytes (global) that are touched, from the lowest address on.
+    pub lines: Rc<Lines>,
 }
 
 /// One host thread: runs one block at a time.
@@ -98,14 +106,15 @@ pub(super) struct Worker<'a> {
     pub launch: &'a Launch<'a>,
     pub block: [u32; 3],
     pub warps: Vec<Warp>,
-    pub shared: Vec<u32>,
+    pub shared: Shared,
     pub shadow: Shadow,
     /// Last write of each shared word, as warp, synchronisations and lane; empty unless lanes are checked.
     pub lane_writes: Vec<(u8, u8, u32)>,
     pub barriers: [Barrier; 16],
     pub stats: Vec<Stat>,
+    pub runs: Runs,
     pub touched: Touched,
-    pub memos: Vec<Memo>,
+    pub memos: Vec<Option<Box<Memo>>>,
     /// Allocation that each memory instruction touched last.
     pub cache: Vec<u32>,
     pub findings: HashMap<(u32, FindingKind), Finding>,

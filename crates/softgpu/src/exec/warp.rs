@@ -61,24 +61,22 @@ impl Worker<'_> {
         let launch = self.launch;
         let code = launch.program.code.as_slice();
         let mut pc = warp.pc;
+        if COUNT {
+            self.runs.enter(pc, warp.mask);
+        }
         loop {
             let inst = &code[pc];
             let mut exec = warp.mask;
             if inst.guard != ALWAYS {
                 let p = warp.p[usize::from(inst.guard)];
                 exec &= if inst.negate && !on(Mutant::GuardSign) { !p } else { p };
+                if COUNT {
+                    self.stats[pc].idle += u64::from((warp.mask & !exec).count_ones());
+                }
                 if exec == 0 {
-                    if COUNT {
-                        self.stats[pc].count += 1;
-                    }
                     pc += 1;
                     continue;
                 }
-            }
-            if COUNT {
-                let stat = &mut self.stats[pc];
-                stat.count += 1;
-                stat.lanes += u64::from(exec.count_ones());
             }
             match &inst.op {
                 Op::FmaF32 { d, a, b, c } => {
@@ -353,6 +351,9 @@ impl Worker<'_> {
                 Op::Bar(bar) => {
                     if !on(Mutant::BarrierPasses) && self.arrive(warp, pc, bar, exec)? {
                         warp.pc = pc + 1;
+                        if COUNT {
+                            self.runs.leave(pc + 1, warp.mask);
+                        }
                         return Ok(Pause::Barrier);
                     }
                     // An arrival alone may complete a barrier that others wait at; the block looks after
@@ -361,7 +362,7 @@ impl Worker<'_> {
                 Op::Fence => std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst),
                 Op::CpAsync(m) => self.cp_async::<CHECK, COUNT>(warp, pc, m, exec)?,
                 Op::CpCommit => warp.queue.commit(exec),
-                Op::CpWait { pending } => self.cp_wait(warp, pc, *pending, exec)?,
+                Op::CpWait { pending } => self.cp_wait(warp, *pending, exec)?,
                 Op::LdMatrix(m) => self.ldmatrix::<CHECK, COUNT>(warp, pc, m, exec)?,
                 Op::MovMatrix { d, a } => {
                     self.whole_warp(warp, pc, exec)?;
@@ -396,7 +397,12 @@ impl Worker<'_> {
                 }
                 Op::Bra { target, cost } => {
                     self.spend(warp, pc, *cost)?;
-                    pc = *target as usize;
+                    let target = *target as usize;
+                    if COUNT {
+                        self.runs.leave(pc + 1, warp.mask);
+                        self.runs.enter(target, warp.mask);
+                    }
+                    pc = target;
                     continue;
                 }
                 Op::BraIf { target, reconverge, p, negate, cost } => {
@@ -405,41 +411,54 @@ impl Worker<'_> {
                     let taken = exec & if *negate { !p } else { p };
                     let target = *target as usize;
                     if taken == exec || target == pc + 1 {
+                        if COUNT {
+                            self.runs.leave(pc + 1, warp.mask);
+                            self.runs.enter(target, warp.mask);
+                        }
                         pc = target;
                         continue;
                     }
                     if taken != 0 {
                         if COUNT {
                             self.stats[pc].cost += 1;
+                            self.runs.leave(pc + 1, warp.mask);
                         }
                         pc = diverge(warp, pc + 1, target, taken, *reconverge);
+                        if COUNT {
+                            self.runs.enter(pc, warp.mask);
+                        }
                         continue;
                     }
                 }
                 Op::Join => {
                     if warp.reconverge as usize == pc && !on(Mutant::NoMeeting) {
-                        match resume(warp) {
-                            Some(next) => {
-                                pc = next;
-                                continue;
-                            }
-                            None => return Ok(Pause::Done),
+                        if COUNT {
+                            self.runs.leave(pc + 1, warp.mask);
                         }
+                        let Some(next) = resume(warp) else { return Ok(Pause::Done) };
+                        pc = next;
+                        if COUNT {
+                            self.runs.enter(pc, warp.mask);
+                        }
+                        continue;
                     }
                 }
                 Op::Exit => {
                     let exec = if on(Mutant::ExitAll) { warp.live } else { exec };
+                    if COUNT {
+                        self.runs.leave(pc + 1, warp.mask);
+                    }
                     warp.live &= !exec;
                     warp.mask &= !exec;
+                    pc += 1;
                     if warp.mask == 0 {
-                        match resume(warp) {
-                            Some(next) => {
-                                pc = next;
-                                continue;
-                            }
-                            None => return Ok(Pause::Done),
-                        }
+                        let Some(next) = resume(warp) else { return Ok(Pause::Done) };
+                        pc = next;
                     }
+                    if COUNT {
+                        self.runs.enter(pc, warp.mask);
+                    }
+                    continue;
                 }
                 Op::Trap => {
                     let lane = exec.trailing_zeros() as usize;

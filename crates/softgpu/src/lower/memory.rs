@@ -261,7 +261,9 @@ impl Lower<'_> {
                 _ => source_bytes = Some(self.value(ins, operand, Ty::U32)?),
             }
         }
+        // Two accesses: the source's, and the destination's behind it.
         let id = self.access_id();
+        self.access_id();
         let bytes = bytes as u32;
         let copy =
             CpAsync { bytes, to, to_file, to_offset, from, from_offset, source_bytes, ignore, id };
