@@ -35,14 +35,11 @@ impl Lines {
     pub fn at(&self, first: usize, mut visit: impl FnMut(usize, u64)) {
         let (line, shift) = (first / 64, first % 64);
         for &(i, bits) in &self.lines {
-            let i = line + i as usize;
-            let low = bits << shift;
-            if low != 0 {
-                visit(i, low);
-            }
             let high = bits.checked_shr(64 - shift as u32).unwrap_or(0);
-            if high != 0 {
-                visit(i + 1, high);
+            for (i, bits) in [(line + i as usize, bits << shift), (line + i as usize + 1, high)] {
+                if bits != 0 {
+                    visit(i, bits);
+                }
             }
         }
     }

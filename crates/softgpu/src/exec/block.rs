@@ -4,6 +4,7 @@ use super::cpasync::Queue;
 use super::grid::random;
 use super::lanes::FULL;
 use super::shared::shared;
+use super::simd::Simd;
 use super::state::{Fatal, Launch, Pause, State, Warp, Worker};
 use super::sync::Barrier;
 use crate::check::shadow::Shadow;
@@ -22,15 +23,13 @@ impl<'a> Worker<'a> {
         let program = launch.program;
         let count = (launch.threads as usize).div_ceil(32);
         let words = (launch.shared_bytes as usize).div_ceil(4);
-        let checked = launch.options.checks != Checks::NONE;
         let warps = (0..count).map(|id| Warp::new(launch, id)).collect();
-        let counted = if launch.options.counting() { program.code.len() } else { 0 };
         Worker {
             launch,
             block: [0; 3],
             warps,
             shared: shared(),
-            shadow: Shadow::new(if checked { words } else { 0 }, count, program.whole_barriers()),
+            shadow: Shadow::new(words, count, program.whole_barriers()),
             lane_writes: vec![
                 (0, 0, 0);
                 if launch.options.checks.contains(Checks::WARP_RACE) {
@@ -40,9 +39,9 @@ impl<'a> Worker<'a> {
                 }
             ],
             barriers: std::array::from_fn(|_| Barrier::default()),
-            stats: vec![Stat::default(); counted],
-            runs: Runs::new(counted),
-            touched: if counted > 0 { Touched::new(&launch.table) } else { Touched::default() },
+            stats: vec![Stat::default(); program.code.len()],
+            runs: Runs::new(program.code.len()),
+            touched: Touched::new(&launch.table),
             memos: (0..program.accesses as usize * count).map(|_| None).collect(),
             cache: vec![0; program.accesses as usize],
             findings: HashMap::new(),
@@ -51,6 +50,7 @@ impl<'a> Worker<'a> {
             budget: 0,
             random: 0,
             clock: 0,
+            simd: Simd::detect(),
         }
     }
 

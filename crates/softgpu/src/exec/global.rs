@@ -108,7 +108,7 @@ impl Worker<'_> {
         self.global_read::<CHECK, COUNT>(warp, pc, m, &a, exec)
     }
 
-    #[inline(never)]
+    #[inline(always)]
     pub fn global_read<const CHECK: bool, const COUNT: bool>(
         &mut self,
         warp: &mut Warp,
@@ -227,7 +227,7 @@ impl Worker<'_> {
         self.global_write::<CHECK, COUNT>(warp, pc, m, &a, exec)
     }
 
-    #[inline(never)]
+    #[inline(always)]
     pub fn global_write<const CHECK: bool, const COUNT: bool>(
         &mut self,
         warp: &mut Warp,

@@ -6,6 +6,7 @@
 
 use super::float16::{from_f16, to_f16};
 use super::lanes::put;
+use super::simd::{Simd, Values};
 use super::state::Warp;
 use crate::ir::{Mma, MmaType, R, Round};
 use crate::mutants::{Mutant, on};
@@ -13,12 +14,38 @@ use crate::mutants::{Mutant, on};
 /// Lower tf32 bits are ignored, as the tensor cores do.
 const TF32: u32 = !0x1fff;
 
+/// How the vector code takes the values of the type out of a register, where it does.
+fn vectors(ty: MmaType) -> Option<Values> {
+    match ty {
+        MmaType::Tf32 => Some(Values::One(TF32)),
+        MmaType::Bf16 => Some(Values::Two),
+        MmaType::F16 => None,
+    }
+}
+
 /// Columns of B, C and D in the order 0 2 4 6 1 3 5 7: the two registers of a row of C then stand side by side.
 type Row = [f32; 8];
 
 impl Warp {
     #[inline(always)]
-    pub fn mma(&mut self, m: &Mma, exec: u32) {
+    pub fn mma(&mut self, m: &Mma, exec: u32, simd: Option<Simd>) {
+        if let (Some(simd), false, [a, b, c, d], [x, y]) = (simd, m.half, &m.a[..], &m.b[..])
+            && let Some(values) = vectors(m.ty)
+            && let [p, q, r, s] = m.c[..]
+        {
+            let w = |r: R| &self.w[usize::from(r)];
+            let a = [w(*a), w(*b), w(*c), w(*d)];
+            let out = simd.mma(values, a, [w(*x), w(*y)], [w(p), w(q), w(r), w(s)]);
+            for (register, lanes) in m.d.iter().zip(&out) {
+                put(&mut self.w[usize::from(*register)], lanes, exec);
+            }
+            return;
+        }
+        self.mma_by_lanes(m, exec);
+    }
+
+    #[inline(never)]
+    fn mma_by_lanes(&mut self, m: &Mma, exec: u32) {
         match m.ty {
             MmaType::Tf32 => {
                 self.product::<1>(m, exec, |_, bits| f32::from_bits(bits & TF32));
@@ -170,5 +197,43 @@ fn misplace<const PARTS: usize>(
     }
     if on(Mutant::MmaPair) && PARTS == 2 {
         a.iter_mut().for_each(|values| values.reverse());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::lanes::{FULL, W};
+
+    #[test]
+    fn vector_code_and_plain_loops_give_the_same_bits() {
+        let Some(simd) = Simd::detect() else {
+            println!("not run: this machine has no AVX2 and FMA");
+            return;
+        };
+        let mut state = 7;
+        let mut warp = Warp::empty();
+        for _ in 0..14 {
+            let lanes: W = std::array::from_fn(|_| {
+                // Floats about 1 of either sign, as f32 and as a pair of bf16.
+                let bits = crate::exec::grid::random(&mut state) as u32;
+                bits & 0x80ff_80ff | 0x3f00_3f00
+            });
+            warp.w.push(lanes);
+        }
+        for ty in [MmaType::Tf32, MmaType::Bf16] {
+            let k = if ty == MmaType::Tf32 { 8 } else { 16 };
+            let (a, b, c) = (vec![0, 1, 2, 3], vec![4, 5], vec![6, 7, 8, 9]);
+            let m = Mma { ty, k, half: false, d: vec![10, 11, 12, 13], a, b, c };
+            warp.mma(&m, FULL, Some(simd));
+            let fast = warp.w[10..].to_vec();
+            warp.w[10..].fill([0; 32]);
+            warp.mma(&m, FULL, None);
+            assert!(warp.w[10..] == fast, "{ty:?}");
+        }
+        let words = std::array::from_fn(|i| i as u32);
+        let a = std::array::from_fn(|l| 16 * (l as u32 * 5 % 32));
+        let columns = simd.load_quads(&words, &a);
+        assert!((0..4).all(|v| (0..32).all(|l| columns[v][l] == a[l] / 4 + v as u32)));
     }
 }

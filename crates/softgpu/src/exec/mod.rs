@@ -21,6 +21,7 @@ mod local;
 mod memory;
 mod mma;
 mod shared;
+mod simd;
 mod state;
 mod sync;
 mod warp;

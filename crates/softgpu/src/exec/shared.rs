@@ -150,14 +150,12 @@ impl Worker<'_> {
                     }
                 }
                 [p, q, r, s] => {
-                    let quads = words.as_chunks::<4>().0;
-                    let mut out = [[0; 32]; 4];
-                    for l in 0..32 {
-                        let quad = &quads[(a[l] / 16) as usize % QUADS];
-                        for v in 0..4 {
-                            out[v][l] = quad[v];
-                        }
-                    }
+                    let out = match self.simd {
+                        Some(simd) => simd.load_quads(words, a),
+                        None => std::array::from_fn(|v| {
+                            std::array::from_fn(|l| words[((a[l] / 4) as usize + v) % WORDS])
+                        }),
+                    };
                     for (v, register) in [p, q, r, s].into_iter().enumerate() {
                         let v = if on(Mutant::VectorOrder) { [0, 2, 1, 3][v] } else { v };
                         warp.w[usize::from(*register)] = out[v];
@@ -306,7 +304,7 @@ impl Worker<'_> {
     }
 
     /// Counts wavefronts and asks the shadow, once for each distinct address.
-    #[inline(never)]
+    #[inline(always)]
     #[allow(clippy::too_many_arguments)]
     pub fn observe<const CHECK: bool, const COUNT: bool>(
         &mut self,
@@ -469,7 +467,7 @@ impl Worker<'_> {
     }
 
     /// Matrices of 8 rows of 16 bytes: lanes 8i to 8i+7 hold the row addresses of matrix i.
-    #[inline(never)]
+    #[inline(always)]
     pub fn ldmatrix<const CHECK: bool, const COUNT: bool>(
         &mut self,
         warp: &mut Warp,

@@ -3,6 +3,7 @@
 use super::cpasync::Queue;
 use super::lanes::{D, W};
 use super::shared::Shared;
+use super::simd::Simd;
 use super::sync::Barrier;
 use crate::check::lines::Lines;
 use crate::check::shadow::Shadow;
@@ -125,6 +126,7 @@ pub(super) struct Worker<'a> {
     pub budget: u64,
     pub random: u64,
     pub clock: u64,
+    pub simd: Option<Simd>,
 }
 
 impl Worker<'_> {

@@ -12,35 +12,24 @@ use crate::report::FindingKind;
 
 impl Worker<'_> {
     /// Runs the warp to its next pause, with the widest instructions that the machine has.
-    pub fn run_warp(&mut self, warp: &mut Warp) -> Result<Pause, Fatal> {
-        let checks = self.launch.options.checks != Checks::NONE;
-        match (checks, self.launch.options.counting()) {
-            (false, false) => self.run_on_machine::<false, false>(warp),
-            (false, true) => self.run_on_machine::<false, true>(warp),
-            (true, false) => self.run_on_machine::<true, false>(warp),
-            (true, true) => self.run_on_machine::<true, true>(warp),
-        }
-    }
-
-    #[cfg(target_arch = "x86_64")]
+    ///
+    /// Code is made for three kinds of launch, and for one where the machine is an old one: who asks for
+    /// less is not told of the rest.
     #[allow(unsafe_code)]
-    fn run_on_machine<const CHECK: bool, const COUNT: bool>(
-        &mut self,
-        warp: &mut Warp,
-    ) -> Result<Pause, Fatal> {
+    pub fn run_warp(&mut self, warp: &mut Warp) -> Result<Pause, Fatal> {
+        #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the line above has found both features on this machine.
-            return unsafe { self.run_avx2::<CHECK, COUNT>(warp) };
+            let checks = self.launch.options.checks != Checks::NONE;
+            // SAFETY: the line above the last has found the features on this machine.
+            return unsafe {
+                match (checks, self.launch.options.counting()) {
+                    (false, false) => self.run_avx2::<false, false>(warp),
+                    (false, true) => self.run_avx2::<false, true>(warp),
+                    (true, _) => self.run_avx2::<true, true>(warp),
+                }
+            };
         }
-        self.run::<CHECK, COUNT>(warp)
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn run_on_machine<const CHECK: bool, const COUNT: bool>(
-        &mut self,
-        warp: &mut Warp,
-    ) -> Result<Pause, Fatal> {
-        self.run::<CHECK, COUNT>(warp)
+        self.run::<true, true>(warp)
     }
 
     /// Without these features a fused multiply-add is a library call, 16 times slower.
@@ -372,7 +361,7 @@ impl Worker<'_> {
                     if exec != FULL {
                         self.whole_warp(warp, pc, exec)?;
                     }
-                    warp.mma(m, exec);
+                    warp.mma(m, exec, self.simd);
                 }
                 Op::Call(m) => self.call(warp, pc, m, exec)?,
                 Op::Clock { d, wide } => {
