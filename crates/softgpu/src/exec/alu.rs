@@ -1,6 +1,6 @@
 //! Conversions, comparisons, selections and the rarer arithmetic over all lanes.
 
-use super::lanes::{D, W, bits, each, put};
+use super::lanes::{D, W, all, bits, each, put};
 use super::state::Warp;
 use super::{cvt, float, float16};
 use crate::ir::{Cmp, Cvt, File, PredOp, Round, file_of};
@@ -49,8 +49,10 @@ fn floats<T: Copy + PartialOrd>(cmp: Cmp, a: &[T; 32], b: &[T; 32]) -> u32 {
 pub(super) fn compare32(ty: Ty, cmp: Cmp, ftz: bool, a: &W, b: &W) -> u32 {
     match ty {
         Ty::U32 => ordered(cmp, a, b),
-        Ty::S32 => ordered(cmp, &a.map(|x| x as i32), &b.map(|x| x as i32)),
-        Ty::F32 if !ftz => floats(cmp, &a.map(f32::from_bits), &b.map(f32::from_bits)),
+        Ty::S32 => ordered(cmp, &all(|l| a[l] as i32), &all(|l| b[l] as i32)),
+        Ty::F32 if !ftz => {
+            floats(cmp, &all(|l| f32::from_bits(a[l])), &all(|l| f32::from_bits(b[l])))
+        }
         _ => compare_rare(ty, cmp, ftz, a, b),
     }
 }
@@ -70,8 +72,8 @@ fn compare_rare(ty: Ty, cmp: Cmp, ftz: bool, a: &W, b: &W) -> u32 {
 pub(super) fn compare64(ty: Ty, cmp: Cmp, a: &D, b: &D) -> u32 {
     match ty {
         Ty::U64 => ordered(cmp, a, b),
-        Ty::S64 => ordered(cmp, &a.map(|x| x as i64), &b.map(|x| x as i64)),
-        _ => floats(cmp, &a.map(f64::from_bits), &b.map(f64::from_bits)),
+        Ty::S64 => ordered(cmp, &all(|l| a[l] as i64), &all(|l| b[l] as i64)),
+        _ => floats(cmp, &all(|l| f64::from_bits(a[l])), &all(|l| f64::from_bits(b[l]))),
     }
 }
 
@@ -104,7 +106,11 @@ impl Warp {
         let plain = !cvt.sat && !cvt.ftz;
         match (cvt.to, cvt.from) {
             (Ty::S64 | Ty::U64, Ty::S32) if plain => {
-                let out = self.w[a].map(|x| x as i32 as u64);
+                let a = &self.w[a];
+                let out = all(|l| {
+                    let x = a[l];
+                    x as i32 as u64
+                });
                 return put(&mut self.d[d], &out, exec);
             }
             (Ty::S64 | Ty::U64, Ty::U32) if plain => {
@@ -112,23 +118,43 @@ impl Warp {
                 return put(&mut self.d[d], &out, exec);
             }
             (Ty::U32 | Ty::S32, Ty::U64 | Ty::S64) if plain => {
-                let out = self.d[a].map(|x| x as u32);
+                let a = &self.d[a];
+                let out = all(|l| {
+                    let x = a[l];
+                    x as u32
+                });
                 return put(&mut self.w[d], &out, exec);
             }
             (Ty::F32, Ty::S32) if plain && cvt.round == Round::Near => {
-                let out = self.w[a].map(|x| (x as i32 as f32).to_bits());
+                let a = &self.w[a];
+                let out = all(|l| {
+                    let x = a[l];
+                    (x as i32 as f32).to_bits()
+                });
                 return put(&mut self.w[d], &out, exec);
             }
             (Ty::Tf32, Ty::F32) => {
-                let out = self.w[a].map(|x| float16::to_tf32(f32::from_bits(x), cvt.away));
+                let a = &self.w[a];
+                let out = all(|l| {
+                    let x = a[l];
+                    float16::to_tf32(f32::from_bits(x), cvt.away)
+                });
                 return put(&mut self.w[d], &out, exec);
             }
             (Ty::F32, Ty::F16) if plain => {
-                let out = self.w[a].map(|x| float16::from_f16(x & 0xffff).to_bits());
+                let a = &self.w[a];
+                let out = all(|l| {
+                    let x = a[l];
+                    float16::from_f16(x & 0xffff).to_bits()
+                });
                 return put(&mut self.w[d], &out, exec);
             }
             (Ty::F32, Ty::Bf16) if plain => {
-                let out = self.w[a].map(|x| x << 16);
+                let a = &self.w[a];
+                let out = all(|l| {
+                    let x = a[l];
+                    x << 16
+                });
                 return put(&mut self.w[d], &out, exec);
             }
             _ => {}

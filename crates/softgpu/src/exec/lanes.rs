@@ -24,8 +24,9 @@ fn blend<T: Copy>(to: &mut [T; 32], from: &[T; 32], mask: u32) {
     }
 }
 
+/// One value a lane. Where `[T; 32]::map` would be a call, this is vector code.
 #[inline(always)]
-fn all<T: Copy + Default>(f: impl Fn(usize) -> T) -> [T; 32] {
+pub(super) fn all<T: Copy + Default>(f: impl Fn(usize) -> T) -> [T; 32] {
     let mut out = [T::default(); 32];
     for (l, lane) in out.iter_mut().enumerate() {
         *lane = f(l);

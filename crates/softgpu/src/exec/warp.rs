@@ -1,10 +1,10 @@
 //! The warp loop: one instruction at a time over 32 lanes, until a barrier or the end.
 
 use super::diverge::{diverge, resume};
-use super::lanes::{FULL, each, float2, float3, map1, map2, map3, put, wide2};
+use super::lanes::{FULL, all, each, float2, float3, map1, map2, map3, put, wide2};
 use super::state::{Fatal, Pause, Warp, Worker};
 use super::{alu, cvt, float, float16, int};
-use crate::ir::{ALWAYS, FloatOp, Op, PredOp, Shift};
+use crate::ir::{ALWAYS, FloatOp, Inst, Op, PredOp, Shift};
 use crate::launch::Checks;
 use crate::mutants::{Mutant, on};
 use crate::ptx::ast::{Space, Ty};
@@ -68,11 +68,17 @@ impl Worker<'_> {
                 }
             }
             match &inst.op {
-                Op::FmaF32 { d, a, b, c } => {
-                    float3(&mut warp.w, *d, [*a, *b, *c], exec, |x, y, z| {
-                        if on(Mutant::Unfused) { x * y + z } else { x.mul_add(y, z) }
-                    });
+                Op::FmaF32 { .. } if exec == FULL => {
+                    // Products are made of long runs of these: a loop of their own saves a jump each.
+                    let w = warp.w.as_mut_slice();
+                    while let Inst { op: Op::FmaF32 { d, a, b, c }, guard: ALWAYS, .. } = &code[pc]
+                    {
+                        float3(w, *d, [*a, *b, *c], FULL, fma);
+                        pc += 1;
+                    }
+                    continue;
                 }
+                Op::FmaF32 { d, a, b, c } => float3(&mut warp.w, *d, [*a, *b, *c], exec, fma),
                 Op::AddF32 { d, a, b } => float2(&mut warp.w, *d, *a, *b, exec, |x, y| x + y),
                 Op::SubF32 { d, a, b } => float2(&mut warp.w, *d, *a, *b, exec, |x, y| x - y),
                 Op::MulF32 { d, a, b } => float2(&mut warp.w, *d, *a, *b, exec, |x, y| x * y),
@@ -238,16 +244,16 @@ impl Worker<'_> {
                 }
                 Op::Unpack64 { d, e, a } => {
                     let a = warp.d[usize::from(*a)];
-                    put(&mut warp.w[usize::from(*d)], &a.map(|x| x as u32), exec);
-                    put(&mut warp.w[usize::from(*e)], &a.map(|x| (x >> 32) as u32), exec);
+                    put(&mut warp.w[usize::from(*d)], &all(|l| a[l] as u32), exec);
+                    put(&mut warp.w[usize::from(*e)], &all(|l| (a[l] >> 32) as u32), exec);
                 }
                 Op::Pack16 { d, a, b } => {
                     map2(&mut warp.w, *d, *a, *b, exec, |x, y| x & 0xffff | y << 16);
                 }
                 Op::Unpack16 { d, e, a } => {
                     let a = warp.w[usize::from(*a)];
-                    put(&mut warp.w[usize::from(*d)], &a.map(|x| x & 0xffff), exec);
-                    put(&mut warp.w[usize::from(*e)], &a.map(|x| x >> 16), exec);
+                    put(&mut warp.w[usize::from(*d)], &all(|l| a[l] & 0xffff), exec);
+                    put(&mut warp.w[usize::from(*e)], &all(|l| a[l] >> 16), exec);
                 }
                 Op::Cvt { cvt, d, a } => warp.convert(cvt, *d, *a, exec),
                 Op::CvtPack { bf16, round, relu, d, a, b } => {
@@ -468,4 +474,9 @@ impl Worker<'_> {
             pc += 1;
         }
     }
+}
+
+#[inline(always)]
+fn fma(x: f32, y: f32, z: f32) -> f32 {
+    if on(Mutant::Unfused) { x * y + z } else { x.mul_add(y, z) }
 }
