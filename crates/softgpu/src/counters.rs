@@ -4,6 +4,7 @@
 
 use crate::ir::{FloatOp, IntOp, Op, Program};
 use crate::launch::LaunchConfig;
+use crate::mutants::{Mutant, on};
 use crate::ptx::ast::Space;
 use crate::report::SourceLine;
 use crate::touched::Touched;
@@ -49,6 +50,9 @@ impl Runs {
     /// They do not reach `pc` in this way: the instruction before was their last.
     #[inline(always)]
     pub fn leave(&mut self, pc: usize, mask: u32) {
+        if on(Mutant::RunsEnd) {
+            return;
+        }
         let [warps, lanes] = &mut self.steps[pc];
         *warps = warps.wrapping_sub(1);
         *lanes = lanes.wrapping_sub(mask.count_ones().into());

@@ -88,7 +88,7 @@ impl Epochs {
     /// The warps of `mask` passed a barrier; the others have exited, and nothing orders what they did.
     pub fn join(&mut self, mask: u32) {
         if !on(Mutant::BarrierClock) {
-            self.forget(mask);
+            self.forget(if on(Mutant::EpochExited) { u32::MAX } else { mask });
         }
     }
 
@@ -233,7 +233,9 @@ impl Epochs {
         lines.at(first, |line, bits| {
             self.in_flight[line] &= !bits;
             self.valid[line] |= bits;
-            self.mark(line, bits, WROTE, warp, pc);
+            if !on(Mutant::CopyLanding) {
+                self.mark(line, bits, WROTE, warp, pc);
+            }
         });
     }
 }

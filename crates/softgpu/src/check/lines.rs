@@ -1,5 +1,6 @@
 //! Patterns of touched cells, made once for a pattern of addresses and laid down anywhere.
 
+use crate::mutants::{Mutant, on};
 use std::ops::Range;
 
 /// Cells that one access of a warp touches, counted from the lowest: bits in lines of 64.
@@ -33,7 +34,7 @@ impl Lines {
     /// Calls `visit` with lines and their bits where cell 0 of the pattern is cell `first`.
     #[inline(always)]
     pub fn at(&self, first: usize, mut visit: impl FnMut(usize, u64)) {
-        let (line, shift) = (first / 64, first % 64);
+        let (line, shift) = (first / 64, if on(Mutant::LinesShift) { 0 } else { first % 64 });
         for &(i, bits) in &self.lines {
             let high = bits.checked_shr(64 - shift as u32).unwrap_or(0);
             for (i, bits) in [(line + i as usize, bits << shift), (line + i as usize + 1, high)] {

@@ -29,7 +29,7 @@ pub(super) fn shared() -> Shared {
 fn neighbours(a: &W, step: u32) -> bool {
     let mut difference = 0;
     for l in 0..32 {
-        difference |= a[l].wrapping_sub(a[0]) ^ step * l as u32;
+        difference |= a[l].wrapping_sub(a[0]) ^ (step * l as u32);
     }
     difference == 0
 }
@@ -351,7 +351,7 @@ impl Worker<'_> {
             let (mut at, end) = (a[l], a[l] + bytes);
             while at < end {
                 let stop = ((at | 3) + 1).min(end);
-                let marks = ((1u32 << (stop - at)) - 1 << (at % 4)) as u8;
+                let marks = (((1u32 << (stop - at)) - 1) << (at % 4)) as u8;
                 let [race, invalid] =
                     self.shadow.word((at / 4) as usize, marks, warp.id, pc as u32, touch);
                 let race = race.filter(|_| race_asked);
