@@ -14,5 +14,6 @@ mod cases;
 mod concat;
 mod conv;
 mod dropout;
+mod fences;
 mod image;
 mod loss;
