@@ -50,7 +50,7 @@ const FAULTS: [&str; 5] = [
 ];
 
 /// Tests in the order in which they are tried, by what is in their names: the shortest first.
-const FIRST: [&str; 9] = [
+const FIRST: [&str; 8] = [
     "edges",
     "off_vectors",
     "one_number",
@@ -59,23 +59,39 @@ const FIRST: [&str; 9] = [
     "same_each_time",
     "runs_of_channels",
     "any_shape",
-    "fences",
 ];
 
-/// The families of tests that launch what is in a file.
+/// Beginnings of the names of the tests that launch what is in a file; where some launch nothing else,
+/// those come first.
 fn families(file: &str) -> &'static [&'static str] {
+    const NORM: &str = "batch_norm::batch_norm_at_its_edges";
     match file.split('.').next().unwrap_or_default() {
-        "adam" => &["adam"],
-        "batch_norm" => &["batch_norm"],
-        "activation" => &["activation"],
-        "concat" => &["concat"],
-        "maps" => &["activation", "concat"],
-        "rules" => &["activation", "batch_norm"],
-        "dropout" | "philox" => &["dropout", "batch_norm"],
-        "loss" => &["loss"],
-        "image" => &["image"],
-        "common" => &["activation", "loss", "batch_norm", "dropout", "image", "concat", "fences"],
-        _ => &["conv", "fences"],
+        "adam" => &["adam::"],
+        "batch_norm" => &["batch_norm::"],
+        "activation" => &["activation::"],
+        "concat" => &["concat::"],
+        "maps" => &["activation::", "concat::"],
+        "rules" => &["activation::", NORM],
+        "dropout" => &["dropout::"],
+        "philox" => &["dropout::", NORM],
+        "loss" => &["loss::"],
+        "image" => &["image::"],
+        "common" => &["activation::", "loss::", NORM, "dropout::", "image::"],
+        "filters" => &[
+            "conv::edges::f32::wgrad",
+            "conv::edges::bf16::wgrad",
+            "conv::edges::tf32::wgrad",
+            "conv::conv",
+        ],
+        "conv_narrow" => &["conv::edges::f32::narrow", "conv::edges::bf16::narrow", "conv::conv"],
+        "pixels" => &["conv::edges::f32", "conv::edges::bf16", "conv::edges::tf32", "conv::conv"],
+        _ => &[
+            "conv::edges::f32",
+            "conv::edges::tf32::wgrad",
+            "conv::edges::tf32::dgrad",
+            "conv::edges::bf16",
+            "conv::conv",
+        ],
     }
 }
 
@@ -86,8 +102,8 @@ pub struct Parity {
 }
 
 impl Parity {
-    /// Builds them.
-    pub fn new() -> Result<Self, String> {
+    /// Builds them, in the folder `target`.
+    pub fn new(target: &Path) -> Result<Self, String> {
         let built = Command::new(env!("CARGO"))
             .args(["test", "--test", "parity", "--no-run", "--message-format=json"])
             .stderr(Stdio::inherit())
@@ -101,9 +117,14 @@ impl Parity {
                 .map(PathBuf::from)
         });
         let built = program.ok_or("the parity tests do not build")?;
-        // A copy, beside softgpu's library, so that tests can be changed and built meanwhile.
-        let program = built.with_file_name(format!("mutants-{}", std::process::id()));
-        std::fs::copy(&built, &program).map_err(|e| format!("{}: {e}", program.display()))?;
+        // A copy, with softgpu's library beside it, so that both can be changed and built meanwhile.
+        let own = target.join(format!("mutants-{}", std::process::id()));
+        let program = own.join("parity");
+        let library = built.with_file_name("libcuda.so");
+        let copied = std::fs::create_dir_all(&own)
+            .and_then(|()| std::fs::copy(library, own.join("libcuda.so")))
+            .and_then(|_| std::fs::copy(&built, &program));
+        copied.map_err(|e| format!("{}: {e}", own.display()))?;
         let list = Command::new(&program).arg("--list").output().map_err(|e| e.to_string())?;
         let list = String::from_utf8_lossy(&list.stdout);
         let names = list.lines().filter_map(|line| line.strip_suffix(": test"));
@@ -119,10 +140,11 @@ impl Parity {
 
     /// Tests of what is in `file`.
     fn tests(&self, file: &str) -> Vec<&str> {
-        let of = |name: &&str| families(file).iter().any(|family| name.starts_with(family));
-        let mut all: Vec<&str> = self.names.iter().map(String::as_str).filter(of).collect();
+        let family = |name: &&str| families(file).iter().position(|start| name.starts_with(start));
+        let mut all: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        all.retain(|name| family(name).is_some());
         let place = |name: &&str| FIRST.iter().position(|first| name.contains(first));
-        all.sort_by_key(|name| place(name).unwrap_or(FIRST.len()));
+        all.sort_by_key(|name| (family(name), place(name).unwrap_or(FIRST.len())));
         all
     }
 
@@ -193,6 +215,6 @@ impl Parity {
 
 impl Drop for Parity {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.program);
+        let _ = std::fs::remove_dir_all(self.program.parent().unwrap_or(&self.program));
     }
 }

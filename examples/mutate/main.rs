@@ -89,10 +89,11 @@ impl Known {
 fn try_all(
     all: &[Mutant],
     sources: &[(String, String)],
+    target: &Path,
     jobs: usize,
     known: &Mutex<Known>,
 ) -> Result<(), String> {
-    let parity = Parity::new()?;
+    let parity = Parity::new(target)?;
     let tests = parity.stamp()?;
     let open: Vec<&Mutant> =
         all.iter().filter(|mutant| !known.lock().unwrap().settled(mutant, tests)).collect();
@@ -161,9 +162,9 @@ fn run() -> Result<bool, String> {
         .filter(|(name, _)| wanted.is_empty() || wanted.contains(name))
         .flat_map(|(name, text)| mutants(name, text))
         .collect();
-    // Barriers before bounds, file by file as they were named.
+    // Barriers before bounds, files as they were named.
     let place = |name: &String| wanted.iter().position(|w| w == name);
-    all.sort_by_key(|mutant| (place(&mutant.file), mutant.kind));
+    all.sort_by_key(|mutant| (mutant.kind, place(&mutant.file)));
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or(manifest.join("target"), PathBuf::from);
     let known = Mutex::new(Known::new(target.join("mutants.tsv")));
@@ -174,7 +175,7 @@ fn run() -> Result<bool, String> {
         return Ok(true);
     }
     if !report {
-        try_all(&all, &sources, jobs, &known)?;
+        try_all(&all, &sources, &target, jobs, &known)?;
     }
     let known = known.into_inner().map_err(|e| e.to_string())?;
     print!("{}", report::tables(&all, &known));

@@ -14,6 +14,5 @@ mod cases;
 mod concat;
 mod conv;
 mod dropout;
-mod fences;
 mod image;
 mod loss;
