@@ -1,4 +1,4 @@
-// common.cuh - what every kernel file begins with: the type of activations, tensor access, sums.
+// common.cuh - what every kernel file begins with: the type of activations, tensor access, the last block.
 //
 //   PRECISION_F32   elem is float, products are f32 fma
 //   PRECISION_TF32  elem is float, products are mma.sync on tf32
@@ -35,13 +35,6 @@ __device__ __forceinline__ int pixels(Tensor t) { return t.n * t.h * t.w; }
 __device__ __forceinline__ void put(elem* at, float value, Merge merge)
 {
     *at = from_float(merge.add ? to_float(*at) + value : value);
-}
-
-// The sum over the 32 lanes of a warp, the same in each, in a fixed order.
-__device__ __forceinline__ float warp_sum(float x)
-{
-    for (int mask = 16; mask > 0; mask >>= 1) x += __shfl_xor_sync(0xffffffffu, x, mask);
-    return x;
 }
 
 // Whether this block is the last of `blocks` that come here; what the others wrote before is then seen by all of its

@@ -1,5 +1,8 @@
 //! One set of tensors on two machines: the CPU, which is the reference, and a GPU that softgpu plays.
 
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
 use pix2pix_engine::device::{Cache, Cpu, Cuda, CudaOptions, Device, Precision};
 use pix2pix_engine::kernel::cuda as kernels;
 use pix2pix_engine::tensor::{Elem, Shape, View};
@@ -21,11 +24,34 @@ pub struct Desk {
     pub cpu: Cpu,
     pub cuda: Cuda,
     end: usize,
+    margins: Vec<Margin>,
 }
 
-/// The options of a GPU in a test: kernels compiled once for all tests of a checkout.
+/// Marks that no kernel may touch: NaN, which spoils every sum it comes into, with numbers that show
+/// what was overwritten, even by another mark.
+struct Margin {
+    whole: View,
+    /// The channels that are no margin.
+    used: Range<usize>,
+    seed: usize,
+}
+
+/// Marks behind every tensor: more than a pixel of most of them.
+const GUARD: usize = 64;
+
+impl Margin {
+    fn marks(&self) -> Vec<f32> {
+        // What bf16 has of a NaN: a quiet bit and six more.
+        let mark = |i| f32::from_bits(0x7fc0_0000 | ((self.seed + i) as u32 % 64) << 16);
+        (0..self.whole.shape.count()).map(mark).collect()
+    }
+}
+
+/// The options of a GPU in a test: kernels compiled once for all tests of a checkout, or kept where
+/// `PIX2PIX_CACHE` says.
 pub fn options(precision: Precision) -> CudaOptions {
-    let cache = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernels");
+    let ours = || Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernels");
+    let cache = std::env::var_os("PIX2PIX_CACHE").map_or_else(ours, PathBuf::from);
     CudaOptions {
         ordinal: 0,
         precision,
@@ -39,7 +65,7 @@ pub fn options(precision: Precision) -> CudaOptions {
 /// Says that `test` was not run where NVRTC is missing.
 ///
 /// # Panics
-/// Where softgpu finds anything wrong with a kernel.
+/// Where softgpu finds anything wrong with a kernel, or a kernel wrote beside its tensors.
 pub fn on_softgpu(
     test: &str,
     precision: Precision,
@@ -50,11 +76,16 @@ pub fn on_softgpu(
         return;
     }
     for order in orders {
-        let gpu = cuda::Options::new().device("a100").order(order).alone().unwrap();
+        // Which block touches what is watched in one order, as it takes time, and by words of 4 bytes,
+        // of which two blocks may each have a bf16.
+        let watched = *order == ORDERS[2] && precision != Precision::Bf16;
+        let checks = if watched { "default,global-race" } else { "default" };
+        let gpu = cuda::Options::new().device("a100").order(order).checks(checks).alone().unwrap();
         let cuda = Cuda::new(options(precision)).unwrap();
-        let mut desk = Desk { cpu: Cpu::new(2).unwrap(), cuda, end: 0 };
+        let mut desk = Desk { cpu: Cpu::new(2).unwrap(), cuda, end: 0, margins: Vec::new() };
         work(&mut desk);
         desk.cuda.finish().unwrap();
+        desk.check_margins();
         drop(desk);
         assert_eq!(gpu.findings(), [], "{test}, {precision:?}, order {order}");
     }
@@ -71,10 +102,36 @@ impl Desk {
 
     fn place(&mut self, elem: Elem, whole: Shape) -> Place {
         let at = self.end;
-        self.end = (at + whole.count()).next_multiple_of(64);
+        self.end = (at + whole.count() + GUARD).next_multiple_of(64);
         self.cpu.reserve(self.end).unwrap();
         self.cuda.reserve(self.end).unwrap();
-        Place { cpu: View::dense(at, whole), gpu: View::dense_of(elem, at, whole) }
+        let gpu = View::dense_of(elem, at, whole);
+        let behind =
+            View { at: gpu.at + whole.count(), ..View::dense_of(elem, 0, Shape::vector(GUARD)) };
+        self.margin(behind, 0..0);
+        Place { cpu: View::dense(at, whole), gpu }
+    }
+
+    /// Marks all channels of `whole`, of which those outside `used` must stay so.
+    fn margin(&mut self, whole: View, used: Range<usize>) -> Vec<f32> {
+        let margin = Margin { whole, used, seed: 5 * self.margins.len() };
+        let marks = margin.marks();
+        self.cuda.upload(whole, &marks).unwrap();
+        self.margins.push(margin);
+        marks
+    }
+
+    fn check_margins(&self) {
+        for margin in &self.margins {
+            let marks = margin.marks();
+            let mut got = vec![0.0; marks.len()];
+            self.cuda.download(margin.whole, &mut got).unwrap();
+            for (i, (got, mark)) in got.iter().zip(&marks).enumerate() {
+                let kept = margin.used.contains(&(i % margin.whole.shape.c));
+                let (got, mark) = (got.to_bits(), mark.to_bits());
+                assert!(kept || got == mark, "{got:#x} over {mark:#x} beside {:?}", margin.whole);
+            }
+        }
     }
 
     /// Writes a tensor on both machines: the same numbers, rounded to what the GPU stores.
@@ -92,11 +149,12 @@ impl Desk {
     }
 
     /// An activation that is a run of channels, from `channel` on, of a tensor with `pitch` of them;
-    /// the others hold NaN.
+    /// the others hold NaN and must stay so.
     pub fn slice(&mut self, shape: Shape, pitch: usize, channel: usize, values: &[f32]) -> Place {
         let whole = self.place(self.cuda.elem(), Shape { c: pitch, ..shape });
-        self.set(whole, &vec![f32::NAN; whole.cpu.shape.count()]);
         let range = channel..channel + shape.c;
+        let marks = self.margin(whole.gpu, range.clone());
+        self.cpu.upload(whole.cpu, &marks).unwrap();
         let (cpu, gpu) = (whole.cpu.channels(range.clone()), whole.gpu.channels(range));
         let place = Place { cpu: cpu.unwrap(), gpu: gpu.unwrap() };
         self.set(place, values);

@@ -13,7 +13,11 @@ const KINDS: [Activation; 4] =
 /// Three tensors of a shape: dense, or slices of wider ones at places that vectors fit, or do not.
 fn three(desk: &mut Desk, shape: Shape, way: usize) -> [Place; 3] {
     [1, 2, 3].map(|seed| {
-        let values: Vec<f32> = numbers(shape.count(), seed).iter().map(|v| 8.0 * v).collect();
+        let mut values: Vec<f32> = numbers(shape.count(), seed).iter().map(|v| 8.0 * v).collect();
+        // One number at the kink.
+        if seed == 1 {
+            values[0] = 0.0;
+        }
         match way {
             0 => desk.tensor(shape, &values),
             1 => desk.slice(shape, shape.c + 16, 8, &values),
@@ -42,6 +46,34 @@ fn activations_and_their_gradients() {
                         let values: Vec<f32> = values.iter().map(|v| *v as f32).collect();
                         desk.set(to, &values);
                     }
+                }
+            }
+        });
+    }
+}
+
+/// Where channels, pitch or address keep vectors of 16 bytes from being used, in one of the tensors or
+/// in all, none is.
+#[test]
+fn activation_off_vectors_in_one_tensor() {
+    // Channels, pitch and first channel: fit for vectors, then not by one of the three.
+    let ways = [(8, 24, 8), (8, 24, 3), (8, 19, 0), (5, 8, 0)];
+    for precision in STORED {
+        on_softgpu("activation_off_vectors_in_one_tensor", precision, &ORDERS[..1], |desk| {
+            for (c, pitch, channel) in ways {
+                let shape = Shape::new(1, 3, 5, c);
+                for odd in 0..4 {
+                    let [x, dy, to] = [0, 1, 2].map(|i| {
+                        let values = numbers(shape.count(), i as u64);
+                        match i {
+                            _ if i == odd || odd == 3 => desk.slice(shape, pitch, channel, &values),
+                            _ => desk.tensor(shape, &values),
+                        }
+                    });
+                    let (kind, mode) = (Activation::LeakyRelu(0.2), Write::Add);
+                    desk.cpu.activation_grad(kind, x.cpu, dy.cpu, to.cpu, mode).unwrap();
+                    desk.cuda.activation_grad(kind, x.gpu, dy.gpu, to.gpu, mode).unwrap();
+                    close(desk, to, &format!("{shape}, tensor {odd} at {channel} of {pitch}"));
                 }
             }
         });
@@ -78,7 +110,9 @@ fn activation_sums_and_fills() {
 fn activation_sums_of_channels() {
     for precision in STORED {
         on_softgpu("activation_sums_of_channels", precision, &ORDERS, |desk| {
-            for (i, shape) in SHAPES.into_iter().enumerate() {
+            // Parts of several blocks, each written by several warps.
+            let shared = Shape::new(2, 29, 20, 70);
+            for (i, shape) in SHAPES.into_iter().chain([shared]).enumerate() {
                 let [dy, _, _] = three(desk, shape, i % 3);
                 let db = desk.floats(Shape::vector(shape.c), &numbers(shape.c, 7));
                 for mode in [Write::Add, Write::Set] {

@@ -84,6 +84,54 @@ fn norm(scope: NormScope, statistics: Statistics, activation: Activation, rate: 
     Norm { scope, statistics, eps: 1e-5, momentum: 0.1, dropout, activation }
 }
 
+/// The least of each kernel: one order, few channels, less and just more than what one launch takes. The
+/// 1,072 pixels fall into 17 ranges, whose lengths would be one too short without being rounded up.
+#[test]
+fn batch_norm_at_its_edges() {
+    let (own, running) = (Statistics::Batch, Statistics::Running);
+    for precision in STORED {
+        on_softgpu("batch_norm_at_its_edges", precision, &ORDERS[2..3], |desk| {
+            let state = StepState { seed: 11, step: 5, lr: 0.0 };
+            desk.cpu.set_state(state);
+            desk.cuda.set_state(state);
+            for shape in [Shape::new(2, 5, 7, 33), Shape::new(2, 16, 67, 3)] {
+                let runs = norm(NormScope::Runs(2), own, Activation::LeakyRelu(0.2), 0.5);
+                check(desk, runs, shape, [true, true], 0.0);
+                let used = norm(NormScope::Batch, running, Activation::Tanh, 0.0);
+                check(desk, used, shape, [true, true], 0.0);
+                let each = norm(NormScope::Instance, own, Activation::Relu, 0.0);
+                check(desk, each, shape, [false, false], 0.0);
+            }
+        });
+    }
+}
+
+/// A picture of one number is nothing but its mean: y is 0, from which no gradient of a skip
+/// connection's ReLU comes.
+#[test]
+fn batch_norm_of_one_number() {
+    let precision = pix2pix_engine::device::Precision::F32;
+    on_softgpu("batch_norm_of_one_number", precision, &ORDERS[..1], |desk| {
+        let one = norm(NormScope::Batch, Statistics::Batch, Activation::Identity, 0.0);
+        for shape in [Shape::new(1, 3, 3, 5), Shape::new(1, 33, 33, 3)] {
+            let count = shape.count();
+            let x = desk.tensor(shape, &vec![0.5; count]);
+            let [dy, dalso] = [1, 2].map(|seed| desk.tensor(shape, &numbers(count, seed)));
+            let dx = desk.tensor(shape, &vec![0.0; count]);
+            let kept = [0.5, 1.0 / one.eps.sqrt()]
+                .map(|v| desk.floats(Shape::vector(shape.c), &vec![v; shape.c]));
+            let (params, sums) = (NormParams { affine: None, running: None }, [None, None]);
+            let (to, skip) = (Some((dx.cpu, Write::Set)), Some(dalso.cpu));
+            let of = kept.map(|p| p.cpu);
+            desk.cpu.norm_grad(one, x.cpu, params, of, dy.cpu, skip, to, sums).unwrap();
+            let (to, skip) = (Some((dx.gpu, Write::Set)), Some(dalso.gpu));
+            let of = kept.map(|p| p.gpu);
+            desk.cuda.norm_grad(one, x.gpu, params, of, dy.gpu, skip, to, sums).unwrap();
+            near(desk, dx, NORM_NMSE, &format!("gradient of {shape}"));
+        }
+    });
+}
+
 #[test]
 fn batch_norm_of_every_kind() {
     let leaky = Activation::LeakyRelu(0.2);

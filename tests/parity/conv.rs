@@ -38,9 +38,17 @@ fn run_of(desk: &mut Desk, shape: Shape, margins: [usize; 2], seed: u64) -> [Pla
     [place, run]
 }
 
-/// Every product of one case, set and added, with bias and without, in runs of channels with
-/// `margins` on both sides, which must stay as they are.
-fn products(desk: &mut Desk, precision: Precision, case: Case, margins: [usize; 2]) {
+const ALL: [Product; 3] = [Product::Fprop, Product::Dgrad, Product::Wgrad];
+
+/// Products of one case, set and added, with bias and without, in runs of channels with `margins` on
+/// both sides, which must stay as they are.
+fn products(
+    desk: &mut Desk,
+    precision: Precision,
+    of: &[Product],
+    case: Case,
+    margins: [usize; 2],
+) {
     let (conv, n, h, w, c, k) = case;
     let x = Shape::new(n, h, w, c);
     let y = conv.shrink(x, k).unwrap();
@@ -64,16 +72,22 @@ fn products(desk: &mut Desk, precision: Precision, case: Case, margins: [usize; 
     };
     for (mode, bias) in [(Write::Set, true), (Write::Add, false)] {
         let (cpu, cuda) = (&mut desk.cpu, &mut desk.cuda);
-        let of =
+        let biased =
             |place: Place| if bias { (Some(place.cpu), Some(place.gpu)) } else { (None, None) };
-        let (on_cpu, on_gpu) = of(by);
-        cpu.conv_fprop(conv, vx.cpu, vw.cpu, on_cpu, vy.cpu, mode).unwrap();
-        cuda.conv_fprop(conv, vx.gpu, vw.gpu, on_gpu, vy.gpu, mode).unwrap();
-        let (on_cpu, on_gpu) = of(bx);
-        cpu.conv_dgrad(conv, vdy.cpu, vw.cpu, on_cpu, vdx.cpu, mode).unwrap();
-        cuda.conv_dgrad(conv, vdy.gpu, vw.gpu, on_gpu, vdx.gpu, mode).unwrap();
-        cpu.conv_wgrad(conv, vx.cpu, vdy.cpu, vdw.cpu, mode).unwrap();
-        cuda.conv_wgrad(conv, vx.gpu, vdy.gpu, vdw.gpu, mode).unwrap();
+        if of.contains(&Product::Fprop) {
+            let (on_cpu, on_gpu) = biased(by);
+            cpu.conv_fprop(conv, vx.cpu, vw.cpu, on_cpu, vy.cpu, mode).unwrap();
+            cuda.conv_fprop(conv, vx.gpu, vw.gpu, on_gpu, vy.gpu, mode).unwrap();
+        }
+        if of.contains(&Product::Dgrad) {
+            let (on_cpu, on_gpu) = biased(bx);
+            cpu.conv_dgrad(conv, vdy.cpu, vw.cpu, on_cpu, vdx.cpu, mode).unwrap();
+            cuda.conv_dgrad(conv, vdy.gpu, vw.gpu, on_gpu, vdx.gpu, mode).unwrap();
+        }
+        if of.contains(&Product::Wgrad) {
+            cpu.conv_wgrad(conv, vx.cpu, vdy.cpu, vdw.cpu, mode).unwrap();
+            cuda.conv_wgrad(conv, vx.gpu, vdy.gpu, vdw.gpu, mode).unwrap();
+        }
         check(desk, whole_y, &format!("fprop {mode:?}"));
         check(desk, whole_dx, &format!("dgrad {mode:?}"));
         check(desk, vdw, &format!("wgrad {mode:?}"));
@@ -85,10 +99,78 @@ fn all(test: &str, orders: &[&str], cases: &[Case], margins: &[[usize; 2]]) {
         on_softgpu(test, precision, orders, |desk| {
             for &case in cases {
                 for &margins in margins {
-                    products(desk, precision, case, margins);
+                    products(desk, precision, &ALL, case, margins);
                 }
             }
         });
+    }
+}
+
+/// The least of each kernel, product by product and precision by precision, for mistakes to be seen soon.
+mod edges {
+    use super::*;
+
+    const EDGES: [Case; 5] = [
+        (Conv::HALVE, 1, 26, 16, 32, 64),
+        (Conv::HALVE, 1, 2, 2, 64, 64),
+        (Conv::PATCH, 1, 11, 9, 64, 9),
+        (Conv::HALVE, 2, 9, 7, 5, 33),
+        (Conv::HALVE, 1, 16, 16, 3, 16),
+    ];
+
+    /// One to six channels in the result.
+    const NARROW: [Case; 5] = [
+        (Conv::PATCH, 2, 6, 5, 8, 1),
+        (Conv::HALVE, 1, 10, 12, 8, 2),
+        (Conv::HALVE, 1, 9, 7, 4, 3),
+        (Conv::square(3, 1, 1), 2, 5, 6, 4, 4),
+        (Conv::square(3, 3, 1), 1, 9, 8, 12, 6),
+    ];
+
+    fn run(test: &str, precision: Precision, of: Product, cases: &[Case]) {
+        on_softgpu(test, precision, &ORDERS[2..3], |desk| {
+            for &case in cases {
+                products(desk, precision, &[of], case, [0, 0]);
+            }
+        });
+    }
+
+    macro_rules! edges {
+        ($($name:ident $precision:ident;)*) => {$(
+            mod $name {
+                use super::*;
+
+                const PRECISION: Precision = Precision::$precision;
+
+                #[test]
+                fn fprop() {
+                    run("edges of fprop", PRECISION, Product::Fprop, &EDGES);
+                }
+
+                #[test]
+                fn dgrad() {
+                    run("edges of dgrad", PRECISION, Product::Dgrad, &EDGES);
+                }
+
+                #[test]
+                fn wgrad() {
+                    run("edges of wgrad", PRECISION, Product::Wgrad, &EDGES);
+                }
+
+                #[test]
+                fn narrow() {
+                    run("edges of narrow results", PRECISION, Product::Fprop, &NARROW);
+                    let turned = NARROW.map(|(conv, n, h, w, c, k)| (conv, n, h, w, k, c));
+                    run("edges of narrow gradients", PRECISION, Product::Dgrad, &turned);
+                }
+            }
+        )*};
+    }
+
+    edges! {
+        f32 F32;
+        tf32 Tf32;
+        bf16 Bf16;
     }
 }
 

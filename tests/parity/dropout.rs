@@ -1,9 +1,11 @@
 //! Dropout: the CPU's mask, bit for bit.
 
-use pix2pix_engine::device::{Device, StepState};
+use pix2pix_engine::device::{Device, Precision, StepState};
 use pix2pix_engine::kernel::{Dropout, DropoutKernels, Write};
+use pix2pix_engine::random::{Purpose, philox, uniform};
+use pix2pix_engine::tensor::Shape;
 
-use crate::cases::{SHAPES, STORED, same};
+use crate::cases::{SHAPES, STORED, close, same};
 use crate::common::numbers;
 use crate::desk::{ORDERS, on_softgpu};
 
@@ -31,4 +33,25 @@ fn dropout_masks_are_those_of_the_cpu() {
             }
         });
     }
+}
+
+/// A draw that is the rate itself keeps its element.
+#[test]
+fn dropout_at_the_rate_itself() {
+    let (seed, step, stream) = (7, 3, 1);
+    let draws = philox(seed, [0, stream, step, Purpose::Dropout as u32]);
+    on_softgpu("dropout_at_the_rate_itself", Precision::F32, &ORDERS[..1], |desk| {
+        let shape = Shape::new(1, 1, 1, 4);
+        let x = desk.tensor(shape, &[1.0; 4]);
+        let y = desk.tensor(shape, &[0.0; 4]);
+        let state = StepState { seed, step: u64::from(step), lr: 0.0 };
+        desk.cpu.set_state(state);
+        desk.cuda.set_state(state);
+        for draw in draws {
+            let dropout = Dropout { rate: uniform(draw), stream };
+            desk.cpu.dropout(dropout, x.cpu, y.cpu, Write::Set).unwrap();
+            desk.cuda.dropout(dropout, x.gpu, y.gpu, Write::Set).unwrap();
+            close(desk, y, &format!("dropout at {}", dropout.rate));
+        }
+    });
 }

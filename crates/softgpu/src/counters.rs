@@ -125,9 +125,11 @@ fn class(op: &Op) -> &'static str {
         | Op::Match { .. }
         | Op::Redux { .. }
         | Op::WarpBar { .. } => "smsp__sass_inst_executed_op_inter_thread_communication.sum",
-        Op::Fence | Op::CpCommit | Op::CpWait { .. } | Op::Clock { .. } | Op::ActiveMask { .. } => {
-            "smsp__sass_inst_executed_op_misc.sum"
-        }
+        Op::Fence { .. }
+        | Op::CpCommit
+        | Op::CpWait { .. }
+        | Op::Clock { .. }
+        | Op::ActiveMask { .. } => "smsp__sass_inst_executed_op_misc.sum",
         Op::Int32 { op: IntOp::Lop3(_), .. } => "smsp__sass_inst_executed_op_integer.sum",
         _ => "smsp__sass_inst_executed_op_integer.sum",
     }

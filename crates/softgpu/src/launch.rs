@@ -49,7 +49,8 @@ impl Checks {
     pub const UNINITIALIZED: Checks = Checks(1);
     /// Shared-memory races between warps, and too early use of `cp.async` destinations.
     pub const SHARED_RACE: Checks = Checks(2);
-    /// Global-memory races between blocks of one launch (costs memory; not in [`Checks::DEFAULT`]).
+    /// Global-memory races between blocks of one launch that no fences and atomics order (costs memory and
+    /// knows words, not bytes; not in [`Checks::DEFAULT`]).
     pub const GLOBAL_RACE: Checks = Checks(4);
     /// Barriers in divergent code, and masks of `.sync` instructions.
     pub const SYNC: Checks = Checks(8);

@@ -5,6 +5,7 @@ use super::lanes::each;
 use super::memory::{base, window};
 use super::shared::narrow;
 use super::state::{Fatal, Warp, Worker};
+use crate::check::global::GlobalShadow;
 use crate::check::shadow::Touch;
 use crate::ir::{Atom, AtomOp, FloatOp, Mode};
 use crate::launch::Checks;
@@ -158,7 +159,13 @@ impl Worker<'_> {
                         self.touched.mark(index, block.data.len(), offset, width as usize, true);
                     }
                     block.valid.set(offset, width as usize);
-                    update(block, offset, width, change)
+                    let shadow = launch.global_shadow.as_ref();
+                    if let Some(shadow) = shadow.filter(|_| self.unfenced == 0) {
+                        shadow.hand_on(self.linear, shadow.tick());
+                    }
+                    let old = update(block, offset, width, change);
+                    self.drawn = shadow.map_or(0, GlobalShadow::tick);
+                    old
                 }
                 _ => return Err(self.outside(warp, pc, l, "atomic-free", at, bytes, 0)),
             };

@@ -47,6 +47,8 @@ impl<'a> Worker<'a> {
             findings: HashMap::new(),
             output: BTreeMap::new(),
             linear: 0,
+            unfenced: 0,
+            drawn: 0,
             budget: 0,
             random: 0,
             clock: 0,
@@ -58,6 +60,7 @@ impl<'a> Worker<'a> {
     pub fn run_block(&mut self, linear: u64) -> Result<(), Fatal> {
         let [gx, gy, _] = self.launch.config.grid.map(u64::from);
         self.linear = linear;
+        (self.unfenced, self.drawn) = (0, 0);
         self.budget = self.launch.options.budget;
         self.block = [(linear % gx) as u32, (linear / gx % gy) as u32, (linear / gx / gy) as u32];
         self.shared[..self.launch.shared_bytes.div_ceil(4) as usize].fill(POISON);
@@ -140,6 +143,7 @@ impl Warp {
             state: State::Done,
             queue: Queue::default(),
             syncs: 1,
+            taken: 0,
         }
     }
 
@@ -179,6 +183,7 @@ impl Warp {
         self.state = State::Ready;
         self.queue.clear();
         self.syncs = 1;
+        self.taken = 0;
         self.tracked.fill(0);
         self.local_valid.iter_mut().for_each(|v| *v = [0; 32]);
         let [x, y, _] = launch.config.block;

@@ -366,8 +366,13 @@ impl Worker<'_> {
     ) -> Result<(), Fatal> {
         let launch = self.launch;
         let Some(shadow) = &launch.global_shadow else { return Ok(()) };
+        let (me, taken) = (self.linear, warp.taken);
+        if write {
+            self.unfenced |= 1 << warp.id;
+            shadow.hand_on(me, 0);
+        }
         for at in (offset & !3..offset + bytes as usize).step_by(4) {
-            if let Some(other) = shadow.touch(&launch.table, index, at, self.linear, write) {
+            if let Some(other) = shadow.touch(&launch.table, index, at, me, taken, write) {
                 let address = launch.table[index].base + at as u64;
                 let who = match other {
                     u32::MAX => "several blocks".to_string(),

@@ -154,7 +154,7 @@ pub(crate) fn run(
         Order::Seeded(seed) => shuffled(blocks, seed),
     };
     let global_shadow =
-        options.checks.contains(Checks::GLOBAL_RACE).then(|| GlobalShadow::new(&table));
+        options.checks.contains(Checks::GLOBAL_RACE).then(|| GlobalShadow::new(&table, blocks));
     let launch = Launch {
         program,
         name,

@@ -76,6 +76,8 @@ pub(super) struct Warp {
     pub queue: Queue,
     /// Warp-wide synchronisations so far, from 1.
     pub syncs: u32,
+    /// Time of the block's last atomic before this warp's last fence; only for races between blocks.
+    pub taken: u64,
 }
 
 /// Why a warp stopped running.
@@ -122,6 +124,10 @@ pub(super) struct Worker<'a> {
     /// What each block printed.
     pub output: BTreeMap<u64, String>,
     pub linear: u64,
+    /// Warps that have written to global memory since their last fence, one bit each, and the time of the
+    /// block's last atomic; only for races between blocks.
+    pub unfenced: u32,
+    pub drawn: u64,
     /// Warp instructions that the block may still execute.
     pub budget: u64,
     pub random: u64,

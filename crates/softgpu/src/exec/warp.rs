@@ -354,7 +354,13 @@ impl Worker<'_> {
                     // An arrival alone may complete a barrier that others wait at; the block looks after
                     // every pause, so nothing is lost by going on.
                 }
-                Op::Fence => std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst),
+                Op::Fence { of_block } => {
+                    std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+                    if !of_block {
+                        self.unfenced &= !(1 << warp.id);
+                        warp.taken = self.drawn;
+                    }
+                }
                 Op::CpAsync(m) => self.cp_async::<CHECK, COUNT>(warp, pc, m, exec)?,
                 Op::CpCommit => warp.queue.commit(exec),
                 Op::CpWait { pending } => self.cp_wait(warp, *pending, exec)?,

@@ -255,7 +255,10 @@ pub(crate) enum Op {
     WarpBar {
         mask: R,
     },
-    Fence,
+    Fence {
+        /// Orders memory for the threads of the block alone.
+        of_block: bool,
+    },
     CpAsync(Box<CpAsync>),
     CpCommit,
     CpWait {

@@ -222,7 +222,7 @@ impl Op {
             }
             Op::BraIf { p, .. } => f(p, P, Read),
             Op::Call(_)
-            | Op::Fence
+            | Op::Fence { .. }
             | Op::CpCommit
             | Op::CpWait { .. }
             | Op::Bra { .. }

@@ -153,9 +153,10 @@ impl Lower<'_> {
     }
 
     pub(super) fn fence(&mut self, ins: &mut Ins) -> Result<(), LoadError> {
-        ins.ignore(&["gl", "cta", "sys", "gpu", "cluster", "sc", "acq_rel", "acquire", "release"]);
+        let of_block = ins.has("cta");
+        ins.ignore(&["gl", "sys", "gpu", "cluster", "sc", "acq_rel", "acquire", "release"]);
         ins.count(0)?;
-        self.emit(Op::Fence);
+        self.emit(Op::Fence { of_block });
         Ok(())
     }
 }

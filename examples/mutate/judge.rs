@@ -1,0 +1,220 @@
+//! What the parity tests make of a mistake.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::changes::Mutant;
+
+/// What became of a mutant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// A comparison of a test failed.
+    Assertion,
+    /// softgpu reported it: a race, a byte that nothing wrote, an address outside, a hang.
+    Check,
+    Survived,
+    /// It does not compile, so it says nothing about the tests.
+    Invalid,
+    /// Neither a failure nor an end.
+    Endless,
+}
+
+impl Fate {
+    pub const ALL: [Fate; 5] =
+        [Fate::Assertion, Fate::Check, Fate::Survived, Fate::Invalid, Fate::Endless];
+
+    pub fn word(&self) -> &'static str {
+        match self {
+            Fate::Assertion => "assertion",
+            Fate::Check => "check",
+            Fate::Survived => "SURVIVED",
+            Fate::Invalid => "invalid",
+            Fate::Endless => "ENDLESS",
+        }
+    }
+}
+
+/// Most seconds of one test, many times what it takes of correct kernels.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Most warp instructions of a block, a hundred times what a correct one of these tests takes.
+const BUDGET: &str = "30000000";
+
+/// Errors of a driver that a kernel's own fault leads to.
+const FAULTS: [&str; 5] = [
+    "CUDA_ERROR_ILLEGAL_ADDRESS",
+    "CUDA_ERROR_MISALIGNED_ADDRESS",
+    "CUDA_ERROR_LAUNCH_FAILED",
+    "CUDA_ERROR_LAUNCH_TIMEOUT",
+    "CUDA_ERROR_ASSERT",
+];
+
+/// Tests in the order in which they are tried, by what is in their names: the shortest first.
+const FIRST: [&str; 8] = [
+    "edges",
+    "off_vectors",
+    "one_number",
+    "rate_itself",
+    "every_order",
+    "same_each_time",
+    "runs_of_channels",
+    "any_shape",
+];
+
+/// Beginnings of the names of the tests that launch what is in a file; where some launch nothing else,
+/// those come first.
+fn families(file: &str) -> &'static [&'static str] {
+    const NORM: &str = "batch_norm::batch_norm_at_its_edges";
+    match file.split('.').next().unwrap_or_default() {
+        "adam" => &["adam::"],
+        "batch_norm" => &["batch_norm::"],
+        "activation" => &["activation::"],
+        "concat" => &["concat::"],
+        "maps" => &["activation::", "concat::"],
+        "rules" => &["activation::", NORM],
+        "dropout" => &["dropout::"],
+        "philox" => &["dropout::", NORM],
+        "loss" => &["loss::"],
+        "image" => &["image::"],
+        "common" => &["activation::", "loss::", NORM, "dropout::", "image::"],
+        "filters" => &[
+            "conv::edges::f32::wgrad",
+            "conv::edges::bf16::wgrad",
+            "conv::edges::tf32::wgrad",
+            "conv::conv",
+        ],
+        "conv_narrow" => &["conv::edges::f32::narrow", "conv::edges::bf16::narrow", "conv::conv"],
+        "pixels" => &["conv::edges::f32", "conv::edges::bf16", "conv::edges::tf32", "conv::conv"],
+        _ => &[
+            "conv::edges::f32",
+            "conv::edges::tf32::wgrad",
+            "conv::edges::tf32::dgrad",
+            "conv::edges::bf16",
+            "conv::conv",
+        ],
+    }
+}
+
+/// The parity tests as a program, and the names of all of them.
+pub struct Parity {
+    program: PathBuf,
+    names: Vec<String>,
+}
+
+impl Parity {
+    /// Builds them, in the folder `target`.
+    pub fn new(target: &Path) -> Result<Self, String> {
+        let built = Command::new(env!("CARGO"))
+            .args(["test", "--test", "parity", "--no-run", "--message-format=json"])
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|e| format!("cargo does not start: {e}"))?;
+        let text = String::from_utf8_lossy(&built.stdout);
+        let program = text.lines().rev().find_map(|line| {
+            let message: serde_json::Value = serde_json::from_str(line).ok()?;
+            (message["target"]["name"] == "parity")
+                .then(|| message["executable"].as_str())?
+                .map(PathBuf::from)
+        });
+        let built = program.ok_or("the parity tests do not build")?;
+        // A copy, with softgpu's library beside it, so that both can be changed and built meanwhile.
+        let own = target.join(format!("mutants-{}", std::process::id()));
+        let program = own.join("parity");
+        let library = built.with_file_name("libcuda.so");
+        let copied = std::fs::create_dir_all(&own)
+            .and_then(|()| std::fs::copy(library, own.join("libcuda.so")))
+            .and_then(|_| std::fs::copy(&built, &program));
+        copied.map_err(|e| format!("{}: {e}", own.display()))?;
+        let list = Command::new(&program).arg("--list").output().map_err(|e| e.to_string())?;
+        let list = String::from_utf8_lossy(&list.stdout);
+        let names = list.lines().filter_map(|line| line.strip_suffix(": test"));
+        let names = names.map(str::to_string).collect();
+        Ok(Parity { program, names })
+    }
+
+    /// What tells these tests from others.
+    pub fn stamp(&self) -> Result<u64, String> {
+        let bytes = std::fs::read(&self.program).map_err(|e| e.to_string())?;
+        Ok(crate::hash(&bytes))
+    }
+
+    /// Tests of what is in `file`.
+    fn tests(&self, file: &str) -> Vec<&str> {
+        let family = |name: &&str| families(file).iter().position(|start| name.starts_with(start));
+        let mut all: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        all.retain(|name| family(name).is_some());
+        let place = |name: &&str| FIRST.iter().position(|first| name.contains(first));
+        all.sort_by_key(|name| (family(name), place(name).unwrap_or(FIRST.len())));
+        all
+    }
+
+    /// Runs test after test on the kernels in `folder`, where one is wrong, until one fails. The test
+    /// that did is named.
+    pub fn judge(&self, folder: &Path, mutant: &Mutant) -> Result<(Fate, String), String> {
+        let said = |e: std::io::Error| format!("{}: {e}", folder.display());
+        let place = folder.join(&mutant.file);
+        let ours = std::fs::read(&place).map_err(said)?;
+        std::fs::write(&place, &mutant.text).map_err(said)?;
+        let mut answer = (Fate::Survived, String::new());
+        for test in self.tests(&mutant.file) {
+            let fate = self.run(folder, test)?;
+            if fate != Fate::Survived {
+                answer = (fate, test.to_string());
+                break;
+            }
+        }
+        std::fs::write(&place, ours).map_err(said)?;
+        let _ = std::fs::remove_dir_all(folder.join("cache"));
+        Ok(answer)
+    }
+
+    fn run(&self, folder: &Path, test: &str) -> Result<Fate, String> {
+        let said = |e: std::io::Error| format!("{}: {e}", folder.display());
+        let log = folder.join("log.txt");
+        let output = std::fs::File::create(&log).map_err(said)?;
+        let errors = output.try_clone().map_err(said)?;
+        let mut child = Command::new(&self.program)
+            .args([test, "--exact", "--test-threads=1"])
+            .env("PIX2PIX_KERNELS", folder)
+            .env("PIX2PIX_CACHE", folder.join("cache"))
+            .env("SOFTGPU_REQUIRE_NVRTC", "1")
+            .env("SOFTGPU_BUDGET", BUDGET)
+            .stdout(output)
+            .stderr(errors)
+            .spawn()
+            .map_err(said)?;
+        let begun = Instant::now();
+        let passed = loop {
+            if let Some(status) = child.try_wait().map_err(said)? {
+                break status.success();
+            }
+            if begun.elapsed() > PATIENCE {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Ok(Fate::Endless);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        let text = std::fs::read_to_string(&log).map_err(said)?;
+        let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        if passed {
+            return if text.contains("1 passed") {
+                Ok(Fate::Survived)
+            } else {
+                Err(format!("{test} does not run:\n{text}"))
+            };
+        }
+        match () {
+            () if has(&["does not compile"]) => Ok(Fate::Invalid),
+            () if has(&["Found {"]) || has(&FAULTS) => Ok(Fate::Check),
+            () if has(&["panicked at"]) && !has(&["CUDA_ERROR_"]) => Ok(Fate::Assertion),
+            () => Err(format!("{test} ends without a word:\n{text}")),
+        }
+    }
+}
+
+impl Drop for Parity {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(self.program.parent().unwrap_or(&self.program));
+    }
+}

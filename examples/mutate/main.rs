@@ -1,0 +1,194 @@
+//! Deliberate mistakes in our kernels, one at a time: does a test notice each?
+//!
+//! ```text
+//! cargo run --example mutate -- [--jobs N] [--list] [--report] [FILE.cu ...]
+//! ```
+//!
+//! Every barrier and every wait for a copy is removed, every bound moved by one, every sum made an
+//! overwrite, in the text of `kernels/`. For each the parity tests of the families that the file
+//! serves run on the changed text, executed by softgpu with all its checks, until one fails. What is
+//! known goes to `target/mutants.tsv` line by line, so that a run goes on where one was interrupted:
+//! what was noticed is not tried again, what survived only once the tests have changed. `--list` shows
+//! the mistakes, `--report` the tables of `kernels/MUTANTS.md` from what is known.
+
+mod changes;
+mod judge;
+mod report;
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use changes::{Mutant, mutants};
+use judge::{Fate, Parity};
+
+/// What is known of mutants, by the hash of their text.
+pub struct Known {
+    file: PathBuf,
+    fates: HashMap<u64, (Fate, u64)>,
+}
+
+fn hash(what: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Comments and white space make no other mutant.
+fn key(mutant: &Mutant) -> u64 {
+    let lines = mutant.text.lines().map(|line| line.split("//").next().unwrap_or_default().trim());
+    let code: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    hash(&(&mutant.file, code))
+}
+
+impl Known {
+    fn new(file: PathBuf) -> Self {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let mut fates = HashMap::new();
+        for line in text.lines() {
+            let fields: Vec<&str> = line.split('\t').collect();
+            let [key, tests, word, ..] = fields[..] else { continue };
+            let fate = Fate::ALL.into_iter().find(|fate| fate.word() == word);
+            let number = |text| u64::from_str_radix(text, 16);
+            if let (Ok(key), Ok(tests), Some(fate)) = (number(key), number(tests), fate) {
+                fates.insert(key, (fate, tests));
+            }
+        }
+        Known { file, fates }
+    }
+
+    /// What `mutant` was found to be, whatever the tests were then.
+    pub fn fate(&self, mutant: &Mutant) -> Option<&Fate> {
+        self.fates.get(&key(mutant)).map(|(fate, _)| fate)
+    }
+
+    /// Whether these tests have nothing new to say about `mutant`.
+    fn settled(&self, mutant: &Mutant, tests: u64) -> bool {
+        self.fates.get(&key(mutant)).is_some_and(|(fate, of)| {
+            matches!(fate, Fate::Assertion | Fate::Check | Fate::Invalid) || *of == tests
+        })
+    }
+
+    fn add(&mut self, mutant: &Mutant, tests: u64, fate: Fate, line: &str) -> Result<(), String> {
+        let said = |e: std::io::Error| format!("{}: {e}", self.file.display());
+        let mut file =
+            std::fs::OpenOptions::new().create(true).append(true).open(&self.file).map_err(said)?;
+        let word = fate.word();
+        writeln!(file, "{:016x}\t{tests:016x}\t{word}\t{line}", key(mutant)).map_err(said)?;
+        self.fates.insert(key(mutant), (fate, tests));
+        Ok(())
+    }
+}
+
+/// Tries what is not settled, `jobs` at a time.
+fn try_all(
+    all: &[Mutant],
+    sources: &[(String, String)],
+    target: &Path,
+    jobs: usize,
+    known: &Mutex<Known>,
+) -> Result<(), String> {
+    let parity = Parity::new(target)?;
+    let tests = parity.stamp()?;
+    let open: Vec<&Mutant> =
+        all.iter().filter(|mutant| !known.lock().unwrap().settled(mutant, tests)).collect();
+    println!("{} of {} mutants to try", open.len(), all.len());
+    let next = AtomicUsize::new(0);
+    let work = |job: usize| -> Result<(), String> {
+        let folder =
+            std::env::temp_dir().join(format!("pix2pix-mutants-{}-{job}", std::process::id()));
+        let said = |e: std::io::Error| format!("{}: {e}", folder.display());
+        std::fs::create_dir_all(&folder).map_err(said)?;
+        for (name, text) in sources {
+            std::fs::write(folder.join(name), text).map_err(said)?;
+        }
+        while let Some(mutant) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let begun = Instant::now();
+            let (fate, test) = parity.judge(&folder, mutant)?;
+            let seconds = begun.elapsed().as_secs_f64();
+            let (file, number, kind, what) = (&mutant.file, mutant.line, mutant.kind, &mutant.what);
+            let line = format!("{seconds:.1}\t{file}:{number}\t{kind}\t{what}\t{test}");
+            println!("{:9} {seconds:5.1} s  {file}:{number}  {kind}: {what}", fate.word());
+            known.lock().unwrap().add(mutant, tests, fate, &line)?;
+        }
+        std::fs::remove_dir_all(&folder).map_err(said)
+    };
+    std::thread::scope(|scope| {
+        let work = &work;
+        let hands: Vec<_> = (0..jobs).map(|job| scope.spawn(move || work(job))).collect();
+        hands.into_iter().try_for_each(|hand| hand.join().expect("a hand does not panic"))
+    })
+}
+
+fn run() -> Result<bool, String> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = manifest.join("kernels");
+    let said = |e: std::io::Error| format!("{}: {e}", root.display());
+    let (mut jobs, mut list, mut report) = (2, false, false);
+    let mut wanted = Vec::new();
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--list" => list = true,
+            "--report" => report = true,
+            "--jobs" => {
+                let number = args.next().and_then(|n| n.parse().ok()).filter(|n| *n > 0);
+                jobs = number.ok_or("--jobs takes a number from 1 on")?;
+            }
+            _ => wanted.push(arg),
+        }
+    }
+    let mut sources = Vec::new();
+    for entry in std::fs::read_dir(&root).map_err(said)? {
+        let name = entry.map_err(said)?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".cu") || name.ends_with(".cuh") {
+            let text = std::fs::read_to_string(root.join(&name)).map_err(said)?;
+            sources.push((name, text));
+        }
+    }
+    sources.sort();
+    for name in &wanted {
+        if !sources.iter().any(|(file, _)| file == name) {
+            return Err(format!("there is no kernels/{name}"));
+        }
+    }
+    let mut all: Vec<Mutant> = sources
+        .iter()
+        .filter(|(name, _)| wanted.is_empty() || wanted.contains(name))
+        .flat_map(|(name, text)| mutants(name, text))
+        .collect();
+    // Barriers before bounds, files as they were named.
+    let place = |name: &String| wanted.iter().position(|w| w == name);
+    all.sort_by_key(|mutant| (mutant.kind, place(&mutant.file)));
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or(manifest.join("target"), PathBuf::from);
+    let known = Mutex::new(Known::new(target.join("mutants.tsv")));
+    if list {
+        for Mutant { file, line, kind, what, .. } in &all {
+            println!("{file}:{line}  {kind}: {what}");
+        }
+        return Ok(true);
+    }
+    if !report {
+        try_all(&all, &sources, &target, jobs, &known)?;
+    }
+    let known = known.into_inner().map_err(|e| e.to_string())?;
+    print!("{}", report::tables(&all, &known));
+    Ok(report::enough(&all, &known))
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::from(2)
+        }
+    }
+}
