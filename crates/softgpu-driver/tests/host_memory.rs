@@ -233,6 +233,7 @@ fn atomics_of_two_streams_are_no_hazard() {
             ".visible .entry {name}(.param .u64 data) {{
                 .reg .b64 %rd<2>;
                 .reg .b32 %r<3>;
+                .shared .align 4 .b32 part;
                 ld.param.u64 %rd1, [data];
                 cvta.to.global.u64 %rd1, %rd1;
                 mov.u32 %r1, 1;
@@ -244,6 +245,7 @@ fn atomics_of_two_streams_are_no_hazard() {
     let text = [
         ".version 8.0\n.target sm_75\n.address_size 64".to_string(),
         kernel("adds", "red.global.add.u32 [%rd1], %r1;"),
+        kernel("sums", "st.shared.u32 [part], %r1;\nred.global.add.u32 [%rd1], %r1;"),
         kernel("adds_in_block", "atom.global.cta.add.u32 %r2, [%rd1], %r1;"),
         kernel("stores", "st.global.u32 [%rd1], %r1;"),
         kernel("loads", "ld.global.u32 %r2, [%rd1];\nst.global.u32 [%rd1+4], %r2;"),
@@ -251,6 +253,7 @@ fn atomics_of_two_streams_are_no_hazard() {
     .join("\n");
     for (first, second, wrong) in [
         ("adds", "adds", false),
+        ("adds", "sums", false),
         ("adds", "stores", true),
         ("stores", "adds", true),
         ("adds", "loads", true),
