@@ -103,7 +103,7 @@ const UNSAFE: &[&str] = &[
     "device/cuda/args.rs",
     "device/cuda/list.rs",
     "device/cuda/mod.rs",
-    "device/cuda/nvrtc.rs",
+    "device/cuda/nvrtc/library.rs",
     "device/cuda/pictures.rs",
 ];
 

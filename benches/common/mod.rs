@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use pix2pix_engine::device::{Arena, Cpu, Cuda, Precision, StepState, Stopwatch, find_nvrtc, gpus};
+use pix2pix_engine::device::{Arena, Cpu, Cuda, Precision, StepState, Stopwatch, gpus};
 use pix2pix_engine::error::Result;
 use pix2pix_engine::kernel::{Backend, cuda};
 use pix2pix_engine::model::Generator;
@@ -24,7 +24,7 @@ pub fn places() -> Vec<Place> {
             (8.., _) => &[Precision::F32, Precision::Tf32, Precision::Bf16][..],
             _ => &[Precision::F32],
         };
-        match find_nvrtc() {
+        match gpu.nvrtc() {
             Ok(_) => all.extend(precisions.iter().map(|&precision| {
                 Place(Some(cuda::Choice { ordinal: gpu.ordinal, precision, graph: true }))
             })),

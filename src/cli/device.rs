@@ -144,10 +144,13 @@ pub fn run() -> Result<ExitCode> {
     if let Some(free) = cpu.free_memory() {
         say(format!("          {} of memory free", bytes(free)));
     }
+    // One line of each NVRTC that a GPU needs: an old one needs an old one.
+    let mut compilers = Vec::new();
     match device::gpus() {
         Ok(gpus) => {
             for gpu in &gpus {
                 say(format!("cuda:{:<4} {}", gpu.ordinal, gpu.line()));
+                compilers.push(gpu.nvrtc());
             }
             if gpus.is_empty() {
                 say("cuda      the driver lists no GPU");
@@ -158,12 +161,17 @@ pub fn run() -> Result<ExitCode> {
         }
         Err(error) => say(format!("cuda      {error}")),
     }
-    match device::find_nvrtc() {
-        Ok(nvrtc) => {
-            let (major, minor) = nvrtc.version;
-            say(format!("nvrtc     {major}.{minor}, {}", nvrtc.path.display()));
-        }
-        Err(error) => say(format!("nvrtc     {error}")),
+    if compilers.is_empty() {
+        compilers.push(device::find_nvrtc());
     }
+    let line = |found: Result<device::Nvrtc>| match found {
+        Ok(device::Nvrtc { version: (major, minor), path, .. }) => {
+            format!("nvrtc     {major}.{minor}, {}", path.display())
+        }
+        Err(error) => format!("nvrtc     {error}"),
+    };
+    let mut lines: Vec<String> = compilers.into_iter().map(line).collect();
+    lines.dedup();
+    lines.into_iter().for_each(say);
     Ok(ExitCode::SUCCESS)
 }

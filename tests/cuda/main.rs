@@ -13,6 +13,7 @@ mod bench;
 mod default_step;
 mod missing;
 mod on_gpu;
+mod pascal;
 mod train;
 mod translate;
 mod verify;

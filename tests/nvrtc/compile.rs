@@ -39,8 +39,6 @@ fn an_architecture_is_the_devices_or_the_newest_below() {
     assert_eq!(nvrtc.architecture(80).unwrap(), 80);
     let newest = *nvrtc.architectures.iter().max().unwrap();
     assert_eq!(nvrtc.architecture(newest + 50).unwrap(), newest);
-    let error = nvrtc.architecture(50).unwrap_err().to_string();
-    assert!(error.contains("compute capability 5.0") && error.contains("older NVRTC"), "{error}");
 }
 
 /// Many threads write and read one entry: each sees the whole of one writer's, or nothing.

@@ -43,7 +43,7 @@ pub struct Preset {
 const GIB: u64 = 1 << 30;
 
 /// Every card, the default first.
-pub const PRESETS: [Preset; 5] = [
+pub const PRESETS: [Preset; 6] = [
     Preset {
         key: "a100",
         name: "NVIDIA A100-SXM4-40GB (softgpu)",
@@ -59,6 +59,22 @@ pub const PRESETS: [Preset; 5] = [
         clock_khz: 1_410_000,
         memory_clock_khz: 1_215_000,
         bus_bits: 5120,
+    },
+    Preset {
+        key: "p100",
+        name: "Tesla P100-PCIE-16GB (softgpu)",
+        capability: (6, 0),
+        multiprocessors: 56,
+        memory: 16 * GIB,
+        threads_per_sm: 2048,
+        blocks_per_sm: 32,
+        shared_per_sm: 64 << 10,
+        shared_optin: 48 << 10,
+        shared_reserved: 0,
+        l2: 4 << 20,
+        clock_khz: 1_328_500,
+        memory_clock_khz: 715_000,
+        bus_bits: 4096,
     },
     Preset {
         key: "t4",
@@ -207,11 +223,12 @@ impl Preset {
             83 => 1,
             84..=86 => 0,
             87 => match self.capability {
-                (8, 0) | (9, 0) => 2,
+                (6, 0) | (8, 0) | (9, 0) => 2,
                 (7, _) => 32,
                 _ => 64,
             },
-            88 | 89 => 0, // no pageable access; managed memory is not for both sides at once
+            88 => 0, // no pageable access
+            89 => 1, // managed memory is for both sides at once
             90 => 1,
             91 => 1,
             92..=94 => 0, // stream memory operations are outside the subset
@@ -252,6 +269,8 @@ mod tests {
         assert_eq!(preset("RTX 4090").map(Preset::sm), Some(89));
         assert_eq!(preset("rtx-3060").map(|p| p.shared_optin), Some(101_376));
         assert_eq!(preset("H100").map(|p| p.attribute(97)), Some(Ok(232_448)));
+        // A Pascal card gives a block what it gives without asking, and no more.
+        assert_eq!(preset("P100").map(|p| (p.sm(), p.attribute(97))), Some((60, Ok(49_152))));
         assert!(preset("voodoo2").is_none());
         let t4 = preset("t4").expect("listed above");
         assert_eq!((t4.attribute(75), t4.attribute(76)), (Ok(7), Ok(5)));

@@ -1,9 +1,10 @@
 //! Two streams touching the same bytes with nothing that orders them.
 //!
-//! Every byte remembers its last write and, for each stream, the last read after it. An access by
-//! an operation that does not know (see [`Clock`]) of a conflicting one is a hazard: on a real card
-//! the two may run in either order or together. The check needs no unlucky schedule: it looks at
-//! the order that the program asked for, not at the one that happened.
+//! Every byte remembers its last write and, for each stream, the last read and the last atomic after
+//! it. An access by an operation that does not know (see [`Clock`]) of a conflicting one is a hazard:
+//! on a real card the two may run in either order or together. Atomics conflict with reads and writes
+//! and not with each other. The check needs no unlucky schedule: it looks at the order that the
+//! program asked for, not at the one that happened.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -19,11 +20,23 @@ struct Touch {
     label: Arc<str>,
 }
 
+/// How bytes are touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read.
+    Read,
+    /// Written.
+    Write,
+    /// Changed by atomics alone.
+    Atomic,
+}
+
 #[derive(Clone, Debug)]
 struct Span {
     end: u64,
     write: Option<Touch>,
     reads: Vec<Touch>,
+    atomics: Vec<Touch>,
 }
 
 /// Who is touching: the operation under check.
@@ -79,13 +92,13 @@ impl Hazards {
         self.spans.is_empty()
     }
 
-    /// Notes that `actor` reads (or writes) `bytes` and adds the hazards found to `found`, each
-    /// pair of labels once.
+    /// Notes that `actor` touches `bytes` and adds the hazards found to `found`, each pair of labels
+    /// once.
     pub fn touch(
         &mut self,
         actor: &Actor<'_>,
         bytes: Range<u64>,
-        writes: bool,
+        access: Access,
         found: &mut Vec<Hazard>,
     ) {
         if bytes.start >= bytes.end {
@@ -97,40 +110,43 @@ impl Hazards {
         let mut at = bytes.start;
         let (mut gaps, mut starts) = (Vec::new(), Vec::new());
         let mut clashes: Vec<(&'static str, Touch, Range<u64>)> = Vec::new();
+        let after_write =
+            if access == Access::Read { "read after write" } else { "write after write" };
         for (&start, span) in self.spans.range_mut(bytes.clone()) {
             starts.push(start);
             if start > at {
                 gaps.push(at..start);
             }
             at = span.end;
-            if let Some(write) = &span.write
-                && unordered(write, actor)
-            {
-                let kind = if writes { "write after write" } else { "read after write" };
-                clashes.push((kind, write.clone(), start..span.end));
+            let atomics = span.atomics.iter().filter(|_| access != Access::Atomic);
+            let writes = span.write.iter().chain(atomics).map(|touch| (after_write, touch));
+            let reads = span.reads.iter().filter(|_| access != Access::Read);
+            let earlier = writes.chain(reads.map(|touch| ("write after read", touch)));
+            for (kind, touch) in earlier.filter(|(_, touch)| unordered(touch, actor)) {
+                clashes.push((kind, touch.clone(), start..span.end));
             }
-            if writes {
-                for read in span.reads.iter().filter(|read| unordered(read, actor)) {
-                    clashes.push(("write after read", read.clone(), start..span.end));
-                }
-            } else {
-                span.reads.retain(|read| read.lane != me.lane);
-                span.reads.push(me.clone());
-            }
+            let list = match access {
+                Access::Write => continue,
+                Access::Read => &mut span.reads,
+                Access::Atomic => &mut span.atomics,
+            };
+            list.retain(|touch| touch.lane != me.lane);
+            list.push(me.clone());
         }
-        if writes {
+        let empty = |end| Span { end, write: None, reads: Vec::new(), atomics: Vec::new() };
+        if access == Access::Write {
             // All that was here is forgotten, so the pieces that kernels leave behind become one.
             for start in starts {
                 self.spans.remove(&start);
             }
-            let span = Span { end: bytes.end, write: Some(me), reads: Vec::new() };
-            self.spans.insert(bytes.start, span);
+            self.spans.insert(bytes.start, Span { write: Some(me), ..empty(bytes.end) });
         } else {
             if at < bytes.end {
                 gaps.push(at..bytes.end);
             }
             for gap in gaps {
-                let span = Span { end: gap.end, write: None, reads: vec![me.clone()] };
+                let (mut span, me) = (empty(gap.end), me.clone());
+                if access == Access::Read { &mut span.reads } else { &mut span.atomics }.push(me);
                 self.spans.insert(gap.start, span);
             }
         }
@@ -166,6 +182,7 @@ fn unordered(earlier: &Touch, actor: &Actor<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::Access::{Atomic, Read, Write};
     use super::*;
 
     fn touch(
@@ -174,7 +191,7 @@ mod tests {
         op: OpId,
         knows: &[(Lane, OpId)],
         bytes: Range<u64>,
-        writes: bool,
+        access: Access,
     ) -> Vec<Hazard> {
         let mut clock = Clock::default();
         for &(lane, op) in knows {
@@ -182,24 +199,24 @@ mod tests {
         }
         let label: Arc<str> = format!("op{op}").into();
         let mut found = Vec::new();
-        h.touch(&Actor { lane, op, label: &label, clock: &clock }, bytes, writes, &mut found);
+        h.touch(&Actor { lane, op, label: &label, clock: &clock }, bytes, access, &mut found);
         found
     }
 
     #[test]
     fn an_unordered_pair_is_a_hazard_and_an_edge_cures_it() {
         let mut h = Hazards::default();
-        assert!(touch(&mut h, 1, 1, &[], 100..200, true).is_empty());
-        assert!(touch(&mut h, 2, 2, &[(1, 1)], 100..200, false).is_empty());
-        let found = touch(&mut h, 3, 3, &[], 150..151, false);
+        assert!(touch(&mut h, 1, 1, &[], 100..200, Write).is_empty());
+        assert!(touch(&mut h, 2, 2, &[(1, 1)], 100..200, Read).is_empty());
+        let found = touch(&mut h, 3, 3, &[], 150..151, Read);
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].kind, found[0].bytes.clone()), ("read after write", 150..151));
-        let found = touch(&mut h, 1, 4, &[(2, 2)], 199..300, true);
+        let found = touch(&mut h, 1, 4, &[(2, 2)], 199..300, Write);
         assert!(
             found.is_empty(),
             "byte 199 was read by stream 2 only, and that is known: {found:?}"
         );
-        let found = touch(&mut h, 1, 5, &[(2, 2)], 100..300, true);
+        let found = touch(&mut h, 1, 5, &[(2, 2)], 100..300, Write);
         assert_eq!(found.len(), 1, "stream 3 read byte 150: {found:?}");
         assert_eq!(found[0].kind, "write after read");
     }
@@ -207,10 +224,29 @@ mod tests {
     #[test]
     fn two_readers_are_no_hazard_and_gaps_are_remembered() {
         let mut h = Hazards::default();
-        assert!(touch(&mut h, 1, 1, &[], 0..10, false).is_empty());
-        assert!(touch(&mut h, 2, 2, &[], 5..20, false).is_empty());
-        assert_eq!(touch(&mut h, 3, 3, &[], 19..30, true).len(), 1);
-        assert_eq!(touch(&mut h, 3, 4, &[(2, 2)], 0..19, true).len(), 1);
-        assert_eq!(touch(&mut h, 1, 5, &[], 29..30, true).len(), 1);
+        assert!(touch(&mut h, 1, 1, &[], 0..10, Read).is_empty());
+        assert!(touch(&mut h, 2, 2, &[], 5..20, Read).is_empty());
+        assert_eq!(touch(&mut h, 3, 3, &[], 19..30, Write).len(), 1);
+        assert_eq!(touch(&mut h, 3, 4, &[(2, 2)], 0..19, Write).len(), 1);
+        assert_eq!(touch(&mut h, 1, 5, &[], 29..30, Write).len(), 1);
+    }
+    #[test]
+    fn atomics_clash_with_reads_and_writes_and_not_with_each_other() {
+        let mut h = Hazards::default();
+        assert!(touch(&mut h, 1, 1, &[], 0..8, Write).is_empty());
+        assert!(touch(&mut h, 2, 2, &[(1, 1)], 0..8, Atomic).is_empty());
+        assert!(touch(&mut h, 3, 3, &[(1, 1)], 4..12, Atomic).is_empty(), "both add");
+        assert_eq!(
+            touch(&mut h, 4, 4, &[], 0..1, Atomic)[0].kind,
+            "write after write",
+            "op1 wrote"
+        );
+        assert_eq!(touch(&mut h, 5, 5, &[(1, 1), (3, 3)], 6..7, Read)[0].first, "op2".into());
+        assert_eq!(touch(&mut h, 6, 6, &[(1, 1)], 6..7, Atomic)[0].kind, "write after read");
+        let found = touch(&mut h, 7, 7, &[], 11..12, Write);
+        assert_eq!((found[0].kind, &*found[0].first), ("write after write", "op3"));
+        let known = [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 6), (7, 7)];
+        assert!(touch(&mut h, 8, 8, &known, 0..12, Write).is_empty(), "all are known");
+        assert!(touch(&mut h, 8, 9, &[], 0..12, Atomic).is_empty(), "its own stream orders them");
     }
 }

@@ -44,7 +44,8 @@ impl HostSpan {
         for offset in (0..self.bytes).step_by(CHUNK) {
             let count = CHUNK.min(self.bytes - offset);
             // SAFETY: `offset + count <= bytes`, all readable by the contract of `new`; `piece` is
-            // our own and holds `count` bytes, so the two do not overlap.
+            // our own and holds `count` bytes, so the two do not overlap. Where the memory is one
+            // that kernels reach too, none runs: operations run one at a time, under the lock.
             unsafe {
                 let from = (self.address as *const u8).add(offset);
                 std::ptr::copy_nonoverlapping(from, piece.as_mut_ptr(), count);

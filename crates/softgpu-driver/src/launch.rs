@@ -8,6 +8,7 @@ use crate::device::{MAX_BLOCK, MAX_GRID};
 use crate::driver::Driver;
 use crate::error::{CuError, Result};
 use crate::handle::Id;
+use crate::hazard::Access;
 use crate::module::Function;
 use crate::ops::Work;
 use crate::run::Touched;
@@ -127,8 +128,13 @@ impl Driver {
         match result {
             Ok(done) => {
                 if let Some(touches) = done.touches {
-                    touched.extend(touches.reads.into_iter().map(|bytes| (bytes, false)));
-                    touched.extend(touches.writes.into_iter().map(|bytes| (bytes, true)));
+                    let kernel = launch.module.kernel(&launch.kernel);
+                    let writes = match kernel.is_some_and(|kernel| kernel.writes_by_atomics) {
+                        true => Access::Atomic,
+                        false => Access::Write,
+                    };
+                    touched.extend(touches.reads.into_iter().map(|bytes| (bytes, Access::Read)));
+                    touched.extend(touches.writes.into_iter().map(|bytes| (bytes, writes)));
                 }
                 self.report.printf(&done.output);
                 let instructions = done

@@ -36,7 +36,6 @@ mod module;
 pub mod nvrtc;
 mod occupancy;
 mod ops;
-mod pinned;
 mod report;
 mod run;
 #[cfg(test)]

@@ -8,7 +8,6 @@ use crate::error::{CuError, Result};
 use crate::handle::Id;
 use crate::host::HostSpan;
 use crate::ops::{OpId, Work};
-use crate::pinned::Pinned;
 use crate::stream::Stream;
 
 /// How an allocation was made.
@@ -17,8 +16,17 @@ pub enum Kind {
     Device,
     /// `cuMemAllocAsync`.
     Pool,
-    /// `cuMemHostAlloc`, with its memory.
-    Pinned(#[allow(dead_code)] Pinned),
+    /// `cuMemHostAlloc`: host memory under the address that kernels know it by too.
+    Pinned,
+    /// `cuMemAllocManaged`: the same, freed as device memory is.
+    Managed,
+}
+
+impl Kind {
+    /// Whether the host reaches it by its address.
+    fn is_host(&self) -> bool {
+        matches!(self, Kind::Pinned | Kind::Managed)
+    }
 }
 
 /// One live allocation.
@@ -79,12 +87,15 @@ impl Driver {
     /// Frees in stream order.
     ///
     /// # Errors
-    /// `INVALID_VALUE` for what is no allocation or is being freed already;
+    /// `INVALID_VALUE` for what is no allocation, managed, or being freed already;
     /// `STREAM_CAPTURE_UNSUPPORTED` in a capture.
     pub fn free_async(&mut self, stream: Id<Stream>, address: u64) -> Result<()> {
         self.refuse_capture(stream, "cuMemFreeAsync")?;
         if address == 0 {
             return Ok(());
+        }
+        if self.blocks.get(&address).is_some_and(|block| block.kind.is_host()) {
+            return Err(CuError::INVALID_VALUE);
         }
         self.begin_free(address)?;
         self.submit(stream, Work::Free { address }, "cuMemFreeAsync", Vec::new())?;
@@ -97,7 +108,7 @@ impl Driver {
     /// `INVALID_VALUE` for what is no allocation, is pinned host memory, or is being freed already.
     pub fn begin_free(&mut self, address: u64) -> Result<()> {
         let block = self.blocks.get_mut(&address).ok_or(CuError::INVALID_VALUE)?;
-        if block.freeing || matches!(block.kind, Kind::Pinned(_)) {
+        if block.freeing || matches!(block.kind, Kind::Pinned) {
             return Err(CuError::INVALID_VALUE);
         }
         block.freeing = true;
@@ -107,11 +118,10 @@ impl Driver {
     /// Ends an allocation.
     pub fn release(&mut self, address: u64) {
         let Some(block) = self.blocks.remove(&address) else { return };
-        if matches!(block.kind, Kind::Pinned(_)) {
-            return;
+        if !block.kind.is_host() {
+            let used = &mut self.devices[block.device].used;
+            *used = used.saturating_sub(block.bytes);
         }
-        let used = &mut self.devices[block.device].used;
-        *used = used.saturating_sub(block.bytes);
         // Refused only for what is no allocation of the interpreter, which was looked up just now.
         let _ = self.memory.free(address);
     }
@@ -137,11 +147,12 @@ impl Driver {
         }
     }
 
-    /// Allocates page-locked host memory, which the driver owns.
+    /// Allocates memory of the host that kernels reach too, of kind `Pinned` or `Managed`. It takes
+    /// nothing of a card's memory.
     ///
     /// # Errors
     /// `INVALID_VALUE` for no bytes, `OUT_OF_MEMORY`.
-    pub fn allocate_host(&mut self, context: Id<Context>, bytes: u64) -> Result<u64> {
+    pub fn allocate_host(&mut self, context: Id<Context>, bytes: u64, kind: Kind) -> Result<u64> {
         let device = self.context(context)?.device;
         if bytes == 0 {
             return Err(CuError::INVALID_VALUE);
@@ -149,11 +160,50 @@ impl Driver {
         if machine_memory().is_some_and(|room| bytes > room) {
             return Err(CuError::OUT_OF_MEMORY);
         }
-        let mut pinned = Pinned::new(bytes).ok_or(CuError::OUT_OF_MEMORY)?;
-        let address = pinned.address();
-        let kind = Kind::Pinned(pinned);
+        let address = self.memory.alloc_host(bytes).map_err(|_| CuError::OUT_OF_MEMORY)?;
         self.blocks.insert(address, Block { bytes, device, context, kind, freeing: false });
         Ok(address)
+    }
+
+    /// Fails unless all of the range is managed memory.
+    ///
+    /// # Errors
+    /// `INVALID_VALUE`.
+    pub fn check_managed(&self, address: u64, bytes: u64) -> Result<()> {
+        self.check_range(address, bytes)?;
+        let (base, _) = self.find_block(address).map_err(|_| CuError::INVALID_VALUE)?;
+        match self.blocks.get(&base) {
+            Some(Block { kind: Kind::Managed, freeing: false, .. }) => Ok(()),
+            _ => Err(CuError::INVALID_VALUE),
+        }
+    }
+
+    /// Moves managed memory to where it is said to be needed, or ties it to a stream, in stream
+    /// order: there is but one place that it can be in, so it only takes its turn.
+    ///
+    /// # Errors
+    /// `INVALID_VALUE` for no bytes, and for what is not managed memory.
+    pub fn place_managed(
+        &mut self,
+        stream: Id<Stream>,
+        address: u64,
+        bytes: u64,
+        label: &'static str,
+    ) -> Result<()> {
+        if bytes == 0 {
+            return Err(CuError::INVALID_VALUE);
+        }
+        self.check_managed(address, bytes)?;
+        self.submit(stream, Work::Nothing, label, Vec::new()).map(drop)
+    }
+
+    /// The address by which kernels know page-locked memory: the host's.
+    ///
+    /// # Errors
+    /// `INVALID_VALUE` for what is not page-locked memory.
+    pub fn device_pointer(&self, host: u64) -> Result<u64> {
+        let (base, _) = self.find_block(host).map_err(|_| CuError::INVALID_VALUE)?;
+        self.check_host_block(base).map(|()| host)
     }
 
     /// Fails unless `address` is the start of page-locked memory.
@@ -162,7 +212,7 @@ impl Driver {
     /// `INVALID_VALUE`.
     pub fn check_host_block(&self, address: u64) -> Result<()> {
         match self.blocks.get(&address) {
-            Some(Block { kind: Kind::Pinned(_), .. }) => Ok(()),
+            Some(Block { kind: Kind::Pinned, .. }) => Ok(()),
             _ => Err(CuError::INVALID_VALUE),
         }
     }
@@ -171,8 +221,7 @@ impl Driver {
     /// call.
     fn is_pinned(&self, span: HostSpan) -> bool {
         self.blocks.range(..=span.address()).next_back().is_some_and(|(&base, block)| {
-            matches!(block.kind, Kind::Pinned(_))
-                && span.address() - base + span.bytes() as u64 <= block.bytes
+            block.kind.is_host() && span.address() - base + span.bytes() as u64 <= block.bytes
         })
     }
 

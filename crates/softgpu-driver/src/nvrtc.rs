@@ -11,6 +11,10 @@ use libloading::Library;
 const NAMES: [&str; 4] = ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2", "libnvrtc.so"];
 /// Where `tools/provide-cuda` puts it, below cargo's target folder.
 const PROVIDED: &str = "nvrtc/nvidia/cu13/lib/libnvrtc.so.13";
+/// NVRTC 12: the last that compiles for cards before compute capability 7.5.
+const TWELVE: &str = "libnvrtc.so.12";
+/// Where `tools/provide-cuda nvrtc12` puts it.
+const PROVIDED_TWELVE: &str = "nvrtc/nvidia/cuda_nvrtc/lib/libnvrtc.so.12";
 
 /// Loads libnvrtc so that cudarc finds it, and says where it was: installed on the system, or
 /// provided by `tools/provide-cuda` in cargo's target folder. `SOFTGPU_NVRTC` names another file.
@@ -26,20 +30,27 @@ fn look() -> Result<PathBuf, String> {
     let mut places: Vec<PathBuf> =
         std::env::var_os("SOFTGPU_NVRTC").map(PathBuf::from).into_iter().collect();
     places.extend(NAMES.map(PathBuf::from));
-    if let Ok(program) = std::env::current_exe() {
-        places.extend(program.ancestors().skip(1).map(|folder| folder.join(PROVIDED)));
-    }
-    for place in places {
-        load_builtins(&place);
+    places.extend(below_target(PROVIDED));
+    // Kept for good: cudarc's own `dlopen` by name then finds it by its SONAME.
+    load(places).ok_or_else(|| {
+        "libnvrtc is not installed and tools/provide-cuda has not provided it".into()
+    })
+}
+
+/// `file` in every folder above this program: one of them is cargo's target folder.
+fn below_target(file: &str) -> Vec<PathBuf> {
+    let program = std::env::current_exe().unwrap_or_default();
+    program.ancestors().skip(1).map(|folder| folder.join(file)).collect()
+}
+
+/// The first of `places` that loads; it stays loaded.
+fn load(places: Vec<PathBuf>) -> Option<PathBuf> {
+    places.into_iter().find(|place| {
+        load_builtins(place);
         // SAFETY: NVRTC's initialisers are those of any NVIDIA library that the program would load
         // itself.
-        if let Ok(library) = unsafe { Library::new(&place) } {
-            // Kept for good: cudarc's own `dlopen` by name then finds it by its SONAME.
-            std::mem::forget(library);
-            return Ok(place);
-        }
-    }
-    Err("libnvrtc is not installed and tools/provide-cuda has not provided it".to_owned())
+        unsafe { Library::new(place) }.map(std::mem::forget).is_ok()
+    })
 }
 
 /// NVRTC opens its built-in functions by their bare name when it first compiles; beside a library
@@ -76,4 +87,23 @@ pub fn or_skip(test: &str) -> bool {
             false
         }
     }
+}
+
+/// Where NVRTC 12 is, for programs that compile for cards before compute capability 7.5; `None`, said
+/// on stderr, where it is not.
+///
+/// # Panics
+/// When it is not there and `SOFTGPU_REQUIRE_NVRTC12` is set: then nothing may be left out.
+pub fn twelve_or_skip(test: &str) -> Option<&'static Path> {
+    // Once: when it is loaded its bare name finds it, which is no place for another process.
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let places = || [vec![PathBuf::from(TWELVE)], below_target(PROVIDED_TWELVE)].concat();
+    let found = FOUND.get_or_init(|| load(places())).as_deref();
+    if found.is_none() {
+        let why =
+            "libnvrtc.so.12 is not installed and tools/provide-cuda nvrtc12 has not provided it";
+        assert!(std::env::var_os("SOFTGPU_REQUIRE_NVRTC12").is_none(), "{test}: {why}");
+        let _ = writeln!(std::io::stderr().lock(), "not run: {test} ({why})");
+    }
+    found
 }

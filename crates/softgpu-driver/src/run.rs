@@ -8,7 +8,7 @@ use crate::clock::OpId;
 use crate::driver::Driver;
 use crate::error::CuError;
 use crate::event::Record;
-use crate::hazard::{Actor, Hazard};
+use crate::hazard::{Access, Actor, Hazard};
 use crate::ops::{Op, Work};
 
 /// Bytes that a copy moves in a virtual nanosecond.
@@ -16,8 +16,8 @@ const COPY_BYTES_PER_NS: u64 = 10;
 /// Virtual nanoseconds that any operation takes.
 const FLOOR_NS: u64 = 1000;
 
-/// Bytes that an operation read (`false`) or wrote (`true`).
-pub type Touched = Vec<(Range<u64>, bool)>;
+/// Bytes that an operation touched.
+pub type Touched = Vec<(Range<u64>, Access)>;
 
 impl Driver {
     /// Runs an operation (not a host call) to its end and takes it out.
@@ -70,12 +70,12 @@ impl Driver {
         let result = match work {
             Work::Nothing | Work::Record(_) | Work::Host(_) => return Ok(0),
             Work::Begin { address, bytes } => {
-                touched.push((*address..address + bytes, true));
+                touched.push((*address..address + bytes, Access::Write));
                 return Ok(0);
             }
             Work::Free { address } => {
                 if let Some(block) = self.blocks.get(address) {
-                    touched.push((*address..address + block.bytes, true));
+                    touched.push((*address..address + block.bytes, Access::Write));
                 }
                 self.release(*address);
                 return Ok(0);
@@ -83,25 +83,25 @@ impl Driver {
             Work::Kernel(launch) => return self.run_kernel(launch, touched),
             Work::Fill { to, pattern, count } => {
                 let bytes = count * pattern.len() as u64;
-                touched.push((*to..to + bytes, true));
+                touched.push((*to..to + bytes, Access::Write));
                 self.memory.fill(*to, pattern, *count).map(|()| moved(bytes))
             }
             Work::Put { to, data } => {
-                touched.push((*to..to + data.len() as u64, true));
+                touched.push((*to..to + data.len() as u64, Access::Write));
                 self.memory.write(*to, data).map(|()| moved(data.len() as u64))
             }
             Work::Upload { to, from } => {
                 let bytes = from.bytes() as u64;
-                touched.push((from.address()..from.address() + bytes, false));
-                touched.push((*to..to + bytes, true));
+                touched.push((from.address()..from.address() + bytes, Access::Read));
+                touched.push((*to..to + bytes, Access::Write));
                 let memory = &self.memory;
                 from.read_into(|at, piece| memory.write(to + at as u64, piece))
                     .map(|()| moved(bytes))
             }
             Work::Download { to, from } => {
                 let bytes = to.bytes() as u64;
-                touched.push((*from..from + bytes, false));
-                touched.push((to.address()..to.address() + bytes, true));
+                touched.push((*from..from + bytes, Access::Read));
+                touched.push((to.address()..to.address() + bytes, Access::Write));
                 if self.config.checks.contains(Checks::UNINITIALIZED)
                     && self.memory.initialised(*from, bytes) == Ok(false)
                 {
@@ -112,8 +112,8 @@ impl Driver {
                     .map(|()| moved(bytes))
             }
             Work::Copy { to, from, bytes } => {
-                touched.push((*from..from + bytes, false));
-                touched.push((*to..to + bytes, true));
+                touched.push((*from..from + bytes, Access::Read));
+                touched.push((*to..to + bytes, Access::Write));
                 self.memory.copy(*to, *from, *bytes).map(|()| moved(*bytes))
             }
         };
@@ -130,8 +130,8 @@ impl Driver {
         let Op { lane, label, clock, .. } = op;
         let actor = Actor { lane: *lane, op: id, label, clock };
         let mut found: Vec<Hazard> = Vec::new();
-        for (bytes, writes) in touched {
-            self.ops.hazards.touch(&actor, bytes.clone(), *writes, &mut found);
+        for (bytes, access) in touched {
+            self.ops.hazards.touch(&actor, bytes.clone(), *access, &mut found);
         }
         for hazard in &found {
             self.report.hazard(hazard);

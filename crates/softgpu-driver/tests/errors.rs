@@ -108,12 +108,18 @@ fn modules_that_the_driver_or_the_card_is_too_old_for() {
     assert!(gpu.notes().iter().any(|note| note.contains("NVRTC")), "{:?}", gpu.notes());
     drop(context);
     drop(gpu);
-    let (_gpu, context) = card(Options::new().device("h100").driver(13, 0).quiet(true));
+    let (gpu, context) = card(Options::new().device("h100").driver(13, 0).quiet(true));
     assert_eq!(code(context.load_module(text("9.0", "sm_90")).map(|_| ())), CUresult::CUDA_SUCCESS);
     assert_eq!(
         code(context.load_module(text("9.1", "sm_90")).map(|_| ())),
         CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION
     );
+    drop(context);
+    drop(gpu);
+    let (_gpu, context) = card(Options::new().device("p100").quiet(true));
+    let load = |target| code(context.load_module(text("8.8", target)).map(|_| ()));
+    assert_eq!(load("sm_60"), CUresult::CUDA_SUCCESS);
+    assert_eq!(load("sm_61"), CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU);
 }
 
 #[test]

@@ -194,6 +194,15 @@ fn nonsense(raw: usize) -> Vec<(&'static str, CUresult)> {
             ("cuMemAlloc", sys::cuMemAlloc_v2(null_mut(), 0)),
             ("cuMemAllocAsync", sys::cuMemAllocAsync(null_mut(), 16, null_mut())),
             ("cuMemHostAlloc", sys::cuMemHostAlloc(null_mut(), 16, 0)),
+            ("cuMemAllocManaged", sys::cuMemAllocManaged(null_mut(), 16, 1)),
+            (
+                "cuMemHostGetDevicePointer",
+                sys::cuMemHostGetDevicePointer_v2(null_mut(), raw as _, 0),
+            ),
+            (
+                "cuStreamAttachMemAsync",
+                sys::cuStreamAttachMemAsync(raw as _, raw as u64, usize::MAX, 1),
+            ),
             ("cuMemFree", sys::cuMemFree_v2(raw as u64 | 1)),
             ("cuMemFreeAsync", sys::cuMemFreeAsync(raw as u64 | 1, null_mut())),
             ("cuMemFreeHost", sys::cuMemFreeHost(raw as _)),

@@ -3,7 +3,7 @@
 use crate::ir::Program;
 use crate::lower::{Globals, lower, param_layout};
 use crate::mem::Memory;
-use crate::ptx::ast::{Ptx, Space, syntax};
+use crate::ptx::ast::{Function, Ptx, Space, syntax};
 use crate::ptx::parse;
 use std::collections::HashMap;
 
@@ -97,6 +97,9 @@ pub struct KernelInfo {
     pub local_bytes: u32,
     /// Estimate of 32-bit registers a thread from liveness; ptxas may differ in both directions.
     pub registers: u32,
+    /// Whether all that it may write to global memory it writes by atomics that hold for the device:
+    /// two such kernels may touch the same bytes at once.
+    pub writes_by_atomics: bool,
 }
 
 /// A module-scope variable.
@@ -203,6 +206,7 @@ impl Module {
                 static_shared_bytes: program.shared_bytes,
                 local_bytes: program.local_bytes,
                 registers: program.max_live.clamp(16, 255),
+                writes_by_atomics: writes_by_atomics(function),
             };
             self.kernels.push(Kernel { info, program });
         }
@@ -235,6 +239,24 @@ impl Module {
             let _ = memory.free(global.address);
         }
     }
+}
+
+/// [`KernelInfo::writes_by_atomics`], from the text alone: a store through a generic address counts as
+/// one to global memory.
+fn writes_by_atomics(function: &Function) -> bool {
+    function.instructions.iter().all(|instruction| {
+        let mut words = instruction.opcode.split('.');
+        let base = words.next().unwrap_or_default();
+        let mut words = words.map(|word| word.split("::").next().unwrap_or_default());
+        match base {
+            "st" => words.any(|word| matches!(word, "shared" | "local" | "param")),
+            "atom" | "red" => {
+                let words: Vec<&str> = words.collect();
+                words.contains(&"shared") || !words.contains(&"cta")
+            }
+            _ => true,
+        }
+    })
 }
 
 /// The word after a directive at the start of a line.

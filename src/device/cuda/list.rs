@@ -3,7 +3,7 @@
 
 use cudarc::driver::{CudaContext, sys};
 
-use super::{Precision, count, failed};
+use super::{Nvrtc, Precision, count, failed, nvrtc};
 use crate::error::{Error, Result};
 
 /// One GPU.
@@ -26,6 +26,15 @@ impl Gpu {
     /// convolutions (`torch.backends.cudnn.allow_tf32`), f32 elsewhere.
     pub fn precision(&self) -> Precision {
         if self.capability >= (8, 0) { Precision::Tf32 } else { Precision::F32 }
+    }
+
+    /// The compiler of kernels for it; of several the first that knows so old a GPU.
+    ///
+    /// # Errors
+    /// [`Error::Machine`] where there is none, with how to get it.
+    pub fn nvrtc(&self) -> Result<Nvrtc> {
+        let (major, minor) = self.capability;
+        nvrtc::find_for(10 * major + minor)
     }
 
     /// Whether it is softgpu, which shows what kernels do and is no faster way to do it.

@@ -211,18 +211,17 @@ impl Cuda {
     /// [`Error::Machine`] where there is no driver, no such GPU, no NVRTC, or where the GPU lacks what
     /// the precision needs.
     pub fn new(options: CudaOptions) -> Result<Self> {
-        list::gpu(options.ordinal)?;
-        let nvrtc = nvrtc::find()?;
+        let gpu = list::gpu(options.ordinal)?;
+        let nvrtc = gpu.nvrtc()?;
         let opening = |e: Failure| failed("be opened", &e);
         let context = CudaContext::new(options.ordinal).map_err(opening)?;
         // SAFETY: cudarc would order streams by events that a capture refuses. We order them
         // ourselves: kernels and copies share `stream`, but for the copies of pictures, whose events
         // `pictures.rs` records and waits for.
         unsafe { context.disable_event_tracking() };
-        let (major, minor) = context.compute_capability().map_err(opening)?;
-        let capability = 10 * major + minor;
-        let architecture = nvrtc.architecture(capability)?;
-        if options.precision != Precision::F32 && capability < 80 {
+        let (major, minor) = gpu.capability;
+        let architecture = nvrtc.architecture(10 * major + minor)?;
+        if options.precision != Precision::F32 && gpu.capability < (8, 0) {
             return Err(Error::machine(format!(
                 "--precision {} needs a GPU of compute capability 8.0 or newer, this is {major}.{minor}; \
                  use --precision f32",

@@ -4,10 +4,35 @@ use std::ffi::{c_int, c_uint, c_void};
 
 use super::{api, gate, here, on_stream, put};
 use crate::context::Context;
+use crate::driver::Driver;
 use crate::error::{CuError, Result};
 use crate::handle::Id;
 use crate::host::HostSpan;
 use crate::memory::Kind;
+
+/// `CU_MEM_ATTACH_GLOBAL`, `CU_MEM_ATTACH_HOST`, `CU_MEM_ATTACH_SINGLE`.
+const ATTACH_GLOBAL: c_uint = 1;
+const ATTACH_HOST: c_uint = 2;
+const ATTACH_SINGLE: c_uint = 4;
+
+/// `CUmemLocation`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Location {
+    kind: c_uint,
+    id: c_int,
+}
+
+impl Location {
+    /// Fails unless it is a device that there is, the host, or a node of it.
+    fn check(self, driver: &Driver) -> Result<()> {
+        match self.kind {
+            1 => driver.device(self.id).map(drop),
+            2..=4 => Ok(()),
+            _ => Err(CuError::INVALID_VALUE),
+        }
+    }
+}
 
 /// Host memory named by the caller.
 ///
@@ -112,9 +137,73 @@ api! {
         if address.is_null() || flags > 7 {
             return Err(CuError::INVALID_VALUE);
         }
-        let found = driver.allocate_host(context, bytes as u64)?;
+        let found = driver.allocate_host(context, bytes as u64, Kind::Pinned)?;
         // SAFETY: `put` checks; the rest is the caller's contract.
         unsafe { put(address, found as *mut c_void) }
+    }
+
+    fn cuMemHostGetDevicePointer_v2(address: *mut u64, host: *mut c_void, flags: c_uint) {
+        let (driver, _) = here()?;
+        if flags != 0 {
+            return Err(CuError::INVALID_VALUE);
+        }
+        let found = driver.device_pointer(host as u64)?;
+        // SAFETY: `put` checks; the rest is the caller's contract.
+        unsafe { put(address, found) }
+    }
+
+    fn cuMemAllocManaged(address: *mut u64, bytes: usize, flags: c_uint) {
+        let (mut driver, context) = here()?;
+        driver.refuse_unsafe_call(std::thread::current().id())?;
+        if address.is_null() || !matches!(flags, ATTACH_GLOBAL | ATTACH_HOST) {
+            return Err(CuError::INVALID_VALUE);
+        }
+        let found = driver.allocate_host(context, bytes as u64, Kind::Managed)?;
+        // SAFETY: `put` checks; the rest is the caller's contract.
+        unsafe { put(address, found) }
+    }
+
+    queue fn cuMemPrefetchAsync_v2(
+        address: u64,
+        bytes: usize,
+        location: Location,
+        flags: c_uint,
+        stream: u64,
+    ) {
+        let (mut driver, _, stream) = on_stream(stream)?;
+        location.check(&driver)?;
+        if flags != 0 {
+            return Err(CuError::INVALID_VALUE);
+        }
+        driver.place_managed(stream, address, bytes as u64, "cuMemPrefetchAsync")
+    }
+
+    fn cuMemAdvise_v2(address: u64, bytes: usize, advice: c_uint, location: Location) {
+        let (driver, _) = here()?;
+        // Read-mostly, preferred location and accessed-by, each set and unset; the first does not
+        // look at the location.
+        match advice {
+            1 | 2 | 4 => {}
+            3 | 5 | 6 => location.check(&driver)?,
+            _ => return Err(CuError::INVALID_VALUE),
+        }
+        if bytes == 0 {
+            return Err(CuError::INVALID_VALUE);
+        }
+        driver.check_managed(address, bytes as u64)
+    }
+
+    queue fn cuStreamAttachMemAsync(stream: u64, address: u64, bytes: usize, flags: c_uint) {
+        let default = stream <= 1;
+        let (mut driver, _, stream) = on_stream(stream)?;
+        let (base, length) = driver.find_block(address).map_err(|_| CuError::INVALID_VALUE)?;
+        // All of an allocation or none of it; a stream of its own for one that is alone with it.
+        let whole = base == address && (bytes == 0 || bytes as u64 == length);
+        let known = matches!(flags, ATTACH_GLOBAL | ATTACH_HOST) || flags == ATTACH_SINGLE && !default;
+        if !whole || !known {
+            return Err(CuError::INVALID_VALUE);
+        }
+        driver.place_managed(stream, address, length, "cuStreamAttachMemAsync")
     }
 
     fn cuMemFreeHost(address: *mut c_void) {

@@ -106,18 +106,6 @@ api! {
         driver.submit(stream, work, "cuLaunchHostFunc", Vec::new()).map(|_| ())
     }
 
-    queue fn cuStreamAttachMemAsync(stream: u64, address: u64, length: usize, flags: c_uint) {
-        let (mut driver, _, stream) = on_stream(stream)?;
-        if !matches!(flags, 1 | 2 | 4) {
-            return Err(CuError::INVALID_VALUE);
-        }
-        let (base, bytes) = driver.find_block(address).map_err(|_| CuError::INVALID_VALUE)?;
-        if base != address || (length != 0 && length as u64 != bytes) {
-            return Err(CuError::INVALID_VALUE);
-        }
-        driver.submit(stream, Work::Nothing, "cuStreamAttachMemAsync", Vec::new()).map(|_| ())
-    }
-
     fn cuStreamBeginCapture_v2(stream: u64, mode: c_uint) {
         let (mut driver, _, stream) = on_stream(stream)?;
         driver.begin_capture(stream, mode, std::thread::current().id())

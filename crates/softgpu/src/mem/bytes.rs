@@ -9,22 +9,56 @@ use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Rel
 
 /// A fixed number of zeroed bytes, aligned to 8.
 pub(crate) struct Bytes {
-    words: Box<[AtomicU64]>,
+    words: *mut [AtomicU64],
+    start: *mut u8,
     len: usize,
+}
+
+// SAFETY: the memory belongs to this value alone and is touched through atomics only; a program that
+// was told the address of `Bytes::apart` reaches it beside us as one reaches memory of the C language.
+unsafe impl Send for Bytes {}
+// SAFETY: as above.
+unsafe impl Sync for Bytes {}
+
+impl Drop for Bytes {
+    fn drop(&mut self) {
+        // SAFETY: `words` came from Box::into_raw in `of_words` and is given back once.
+        drop(unsafe { Box::from_raw(self.words) });
+    }
 }
 
 impl Bytes {
     /// `len` zeroed bytes; pages are committed when touched.
     pub fn zeroed(len: usize) -> Bytes {
+        Bytes::of_words(len)
+    }
+
+    /// `len` zeroed bytes, aligned to `room`, a power of two, and so far at least from what lies
+    /// beside them.
+    pub fn apart(len: usize, room: usize) -> Bytes {
+        let mut bytes = Bytes::of_words(len + 3 * room);
+        let at = bytes.start.addr();
+        // Less than twice the room, which leaves as much behind the end.
+        let skip = at.next_multiple_of(room) - at + room;
+        bytes.start = bytes.start.wrapping_add(skip);
+        bytes.len = len;
+        bytes
+    }
+
+    fn of_words(len: usize) -> Bytes {
         let words = vec![0u64; len.div_ceil(8)].into_boxed_slice();
-        let raw = Box::into_raw(words) as *mut [AtomicU64];
-        // SAFETY: AtomicU64 has the size, alignment and validity of u64 (documented by std), and `raw`
-        // came from Box::into_raw in the line above, with the same length.
-        Bytes { words: unsafe { Box::from_raw(raw) }, len }
+        // AtomicU64 has the size, alignment and validity of u64 (documented by std).
+        let words = Box::into_raw(words) as *mut [AtomicU64];
+        Bytes { words, start: words.cast(), len }
     }
 
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// Where the bytes lie in this process.
+    pub fn address(&self) -> u64 {
+        self.start.expose_provenance() as u64
     }
 
     #[inline(always)]
@@ -33,12 +67,13 @@ impl Bytes {
             offset & (width - 1) == 0 && width <= self.len && offset <= self.len - width,
             "callers check device addresses against their allocation"
         );
-        self.words.as_ptr().cast::<u8>().cast_mut().wrapping_add(offset)
+        self.start.wrapping_add(offset)
     }
 
     #[inline(always)]
     pub fn u8_at(&self, offset: usize) -> &AtomicU8 {
-        // SAFETY: `at` keeps the address inside `words`, which lives as long as `self`; all accesses are atomic.
+        // SAFETY: `at` keeps the address inside `words`, which lives as long as `self`; all accesses are
+        // atomic.
         unsafe { AtomicU8::from_ptr(self.at(offset, 1)) }
     }
 
@@ -64,7 +99,7 @@ impl Bytes {
     #[inline(always)]
     pub fn u32s(&self, offset: usize, count: usize) -> &[AtomicU32] {
         assert!(offset.is_multiple_of(4) && offset <= self.len && count <= (self.len - offset) / 4);
-        let start = self.words.as_ptr().cast::<u8>().wrapping_add(offset).cast::<AtomicU32>();
+        let start = self.start.wrapping_add(offset).cast::<AtomicU32>();
         // SAFETY: the assertion above keeps the whole run inside `words`, aligned to 4.
         unsafe { std::slice::from_raw_parts(start, count) }
     }

@@ -2,6 +2,12 @@
 //!
 //! Addresses are never reused, so a stale pointer is always told from a live one. Allocations are
 //! aligned to 512 bytes and at least [`GUARD`] bytes apart.
+//!
+//! Host memory that kernels reach too ([`Memory::alloc_host`]) lies among them under the address that
+//! the host knows it by. There are no copies to keep alike: kernels read and write it in place, through
+//! relaxed atomics, so that a program that touches it at the same time sees what it would see of a card
+//! and cannot make the interpreter unsound. What the program writes is not seen by the checks: such
+//! memory counts as initialised.
 
 mod bytes;
 mod valid;
@@ -122,6 +128,15 @@ struct State {
     peak: u64,
 }
 
+impl State {
+    fn insert(&mut self, block: Block) {
+        self.used += block.data.len() as u64;
+        self.peak = self.peak.max(self.used);
+        let at = self.live.partition_point(|b| b.base <= block.base);
+        Arc::make_mut(&mut self.live).insert(at, Arc::new(block));
+    }
+}
+
 /// One device's memory. All methods may be called from any thread.
 pub struct Memory {
     state: RwLock<State>,
@@ -164,10 +179,25 @@ impl Memory {
             }
             None => fill(&block.data, 0, bytes as usize, POISON),
         }
-        Arc::make_mut(&mut state.live).push(Arc::new(block));
         state.next = (base + bytes + GUARD).next_multiple_of(512);
-        state.used += bytes;
-        state.peak = state.peak.max(state.used);
+        state.insert(block);
+        Ok(base)
+    }
+
+    /// Allocates memory of the host that kernels reach too, uninitialised, and returns its address for
+    /// both. It stays until [`Memory::free`], and for as long as a launch that began before runs.
+    pub fn alloc_host(&self, bytes: u64) -> Result<u64, MemError> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let free = self.total - state.used;
+        if bytes > free || bytes > 1 << 46 {
+            return Err(MemError::OutOfMemory { requested: bytes, free, total: self.total });
+        }
+        let data = Bytes::apart(bytes as usize, GUARD as usize);
+        fill(&data, 0, bytes as usize, POISON);
+        let (base, valid) = (data.address(), Valid::known(bytes as usize));
+        // The host's allocator gives addresses again.
+        state.freed.retain(|(start, len)| base + bytes <= *start || start + len <= base);
+        state.insert(Block { base, data, valid, read_only: false });
         Ok(base)
     }
 
@@ -344,6 +374,37 @@ mod tests {
         assert!(matches!(memory.free(a), Err(MemError::NotAnAllocation { .. })));
         assert_eq!(memory.info().free, (1 << 20) - 100);
         assert!(matches!(memory.alloc(1 << 20), Err(MemError::OutOfMemory { .. })));
+    }
+
+    #[test]
+    fn host_memory_has_one_address_for_both_sides() {
+        let memory = Memory::new(1 << 20);
+        let device = memory.alloc(100).unwrap();
+        let [a, b] = [100, 7].map(|bytes| memory.alloc_host(bytes).unwrap());
+        let c = memory.alloc(100).unwrap();
+        assert!(a.is_multiple_of(GUARD) && b.is_multiple_of(GUARD) && a.abs_diff(b) >= 2 * GUARD);
+        assert!(memory.table().is_sorted_by_key(|block| block.base));
+        for (address, bytes) in [(device, 100), (a, 100), (b, 7), (c, 100)] {
+            assert_eq!(memory.lookup(address), Some(Allocation { address, bytes }));
+        }
+        let host = std::ptr::with_exposed_provenance_mut::<u8>(a as usize);
+        memory.write(a + 3, &[1, 2, 3]).unwrap();
+        // SAFETY: the allocation has 100 bytes, and nothing else runs here.
+        #[allow(unsafe_code)]
+        let seen = unsafe {
+            host.add(4).write(9);
+            host.add(5).read()
+        };
+        let mut out = [0; 3];
+        memory.read(a + 3, &mut out).unwrap();
+        assert_eq!((out, seen), ([1, 9, 3], 3));
+        assert!(memory.initialised(a, 100).unwrap(), "what a program writes is not seen");
+        memory.copy(a, device, 100).unwrap();
+        assert!(memory.initialised(a, 100).unwrap(), "nor does a copy of unwritten bytes matter");
+        assert!(matches!(memory.read(a + 98, &mut out), Err(MemError::OutOfBounds { .. })));
+        memory.free(a).unwrap();
+        assert!(matches!(memory.read(a, &mut out), Err(MemError::UseAfterFree { .. })));
+        assert!(matches!(memory.alloc_host(1 << 20), Err(MemError::OutOfMemory { .. })));
     }
 
     #[test]

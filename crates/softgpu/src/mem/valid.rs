@@ -9,11 +9,23 @@ pub(crate) struct Valid {
     /// Set once everything is known to be written, so that no bit is looked at again.
     full: AtomicBool,
     len: usize,
+    /// Whether nothing is ever unknown: a program writes the bytes without telling.
+    known: bool,
 }
 
 impl Valid {
     pub fn new(len: usize) -> Valid {
-        Valid { bits: Bytes::zeroed(len.div_ceil(8)), full: AtomicBool::new(len == 0), len }
+        Valid {
+            bits: Bytes::zeroed(len.div_ceil(8)),
+            full: AtomicBool::new(len == 0),
+            len,
+            known: false,
+        }
+    }
+
+    /// The shadow of memory that a program writes itself: all of it counts as written.
+    pub fn known(len: usize) -> Valid {
+        Valid { bits: Bytes::zeroed(0), full: AtomicBool::new(true), len, known: true }
     }
 
     #[inline(always)]
@@ -43,6 +55,9 @@ impl Valid {
 
     /// Marks bytes as never written: a store of an undefined value.
     pub fn clear(&self, offset: usize, count: usize) {
+        if self.known {
+            return;
+        }
         if self.is_full() {
             self.full.store(false, Relaxed);
             for i in 0..self.bits.len() {
