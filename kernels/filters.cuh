@@ -90,13 +90,15 @@ struct OutFilter {
 template <int ROWS, int STAGES, int RUN>
 __device__ __forceinline__ void filter_tile(Tensor x, Tensor dy, float* dw, Window window, Merge merge, Split split)
 {
-    __shared__ __align__(16) elem memory[memory_size(ROWS, STAGES, false, false)];
+    typedef Sums<ROWS, false, false> Tile;
+    __shared__ __align__(16) elem memory[memory_size<Tile>(STAGES)];
     int column = blockIdx.x * COLUMNS, row = blockIdx.y * ROWS, columns = window.r * window.s * x.c;
     if (column >= columns || row >= dy.c) return;
     int chunks = (pixels(dy) + CHUNK - 1) / CHUNK, share = (chunks + split.parts - 1) / split.parts;
     int first = min((int)blockIdx.z * share, chunks), last = min(first + share, chunks);
     PixelPairs<ROWS, RUN> load(x, dy, window, row, column, first);
-    add_chunks<ROWS, STAGES, false, false>(load, memory, first, last);
+    Tile sums;
+    add_chunks<STAGES>(sums, load, memory, first, last);
     bool vectors = columns % 4 == 0 && (size_t)dw % 16 == 0;
     OutFilter to = {dw, dy.c, columns, row, column, merge.add != 0, vectors};
     finish<ROWS>(to, (float*)memory, split, blockIdx.y * gridDim.x + blockIdx.x, blockIdx.z);

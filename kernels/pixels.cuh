@@ -228,29 +228,38 @@ template <int ROWS, bool ADJOINT> struct Elements {
     __device__ __forceinline__ void end(elem*) {}
 };
 
-// Pixels of the result.
-template <int ROWS> struct OutPixels {
+// Pixels of the result; `rows` names those of a tile, -1 where a row is none.
+struct OutPixels {
     Tensor out;
     const float* bias;
-    const Rows<ROWS>& rows;
+    const int* rows;
     int column;
     bool add, vectors;
 
-    __device__ __forceinline__ bool has(int row) const { return rows.out[row] >= 0; }
+    __device__ __forceinline__ bool has(int row) const { return rows[row] >= 0; }
 
     __device__ __forceinline__ void write(int row, int run, float4 v) const
     {
         int c = column + run, there = out.c - c;
         if (there <= 0) return;
-        if (bias) {
+        if (bias && there >= 4 && (size_t)bias % 16 == 0) {
+            float4 b = *(const float4*)(bias + c);
+            v.x += b.x; v.y += b.y; v.z += b.z; v.w += b.w;
+        } else if (bias) {
             v.x += bias[c];
             if (there > 1) v.y += bias[c + 1];
             if (there > 2) v.z += bias[c + 2];
             if (there > 3) v.w += bias[c + 3];
         }
-        put_run(pixel(out, rows.out[row]) + c, v, there, vectors && there >= 4, add);
+        put_run(pixel(out, rows[row]) + c, v, there, vectors && there >= 4, add);
     }
 };
+
+__device__ __forceinline__ OutPixels out_pixels(Tensor out, const float* bias, const int* rows, int column, Merge merge)
+{
+    bool vectors = out.pitch % 4 == 0 && (size_t)out.data % (4 * sizeof(elem)) == 0;
+    return {out, bias, rows, column, merge.add != 0, vectors};
+}
 
 // One tile of ROWS pixels by 64 channels: blocks run over tiles of each class along x, channels along y, parts of k
 // along z.
@@ -258,7 +267,8 @@ template <int ROWS, int STAGES, bool ADJOINT, template <int, bool> class Load>
 __device__ __forceinline__ void pixel_tile(Tensor in, const float* w, const float* bias, Tensor out, Window window,
                                            Merge merge, Split split)
 {
-    __shared__ __align__(16) elem memory[memory_size(ROWS, STAGES, true, !ADJOINT)];
+    typedef Sums<ROWS, true, !ADJOINT> Tile;
+    __shared__ __align__(16) elem memory[memory_size<Tile>(STAGES)];
     __shared__ Rows<ROWS> rows;
     int classes = ADJOINT ? window.stride * window.stride : 1;
     int tile = blockIdx.x / classes, of_class = blockIdx.x - tile * classes;
@@ -272,8 +282,8 @@ __device__ __forceinline__ void pixel_tile(Tensor in, const float* w, const floa
     int chunks = Load<ROWS, ADJOINT>::chunks(in, down, across), share = (chunks + split.parts - 1) / split.parts;
     int first = min((int)blockIdx.z * share, chunks), last = min(first + share, chunks);
     Load<ROWS, ADJOINT> load(in, w, down, across, window, rows, out.c, column, first);
-    add_chunks<ROWS, STAGES, true, !ADJOINT>(load, memory, first, last);
-    bool vectors = out.pitch % 4 == 0 && (size_t)out.data % (4 * sizeof(elem)) == 0;
-    OutPixels<ROWS> to = {out, bias, rows, column, merge.add != 0, vectors};
+    Tile sums;
+    add_chunks<STAGES>(sums, load, memory, first, last);
+    OutPixels to = out_pixels(out, bias, rows.out, column, merge);
     finish<ROWS>(to, (float*)memory, split, blockIdx.y * gridDim.x + blockIdx.x, blockIdx.z);
 }

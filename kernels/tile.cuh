@@ -29,7 +29,11 @@ __device__ __forceinline__ int along(int row, int k)
 __device__ constexpr int operand_size(int extent, bool along_k) { return along_k ? extent * CHUNK : CHUNK * (extent + 8); }
 
 // The sums of a tile, spread over the threads, and how they are computed from a chunk.
-template <int ROWS, bool A_ALONG, bool B_ALONG> struct Sums {
+template <int ROWS_OF_TILE, bool A_ALONG, bool B_ALONG> struct Sums {
+    static constexpr int ROWS = ROWS_OF_TILE;
+    // Elements of the operands of a chunk.
+    static constexpr int A_SIZE = operand_size(ROWS, A_ALONG);
+    static constexpr int B_SIZE = operand_size(COLUMNS, B_ALONG);
     static constexpr int A_PITCH = ROWS + 8;
     static constexpr int B_PITCH = COLUMNS + 8;
     // What a warp computes: four warps as 2 x 2, or side by side where there are 16 rows.
@@ -324,11 +328,10 @@ __device__ __forceinline__ void put_run(elem* at, float4 v, int there, bool whol
 //   void begin(int chunk, elem* a, elem* b)    starts bringing the next chunk
 //   void end(elem* b)                          stores what `begin` brought to registers alone
 // and leaves the sums in `memory`.
-template <int ROWS, int STAGES, bool A_ALONG, bool B_ALONG, class Job>
-__device__ __forceinline__ void add_chunks(Job& job, elem* memory, int first, int last)
+template <int STAGES, class S, class Job>
+__device__ __forceinline__ void add_chunks(S& sums, Job& job, elem* memory, int first, int last)
 {
-    constexpr int A = operand_size(ROWS, A_ALONG), STAGE = A + operand_size(COLUMNS, B_ALONG);
-    Sums<ROWS, A_ALONG, B_ALONG> sums;
+    constexpr int A = S::A_SIZE, STAGE = A + S::B_SIZE;
     sums.clear();
     for (int s = 0; s < STAGES - 1; s++) {
         if (first + s < last) {
@@ -356,10 +359,10 @@ __device__ __forceinline__ void add_chunks(Job& job, elem* memory, int first, in
     __syncthreads();
 }
 
-// Bytes of shared memory that `add_chunks` takes, as elements.
-__device__ constexpr int memory_size(int rows, int stages, bool a_along, bool b_along)
+// Elements of shared memory that `add_chunks` takes.
+template <class S> __device__ constexpr int memory_size(int stages)
 {
-    int chunks = stages * (operand_size(rows, a_along) + operand_size(COLUMNS, b_along));
-    int sums = rows * SUMS_PITCH * 4 / (int)sizeof(elem);
+    int chunks = stages * (S::A_SIZE + S::B_SIZE);
+    int sums = S::ROWS * SUMS_PITCH * 4 / (int)sizeof(elem);
     return chunks > sums ? chunks : sums;
 }

@@ -115,7 +115,7 @@ fn products_run_on_tensor_cores_alone() {
     }
     let Some(tool) = nvdisasm(TEST) else { return };
     let mut work = Vec::new();
-    for file in ["conv.cu", "conv_transpose.cu"] {
+    for file in ["conv.cu", "conv_thin.cu", "conv_transpose.cu"] {
         for generation in GENERATIONS {
             work.extend([Precision::Tf32, Precision::Bf16].map(|p| (file, generation, p)));
         }
@@ -138,8 +138,9 @@ fn products_run_on_tensor_cores_alone() {
             });
         }
     });
-    // Three products in four shapes of tiles or more, each at every generation and precision.
-    assert!(kernels.into_inner().unwrap() >= 3 * 4 * GENERATIONS.len() * 2);
+    // Three products in four shapes of tiles or more and two of few channels, each at every generation
+    // and precision.
+    assert!(kernels.into_inner().unwrap() >= (3 * 4 + 2) * GENERATIONS.len() * 2);
 }
 
 fn check(place: &str, kernel: &str, code: &Code, precision: Precision) {

@@ -1,4 +1,5 @@
-//! The convolution products on a GPU: `kernels/conv.cu`, `conv_transpose.cu`, `conv_narrow.cu`.
+//! The convolution products on a GPU: `kernels/conv.cu`, `conv_transpose.cu`, `conv_thin.cu`,
+//! `conv_narrow.cu`.
 //!
 //! Here it is decided, from shapes and the number of multiprocessors alone, which tile computes a
 //! product and into how many parts its sum is cut, so that one card gives the same bytes each time.
@@ -112,6 +113,22 @@ impl Matrix {
         }
     }
 
+    /// As `conv_thin.cu` has it: tiles of pixels, and chunks of them, end with a row of y.
+    fn by_rows(product: Product, w: Shape, y: Shape, chunk: usize) -> Self {
+        let (lines, taps) = (y.n * y.h, w.h * w.w * w.c);
+        match product {
+            Product::Wgrad => {
+                let chunks = lines * y.w.div_ceil(chunk);
+                Matrix { rows: w.n, columns: taps, chunks, classes: 1 }
+            }
+            _ => {
+                let (rows, chunks) =
+                    (lines * y.w.next_multiple_of(THIN_PIXELS), taps.div_ceil(chunk));
+                Matrix { rows, columns: w.n, chunks, classes: 1 }
+            }
+        }
+    }
+
     /// Tiles of `rows` rows, and the parts that fill `want` blocks.
     fn cut(self, rows: usize, want: usize) -> ([usize; 2], usize) {
         let (down, across) =
@@ -119,6 +136,41 @@ impl Matrix {
         let most = (self.chunks / FEWEST_CHUNKS).clamp(1, MOST_PARTS);
         ([down, across], (want / (down * across)).clamp(1, most))
     }
+}
+
+/// How the kernels of a product read their operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    /// In vectors of 16 bytes.
+    Vectors,
+    /// x in the runs that neighbouring windows read: it has few channels.
+    Runs,
+    /// Element by element.
+    Any,
+}
+
+/// Most channels of x, and most taps and most stride of a window, that `conv_thin.cu` takes.
+const THIN: usize = 6;
+const THIN_TAPS: usize = 4;
+const THIN_STRIDE: usize = 2;
+/// Pixels of a row of y in a tile there, and the fewest in a row: at least half of the tile.
+const THIN_PIXELS: usize = 64;
+const THIN_ROW: usize = THIN_PIXELS / 2;
+
+/// What `conv_thin.cu` asks of shapes.
+fn in_runs(product: Product, conv: Conv, x: Shape, w: Shape, y: Shape, elem: Elem) -> bool {
+    let vector = 16 / elem.size();
+    let filters = match product {
+        Product::Fprop => true,
+        Product::Dgrad => false,
+        Product::Wgrad => w.n.is_multiple_of(vector),
+    };
+    filters
+        && x.c <= THIN
+        && conv.r.max(conv.s) <= THIN_TAPS
+        && conv.stride <= THIN_STRIDE
+        && y.w >= THIN_ROW
+        && (x.w * x.c).is_multiple_of(vector)
 }
 
 /// What the kernels of whole vectors ask of a product's channels.
@@ -137,17 +189,42 @@ fn aligned(view: View, bytes: usize) -> bool {
     view.at.is_multiple_of(vector) && view.pitch.is_multiple_of(vector)
 }
 
-/// The kernels of a product by the rows of their tile, largest first; the last takes any operands
-/// where `vectors` is false.
-fn kernels(product: Product, vectors: bool) -> &'static [(usize, Kernel)] {
+/// The kernels of a product by the rows of their tile, largest first.
+fn kernels(product: Product, access: Access) -> &'static [(usize, Kernel)] {
+    use Access::*;
     use names::*;
-    match (product, vectors) {
-        (Product::Fprop, true) => &[(128, CONV_FPROP), (64, CONV_FPROP_HALF), (16, CONV_FPROP_FEW)],
-        (Product::Fprop, false) => &[(64, CONV_FPROP_ANY)],
-        (Product::Dgrad, true) => &[(128, CONV_DGRAD), (64, CONV_DGRAD_HALF), (16, CONV_DGRAD_FEW)],
-        (Product::Dgrad, false) => &[(64, CONV_DGRAD_ANY)],
-        (Product::Wgrad, true) => &[(128, CONV_WGRAD), (64, CONV_WGRAD_HALF)],
-        (Product::Wgrad, false) => &[(64, CONV_WGRAD_ANY), (16, CONV_WGRAD_FEW)],
+    match (product, access) {
+        (Product::Fprop, Vectors) => {
+            &[(128, CONV_FPROP), (64, CONV_FPROP_HALF), (16, CONV_FPROP_FEW)]
+        }
+        (Product::Fprop, Runs) => &[(THIN_PIXELS, CONV_FPROP_THIN)],
+        (Product::Fprop, Any) => &[(64, CONV_FPROP_ANY)],
+        (Product::Dgrad, Vectors) => {
+            &[(128, CONV_DGRAD), (64, CONV_DGRAD_HALF), (16, CONV_DGRAD_FEW)]
+        }
+        (Product::Dgrad, Runs | Any) => &[(64, CONV_DGRAD_ANY)],
+        (Product::Wgrad, Vectors) => &[(128, CONV_WGRAD), (64, CONV_WGRAD_HALF)],
+        (Product::Wgrad, Runs) => &[(16, CONV_WGRAD_THIN)],
+        (Product::Wgrad, Any) => &[(64, CONV_WGRAD_ANY), (16, CONV_WGRAD_FEW)],
+    }
+}
+
+/// How a product of these operands is computed: from shapes and addresses alone.
+fn access(product: Product, conv: Conv, [x, w, y]: [View; 3]) -> Access {
+    let of_product = match product {
+        Product::Fprop => aligned(x, 16),
+        Product::Dgrad => aligned(y, 16),
+        Product::Wgrad => aligned(x, 16) && aligned(y, 16),
+    };
+    // Rows of a dense x begin at vectors where the first does.
+    let begins = x.is_dense() && x.byte().is_multiple_of(16);
+    let runs = begins && (product == Product::Fprop || aligned(y, 16));
+    if of_product && aligned(w, 16) && in_vectors(product, w.shape, x.elem) {
+        Access::Vectors
+    } else if runs && in_runs(product, conv, x.shape, w.shape, y.shape, x.elem) {
+        Access::Runs
+    } else {
+        Access::Any
     }
 }
 
@@ -190,10 +267,14 @@ impl Cuda {
         conv: Conv,
         [x, w, y]: [Shape; 3],
         elem: Elem,
-        vectors: bool,
+        access: Access,
     ) -> Plan {
-        let matrix = Matrix::of(product, conv, x, w, y, 64 / elem.size());
-        plan(kernels(product, vectors), matrix, self.multiprocessors())
+        let chunk = 64 / elem.size();
+        let matrix = match access {
+            Access::Runs => Matrix::by_rows(product, w, y, chunk),
+            _ => Matrix::of(product, conv, x, w, y, chunk),
+        };
+        plan(kernels(product, access), matrix, self.multiprocessors())
     }
 
     /// Plan, grid and partial sums of a product of these operands.
@@ -204,13 +285,7 @@ impl Cuda {
         [x, w, y]: [View; 3],
     ) -> Result<(Plan, Grid, Split)> {
         let shapes = [x.shape, w.shape, y.shape];
-        let of_product = match product {
-            Product::Fprop => aligned(x, 16),
-            Product::Dgrad => aligned(y, 16),
-            Product::Wgrad => aligned(x, 16) && aligned(y, 16),
-        };
-        let vectors = of_product && aligned(w, 16) && in_vectors(product, w.shape, x.elem);
-        let plan = self.conv_plan(product, conv, shapes, x.elem, vectors);
+        let plan = self.conv_plan(product, conv, shapes, x.elem, access(product, conv, [x, w, y]));
         let need = self.conv_workspace(product, conv, x.shape, w.shape, y.shape).scratch;
         let sums = if need > 0 { self.scratch(need)? } else { FloatAddress::default() };
         let tickets = self.tickets_address();
@@ -320,9 +395,11 @@ impl ConvKernels for Cuda {
         w: Shape,
         y: Shape,
     ) -> Workspace {
-        // Addresses are not known here: whole vectors or not, what takes more.
-        let of = |vectors| self.conv_plan(product, conv, [x, w, y], self.elem(), vectors).scratch();
-        Workspace { kept: 0, scratch: of(true).max(of(false)) }
+        // Addresses are not known here: of the ways that the shapes allow, what takes most.
+        let elem = self.elem();
+        let of = |access| self.conv_plan(product, conv, [x, w, y], elem, access).scratch();
+        let runs = in_runs(product, conv, x, w, y, elem).then(|| of(Access::Runs)).unwrap_or(0);
+        Workspace { kept: 0, scratch: of(Access::Vectors).max(of(Access::Any)).max(runs) }
     }
 }
 
@@ -336,7 +413,8 @@ mod tests {
     fn planned(product: Product, conv: Conv, x: Shape, k: usize) -> (Plan, Matrix) {
         let (w, y) = (Shape::new(k, conv.r, conv.s, x.c), conv.shrink(x, k).unwrap());
         let matrix = Matrix::of(product, conv, x, w, y, 16);
-        (plan(kernels(product, in_vectors(product, w, Elem::F32)), matrix, CARD), matrix)
+        assert!(in_vectors(product, w, Elem::F32));
+        (plan(kernels(product, Access::Vectors), matrix, CARD), matrix)
     }
 
     #[test]
