@@ -1,14 +1,15 @@
 //! Deliberate mistakes in our kernels, one at a time: does a test notice each?
 //!
 //! ```text
-//! cargo run --example mutate -- [--jobs N] [--list] [--report] [FILE.cu ...]
+//! cargo run --example mutate -- [--jobs N] [--short] [--list] [--report] [FILE.cu ...]
 //! ```
 //!
 //! Every barrier and every wait for a copy is removed, every bound moved by one, every sum made an
 //! overwrite, in the text of `kernels/`. For each the parity tests of the families that the file
 //! serves run on the changed text, executed by softgpu with all its checks, until one fails. What is
 //! known goes to `target/mutants.tsv` line by line, so that a run goes on where one was interrupted:
-//! what was noticed is not tried again, what survived only once the tests have changed. `--list` shows
+//! what was noticed is not tried again, what survived only once the tests have changed. `--short` runs the short tests alone, and leaves open
+//! what passes them, for a run without it. `--list` shows
 //! the mistakes, `--report` the tables of `kernels/MUTANTS.md` from what is known.
 
 mod changes;
@@ -91,6 +92,7 @@ fn try_all(
     sources: &[(String, String)],
     target: &Path,
     jobs: usize,
+    short: bool,
     known: &Mutex<Known>,
 ) -> Result<(), String> {
     let parity = Parity::new(target)?;
@@ -109,11 +111,16 @@ fn try_all(
         }
         while let Some(mutant) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
             let begun = Instant::now();
-            let (fate, test) = parity.judge(&folder, mutant)?;
+            let (fate, test) = parity.judge(&folder, mutant, short)?;
             let seconds = begun.elapsed().as_secs_f64();
             let (file, number, kind, what) = (&mutant.file, mutant.line, mutant.kind, &mutant.what);
             let line = format!("{seconds:.1}\t{file}:{number}\t{kind}\t{what}\t{test}");
-            println!("{:9} {seconds:5.1} s  {file}:{number}  {kind}: {what}", fate.word());
+            let open = short && fate == Fate::Survived;
+            let word = if open { "open" } else { fate.word() };
+            println!("{word:9} {seconds:5.1} s  {file}:{number}  {kind}: {what}");
+            if open {
+                continue;
+            }
             known.lock().unwrap().add(mutant, tests, fate, &line)?;
         }
         std::fs::remove_dir_all(&folder).map_err(said)
@@ -129,11 +136,12 @@ fn run() -> Result<bool, String> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = manifest.join("kernels");
     let said = |e: std::io::Error| format!("{}: {e}", root.display());
-    let (mut jobs, mut list, mut report) = (2, false, false);
+    let (mut jobs, mut short, mut list, mut report) = (2, false, false, false);
     let mut wanted = Vec::new();
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
+            "--short" => short = true,
             "--list" => list = true,
             "--report" => report = true,
             "--jobs" => {
@@ -175,7 +183,7 @@ fn run() -> Result<bool, String> {
         return Ok(true);
     }
     if !report {
-        try_all(&all, &sources, &target, jobs, &known)?;
+        try_all(&all, &sources, &target, jobs, short, &known)?;
     }
     let known = known.into_inner().map_err(|e| e.to_string())?;
     print!("{}", report::tables(&all, &known));

@@ -128,7 +128,7 @@ mod edges {
     ];
 
     fn run(test: &str, precision: Precision, of: Product, cases: &[Case]) {
-        on_softgpu(test, precision, &ORDERS[2..3], |desk| {
+        on_softgpu(test, precision, &ORDERS[2..], |desk| {
             for &case in cases {
                 products(desk, precision, &[of], case, [0, 0]);
             }
