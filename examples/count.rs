@@ -12,9 +12,10 @@
 
 use std::collections::BTreeMap;
 
+use pix2pix_engine::data::Augment;
 use pix2pix_engine::device::{Cuda, Device, Precision, StepState};
 use pix2pix_engine::error::Result;
-use pix2pix_engine::kernel::{PictureKernels, cuda as kernels};
+use pix2pix_engine::kernel::{Crop, PictureKernels, Pictures, cuda as kernels};
 use pix2pix_engine::train::{Networks, RunConfig};
 
 /// Memory rate in GB/s; f32, tf32 and bf16 peaks in TFLOP/s: NVIDIA's data sheets, dense.
@@ -101,6 +102,8 @@ fn main() -> Result<()> {
     let step = networks.step(&config, device.elem())?;
     device.reserve(step.program.end())?;
     networks.init(&mut device, 0)?;
+    // As the training jitters.
+    let load = Augment { jitter: true, ..Augment::plain(config.size) }.load();
     let begun = std::time::Instant::now();
     for number in 1..=2 {
         // The first play compiles and takes memory; the second is the graph that is counted.
@@ -109,8 +112,9 @@ fn main() -> Result<()> {
         device.set_state(StepState { seed: 0, step: number, lr: 2e-4 });
         for name in ["a", "b"] {
             let view = step.program.view(name)?;
-            let bytes: Vec<u8> = (0..view.shape.count()).map(|i| (i * 7 % 256) as u8).collect();
-            device.upload_pictures(&bytes, view)?;
+            let bytes: Vec<u8> = (0..load * load * 3).map(|i| (i * 7 % 256) as u8).collect();
+            let (height, width, crops) = (load, load, &[Crop { x: 3, y: 5, flip: true }]);
+            device.upload_crops(Pictures { bytes: &bytes, height, width, crops }, view)?;
         }
         step.program.run(&mut device)?;
         device.finish()?;

@@ -3,11 +3,10 @@
 //! As the paper's jitter and the PyTorch port's `resize_and_crop`: both pictures of a pair are
 //! resized to `load x load` with `load = round(size * 286 / 256)`, the same crop of `size x size` is
 //! cut from both at an offset of 0 to `load - size` on each axis, and with probability 1/2 both are
-//! mirrored, after the crop. A picture that is not square becomes square, as it does there.
+//! mirrored, after the crop. A picture that is not square becomes square, as it does there. Here the
+//! pictures are resized and the draws made; who turns bytes into numbers cuts and mirrors.
 
 use super::Picture;
-use super::picture::mirror_rows;
-use super::resize::Window;
 use crate::random::{Purpose, below, philox};
 
 /// How pictures become `size x size`.
@@ -59,25 +58,8 @@ impl Augment {
         }
     }
 
-    /// The picture at `load x load`: all of the work that no draw changes.
+    /// The picture at `load x load`: all of the work that no draw changes. A copy if it has that size.
     pub fn resized(&self, picture: &Picture) -> Picture {
         picture.resize(self.load(), self.load())
-    }
-
-    /// Writes the drawn `size * size * 3` bytes of `picture` to `out`. `picture` may be the decoded
-    /// one or what [`Augment::resized`] gave: the bytes are the same.
-    pub fn apply(&self, picture: &Picture, draw: Draw, out: &mut [u8]) {
-        let (load, size) = (self.load(), self.size);
-        if (picture.width, picture.height) == (load, load) {
-            for (y, out) in out.chunks_exact_mut(size * 3).enumerate() {
-                out.copy_from_slice(&picture.row(draw.y + y)[draw.x * 3..(draw.x + size) * 3]);
-            }
-        } else {
-            let window = Window { x: draw.x, y: draw.y, width: size, height: size };
-            out.copy_from_slice(&picture.resize_window(load, load, window).pixels);
-        }
-        if draw.flip {
-            mirror_rows(out, size);
-        }
     }
 }

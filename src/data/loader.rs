@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
-use super::{Augment, Direction, Order, Pair, Picture};
+use super::{Augment, Direction, Draw, Order, Pair, Picture};
 use crate::error::{Error, Result};
 
 /// What a [`Loader`] makes and with what.
@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 pub struct LoaderOptions {
     /// Samples in a batch, at least 1.
     pub batch: usize,
-    /// Height and width of the pictures in a batch.
+    /// Height and width of what the network sees: see [`Augment::size`].
     pub size: usize,
     /// Which of a pair is the input.
     pub direction: Direction,
@@ -74,12 +74,12 @@ impl LoaderOptions {
     /// making, with the consumer and spare, and the kept pairs. A thread needs its decoded pictures
     /// beside that.
     pub fn memory_bytes(&self, samples: usize) -> u64 {
-        let batch = 2 * self.batch as u64 * square(self.size);
+        let batch = self.batch as u64 * self.pair_bytes();
         let kept = (samples as u64 * self.pair_bytes()).min(self.cache_bytes);
         kept + (self.ahead as u64 + 2) * batch
     }
 
-    /// Bytes of one kept pair.
+    /// Bytes of one pair, kept or in a batch.
     fn pair_bytes(&self) -> u64 {
         2 * square(self.augment().load())
     }
@@ -103,7 +103,7 @@ fn square(side: usize) -> u64 {
     3 * (side as u64).pow(2)
 }
 
-/// A batch of pairs as bytes.
+/// A batch of pairs as bytes, resized, and what is to be cut from them and mirrored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     /// The epoch, from 0.
@@ -112,7 +112,11 @@ pub struct Batch {
     pub step_in_epoch: usize,
     /// For each sample its index in the list of pairs.
     pub samples: Vec<usize>,
-    /// Inputs, `n * size * size * 3` bytes, NHWC: the A of the pairs, or their B if the direction is
+    /// For each sample the crop of `size x size` and the flip of both its pictures.
+    pub draws: Vec<Draw>,
+    /// Height and width of the pictures, [`Augment::load`].
+    pub load: usize,
+    /// Inputs, `n * load * load * 3` bytes, NHWC: the A of the pairs, or their B if the direction is
     /// [`Direction::BToA`].
     pub a: Vec<u8>,
     /// Targets, the same way.
@@ -299,10 +303,12 @@ impl Shared {
         if permutation.0 != batch.epoch {
             *permutation = (batch.epoch, order.permutation(batch.epoch));
         }
-        let picture = augment.size * augment.size * 3;
+        batch.load = augment.load();
+        let picture = batch.load * batch.load * 3;
         batch.a.resize(order.batch * picture, 0);
         batch.b.resize(order.batch * picture, 0);
         batch.samples.clear();
+        batch.draws.clear();
         let outs = batch.a.chunks_exact_mut(picture).zip(batch.b.chunks_exact_mut(picture));
         for ((sample, pass), outs) in
             order.batch_of(&permutation.1, batch.step_in_epoch).into_iter().zip(outs)
@@ -311,17 +317,18 @@ impl Shared {
                 return Ok(None);
             }
             batch.samples.push(sample);
-            let draw = augment.draw(batch.epoch, sample, pass);
+            batch.draws.push(augment.draw(batch.epoch, sample, pass));
             let (out_a, out_b) = self.options.direction.order(outs.0, outs.1);
             self.with_pair(sample, &augment, |a, b| {
-                augment.apply(a, draw, out_a);
-                augment.apply(b, draw, out_b);
+                out_a.copy_from_slice(&a.pixels);
+                out_b.copy_from_slice(&b.pixels);
             })?;
         }
         Ok(Some(batch))
     }
 
-    /// Calls `f` with the pictures of a pair: kept ones, or decoded now and kept if there is room.
+    /// Calls `f` with the resized pictures of a pair: kept ones, or decoded now and kept if there is
+    /// room.
     fn with_pair(
         &self,
         sample: usize,
@@ -334,16 +341,13 @@ impl Shared {
             return Ok(());
         }
         let (a, b) = self.pairs[sample].read()?;
+        let (a, b) = (augment.resized(&a), augment.resized(&b));
+        f(&a, &b);
         let bytes = self.options.pair_bytes();
         let room = |used: u64| Some(used + bytes).filter(|&n| n <= self.options.cache_bytes);
         let relaxed = Ordering::Relaxed;
-        if self.kept_bytes.fetch_update(relaxed, relaxed, room).is_err() {
-            f(&a, &b);
-            return Ok(());
-        }
-        let (a, b) = (augment.resized(&a), augment.resized(&b));
-        f(&a, &b);
-        if slot.set((a, b)).is_err() {
+        let keeps = self.kept_bytes.fetch_update(relaxed, relaxed, room).is_ok();
+        if keeps && slot.set((a, b)).is_err() {
             // Another thread kept the same pair meanwhile.
             self.kept_bytes.fetch_sub(bytes, relaxed);
         }

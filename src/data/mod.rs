@@ -3,7 +3,8 @@
 //! [`Folder`] lists the pairs, [`Picture`] decodes and resizes one picture, [`Augment`] draws crop
 //! and flip, [`Loader`] does all of it ahead of the trainer in threads, [`sheet()`] puts results side
 //! by side. Everything here is host bytes: RGB, 8 bits, rows from the top, channels fastest. The
-//! step uploads them and makes [-1, 1] of them; [`values`] has the same arithmetic for the host.
+//! step uploads them, cuts and mirrors as was drawn, and makes [-1, 1] of them; [`values`] has the
+//! same arithmetic for the host.
 
 mod augment;
 mod decode;

@@ -101,7 +101,7 @@ impl Picture {
 }
 
 /// Exchanges left and right in every row of `width` RGB pixels.
-pub(super) fn mirror_rows(pixels: &mut [u8], width: usize) {
+fn mirror_rows(pixels: &mut [u8], width: usize) {
     for row in pixels.chunks_exact_mut(width * 3) {
         let (pixels, _) = row.as_chunks_mut::<3>();
         pixels.reverse();

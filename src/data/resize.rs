@@ -15,8 +15,6 @@
 //! Source: Keys, "Cubic convolution interpolation for digital image processing", 1981; and the
 //! behaviour of Pillow, which `tests/golden/data` holds.
 
-use std::ops::Range;
-
 use super::Picture;
 
 /// Fractional bits of a weight: 32, less 8 for the pixel and 2 for overshoot and sign.
@@ -43,16 +41,16 @@ struct Weights {
 }
 
 impl Weights {
-    /// Weights of outputs `from..from + count` when `input` positions become `output`.
-    fn new(input: usize, output: usize, from: usize, count: usize) -> Self {
+    /// Weights of the `output` positions that `input` become.
+    fn new(input: usize, output: usize) -> Self {
         let scale = input as f64 / output as f64;
         let stretch = scale.max(1.0);
         let support = 2.0 * stretch;
         let inverse = 1.0 / stretch;
         let mut weights =
-            Weights { first: Vec::with_capacity(count), start: vec![0], values: Vec::new() };
+            Weights { first: Vec::with_capacity(output), start: vec![0], values: Vec::new() };
         let mut exact = Vec::new();
-        for i in from..from + count {
+        for i in 0..output {
             let centre = (i as f64 + 0.5) * scale;
             let first = (centre - support + 0.5).max(0.0) as usize;
             let end = ((centre + support + 0.5) as usize).min(input);
@@ -70,12 +68,6 @@ impl Weights {
         weights
     }
 
-    /// The inputs that are read at all.
-    fn reach(&self) -> Range<usize> {
-        let ends = (0..self.first.len()).map(|i| self.get(i)).map(|(first, w)| first + w.len());
-        self.first.iter().copied().min().unwrap_or(0)..ends.max().unwrap_or(0)
-    }
-
     fn get(&self, i: usize) -> (usize, &[i32]) {
         (self.first[i], &self.values[self.start[i]..self.start[i + 1]])
     }
@@ -86,45 +78,24 @@ fn byte(sum: i32) -> u8 {
     (sum >> BITS).clamp(0, 255) as u8
 }
 
-/// A window of a resized picture: its upper left corner and its extents, in output pixels.
-#[derive(Clone, Copy)]
-pub(super) struct Window {
-    pub x: usize,
-    pub y: usize,
-    pub width: usize,
-    pub height: usize,
-}
-
 impl Picture {
     /// The whole picture at `width` x `height` pixels, bicubic; a copy if it has that size. Neither
     /// extent may be 0.
     pub fn resize(&self, width: usize, height: usize) -> Picture {
-        self.resize_window(width, height, Window { x: 0, y: 0, width, height })
-    }
-
-    /// The part `part` of what [`Picture::resize`] gives: the same bytes as resizing and then
-    /// cropping, without computing most of the rest.
-    pub(super) fn resize_window(&self, width: usize, height: usize, part: Window) -> Picture {
-        let Window { x, y, width: w, height: h } = part;
-        assert!(x + w <= width && y + h <= height, "a window inside the result");
         if (width, height) == (self.width, self.height) {
-            return self.crop(x, y, w, h);
+            return self.clone();
         }
-        let across = Weights::new(self.width, width, x, w);
-        let down = Weights::new(self.height, height, y, h);
+        let across = Weights::new(self.width, width);
+        let down = Weights::new(self.height, height);
         let lost = |from: usize, to: usize| from as i64 - to as i64;
         if lost(self.height, height) > (2 * lost(self.width, width)).max(0) {
-            let low = columns(&self.pixels, self.width * 3, 0, &down);
+            let low = columns(&self.pixels, self.width * 3, &down);
             let pixels = rows(&low, self.width, &across);
-            Picture { width: w, height: h, pixels }
+            Picture { width, height, pixels }
         } else {
-            // Only the rows that the second pass reads.
-            let read = down.reach();
-            let stride = self.width * 3;
-            let narrow =
-                rows(&self.pixels[read.start * stride..read.end * stride], self.width, &across);
-            let pixels = columns(&narrow, w * 3, read.start, &down);
-            Picture { width: w, height: h, pixels }
+            let narrow = rows(&self.pixels, self.width, &across);
+            let pixels = columns(&narrow, width * 3, &down);
+            Picture { width, height, pixels }
         }
     }
 }
@@ -150,14 +121,14 @@ fn rows(pixels: &[u8], width: usize, weights: &Weights) -> Vec<u8> {
     result
 }
 
-/// Resizes every column; `pixels` begin at the row `top` and have `stride` bytes a row.
-fn columns(pixels: &[u8], stride: usize, top: usize, weights: &Weights) -> Vec<u8> {
+/// Resizes every column; `pixels` have `stride` bytes a row.
+fn columns(pixels: &[u8], stride: usize, weights: &Weights) -> Vec<u8> {
     let mut result = vec![0; weights.first.len() * stride];
     let mut sums = vec![0i32; stride];
     for (i, out) in result.chunks_exact_mut(stride).enumerate() {
         let (first, weights) = weights.get(i);
         sums.fill(1 << (BITS - 1));
-        for (row, &weight) in pixels[(first - top) * stride..].chunks_exact(stride).zip(weights) {
+        for (row, &weight) in pixels[first * stride..].chunks_exact(stride).zip(weights) {
             for (sum, &p) in sums.iter_mut().zip(row) {
                 *sum += i32::from(p) * weight;
             }

@@ -21,7 +21,7 @@ pub use conv::{Conv, ConvKernels, Product, Workspace};
 pub use dropout::{Dropout, DropoutKernels};
 pub use loss::{Loss, LossKernels, Target};
 pub use norm::{Norm, NormKernels, NormParams, NormScope, Statistics};
-pub use picture::PictureKernels;
+pub use picture::{Crop, PictureKernels, Pictures};
 pub use pointwise::{Activation, PointwiseKernels};
 
 use crate::device::{Cpu, Device};

@@ -9,13 +9,13 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::pending::Pending;
-use super::{Losses, Metrics, Networks, RunConfig, Scores, Step, Viewer};
+use super::{Memory, Metrics, Networks, Observer, RunConfig, Scores, Step, Viewer};
 use crate::atomic;
 use crate::checkpoint::{FORMAT, VERSION, safetensors};
-use crate::data::{Batch, Loader, LoaderOptions, Pair};
+use crate::data::{Batch, Draw, Loader, LoaderOptions, Pair};
 use crate::device::StepState;
 use crate::error::{Error, Result};
-use crate::kernel::Backend;
+use crate::kernel::{Backend, Crop, Pictures};
 
 /// Seconds between two checkpoints at the ends of short epochs.
 const CHECKPOINT_SECONDS: f64 = 60.0;
@@ -87,42 +87,6 @@ pub enum Outcome {
     Finished,
     /// It was asked to stop; everything is saved.
     Stopped,
-}
-
-/// What a run tells while it runs. All methods have empty defaults.
-pub trait Observer {
-    /// A step was done: (done, of how many in all), epoch from 0, losses.
-    fn step(&mut self, _done: u64, _total: u64, _epoch: u64, _losses: &Losses, _seconds: f64) {}
-    /// A validation was done after epoch `epoch` (from 1); `best` if none before was better.
-    fn validated(&mut self, _epoch: u64, _scores: &Scores, _best: bool) {}
-    /// Something a user should read.
-    fn note(&mut self, _text: &str) {}
-}
-
-/// An observer that says nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
-
-impl Observer for Silent {}
-
-/// Memory of a run in bytes, known before its first step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Memory {
-    /// Parameters, gradients and Adam's moments.
-    pub persistent: u64,
-    /// Values and gradients of a step.
-    pub planned: u64,
-    /// What the device's kernels keep beside that.
-    pub workspace: u64,
-    /// Pictures waiting and kept.
-    pub pictures: u64,
-}
-
-impl Memory {
-    /// All of it.
-    pub fn total(&self) -> u64 {
-        self.persistent + self.planned + self.workspace + self.pictures
-    }
 }
 
 /// A run in progress.
@@ -382,7 +346,7 @@ impl Trainer {
             let epoch = self.progress.epoch;
             let lr = (f64::from(self.config.lr) * self.config.schedule.factor(epoch)) as f32;
             let step = self.progress.step + 1;
-            self.play(&batch.a, &batch.b, step, lr)?;
+            self.play(&batch, step, lr)?;
             loader.recycle(batch);
             pending.push(step, epoch, lr);
             self.progress.step = step;
@@ -446,12 +410,16 @@ impl Trainer {
     }
 
     /// One step on the pictures of a batch.
-    fn play(&mut self, a: &[u8], b: &[u8], step: u64, lr: f32) -> Result<()> {
+    fn play(&mut self, batch: &Batch, step: u64, lr: f32) -> Result<()> {
         let program = &self.step.program;
         let backend = &mut *self.backend;
         backend.set_state(StepState { seed: self.config.seed, step, lr });
-        backend.upload_pictures(a, program.view("a")?)?;
-        backend.upload_pictures(b, program.view("b")?)?;
+        let crop = |draw: &Draw| Crop { x: draw.x, y: draw.y, flip: draw.flip };
+        let crops: Vec<Crop> = batch.draws.iter().map(crop).collect();
+        for (name, bytes) in [("a", &batch.a), ("b", &batch.b)] {
+            let pictures = Pictures { bytes, height: batch.load, width: batch.load, crops: &crops };
+            backend.upload_crops(pictures, program.view(name)?)?;
+        }
         program.run(backend)
     }
 

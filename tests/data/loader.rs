@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 
 use pix2pix_engine::data::{
-    Batch, Direction, Folder, Loader, LoaderOptions, Order, Pair, ScanOptions, plain,
+    Batch, Direction, Draw, Folder, Loader, LoaderOptions, Order, Pair, ScanOptions, plain, values,
 };
+use pix2pix_engine::device::{Cpu, Device};
+use pix2pix_engine::kernel::{Crop, PictureKernels, Pictures};
+use pix2pix_engine::tensor::{Shape, View};
 use tempfile::TempDir;
 
 use crate::{marked, save};
@@ -73,8 +76,10 @@ fn an_epoch_holds_every_sample_and_fills_its_last_batch_from_its_start() {
     // A data set smaller than a batch: one sample, four draws.
     let one = take(&pairs[..1], LoaderOptions { batch: 4, ..options() }, (0, 0), 1);
     assert_eq!(one[0].samples, [0; 4]);
-    let parts: BTreeSet<&[u8]> = one[0].a.chunks(32 * 32 * 3).collect();
-    assert!(parts.len() > 1, "repeats have draws of their own");
+    assert!(
+        one[0].draws.iter().any(|draw| *draw != one[0].draws[0]),
+        "repeats have draws of their own"
+    );
 }
 
 /// All 24 orders of four samples have probability 1/24: 2,400 epochs give each 100 times, deviation
@@ -107,7 +112,43 @@ fn a_batch_holds_the_pictures_it_names_in_its_direction() {
     }
 }
 
-/// A and B get one crop and one flip: with B a copy of A they stay equal.
+/// The pictures of a batch are the resized ones, with the draws of their samples; a machine that cuts
+/// and mirrors as they say has the numbers of the host's cut and mirrored bytes.
+#[test]
+fn a_batch_brings_resized_pictures_and_the_draws_of_its_samples() {
+    let (_folder, pairs) = pairs();
+    let augment = options().augment();
+    let picture = 3 * 36 * 36;
+    let shape = Shape::new(3, 32, 32, 3);
+    let mut machine = Cpu::new(1).unwrap();
+    machine.reserve(shape.count()).unwrap();
+    let (mut flips, mut passes) = (0, [0; 7]);
+    for batch in take(&pairs, options(), (0, 0), 3) {
+        assert_eq!(batch.load, 36);
+        let mut expected = Vec::new();
+        for (i, &sample) in batch.samples.iter().enumerate() {
+            let Draw { x, y, flip } = augment.draw(0, sample, passes[sample]);
+            assert_eq!(batch.draws[i], Draw { x, y, flip });
+            passes[sample] += 1;
+            let whole = augment.resized(&pairs[sample].read().unwrap().0);
+            assert_eq!(batch.a[i * picture..(i + 1) * picture], whole.pixels);
+            let cut = whole.crop(x, y, 32, 32);
+            expected.extend(if flip { cut.mirror().pixels } else { cut.pixels });
+            flips += usize::from(flip);
+        }
+        let crop = |d: &Draw| Crop { x: d.x, y: d.y, flip: d.flip };
+        let crops: Vec<Crop> = batch.draws.iter().map(crop).collect();
+        let sent = Pictures { bytes: &batch.a, height: 36, width: 36, crops: &crops };
+        machine.upload_crops(sent, View::dense(0, shape)).unwrap();
+        let (mut got, mut want) = (vec![0.0; shape.count()], vec![0.0; shape.count()]);
+        machine.download(View::dense(0, shape), &mut got).unwrap();
+        values::from_bytes(&expected, &mut want);
+        assert_eq!(got, want);
+    }
+    assert!(0 < flips && flips < 9, "some are flipped, some not: {flips} of 9");
+}
+
+/// A and B get one crop and one flip, and what is sent is equal with B a copy of A.
 #[test]
 fn a_pair_is_cropped_and_flipped_alike() {
     let folder = tempfile::tempdir().unwrap();
@@ -118,6 +159,7 @@ fn a_pair_is_cropped_and_flipped_alike() {
     let pairs = Folder::scan(folder.path(), ScanOptions::default()).unwrap().train;
     for batch in take(&pairs, options(), (0, 0), 8) {
         assert_eq!(batch.a, batch.b);
+        assert_eq!(batch.draws.len(), batch.samples.len());
     }
 }
 
@@ -168,7 +210,7 @@ fn a_loader_tells_its_steps_and_memory_and_refuses_zeros() {
     let (_folder, pairs) = pairs();
     let loader = Loader::start(pairs.clone(), options(), 0, 0).unwrap();
     assert_eq!(loader.steps_per_epoch(), 3);
-    let batch = 2 * 3 * 32 * 32 * 3;
+    let batch = 2 * 3 * 36 * 36 * 3;
     assert_eq!(loader.memory_bytes(), 7 * 2 * 36 * 36 * 3 + 5 * batch);
     let small = LoaderOptions { cache_bytes: 1000, ..options() };
     assert_eq!(small.memory_bytes(7), 1000 + 5 * batch);

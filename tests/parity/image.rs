@@ -1,7 +1,7 @@
 //! Pictures in and out: the CPU's bytes.
 
-use pix2pix_engine::kernel::PictureKernels;
-use pix2pix_engine::tensor::Shape;
+use pix2pix_engine::kernel::{Crop, PictureKernels, Pictures};
+use pix2pix_engine::tensor::{Elem, Shape};
 
 use crate::cases::{STORED, same};
 use crate::common::numbers;
@@ -56,5 +56,93 @@ fn images_of_many_steps_arrive_in_order() {
             desk.cuda.upload_pictures(&bytes, place.gpu).unwrap();
         }
         places.iter().for_each(|place| same(desk, *place, "a batch"));
+    });
+}
+
+/// Crops at every edge of pictures of odd sizes, some flipped, several batches in one run of channels:
+/// the CPU's numbers, bit for bit, and the numbers of the bytes they stand for.
+#[test]
+fn images_are_cropped_and_flipped() {
+    let corner = |x, y, flip| Crop { x, y, flip };
+    let cases = [
+        (Shape::new(1, 16, 16, 3), [18, 18], vec![corner(1, 2, true)]),
+        (
+            Shape::new(3, 13, 11, 3),
+            [17, 16],
+            vec![corner(0, 4, true), corner(5, 0, false), corner(5, 4, true)],
+        ),
+        (
+            Shape::new(3, 7, 9, 1),
+            [7, 12],
+            vec![corner(3, 0, false), corner(0, 0, true), corner(2, 0, true)],
+        ),
+        (Shape::new(2, 1, 1, 3), [3, 5], vec![corner(4, 2, true), corner(0, 0, false)]),
+        (Shape::new(1, 40, 64, 3), [45, 72], vec![corner(8, 5, false)]),
+    ];
+    for precision in STORED {
+        on_softgpu("images_are_cropped_and_flipped", precision, &ORDERS, |desk| {
+            for (shape, [height, width], crops) in &cases {
+                let (shape, height, width) = (*shape, *height, *width);
+                let count = shape.n * height * width * shape.c;
+                let bytes: Vec<u8> = (0..count).map(|i| (i * 37 % 251) as u8).collect();
+                let x = desk.slice(shape, shape.c + 3, 2, &vec![0.0; shape.count()]);
+                let pictures = Pictures { bytes: &bytes, height, width, crops };
+                desk.cpu.upload_crops(pictures, x.cpu).unwrap();
+                desk.cuda.upload_crops(pictures, x.gpu).unwrap();
+                let (got, on_cpu) = desk.read(x);
+                let mut i = 0;
+                for (n, crop) in crops.iter().enumerate() {
+                    for h in 0..shape.h {
+                        for w in 0..shape.w {
+                            let w = if crop.flip { shape.w - 1 - w } else { w };
+                            let at = (n * height + crop.y + h) * width + crop.x + w;
+                            for c in 0..shape.c {
+                                let value = f32::from(bytes[at * shape.c + c]) / 127.5 - 1.0;
+                                let stored = match x.gpu.elem {
+                                    Elem::F32 => value,
+                                    Elem::Bf16 => half::bf16::from_f32(value).to_f32(),
+                                };
+                                let both = (on_cpu[i], got[i]);
+                                assert_eq!(both, (f64::from(value), stored), "{shape} at {i}");
+                                i += 1;
+                            }
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// A crop that is not inside its picture, too few crops and too few bytes are refused before anything
+/// is sent.
+#[test]
+fn images_are_refused_where_a_crop_leaves_them() {
+    on_softgpu("images_are_refused", STORED[0], &ORDERS[..1], |desk| {
+        let shape = Shape::new(2, 4, 4, 3);
+        let x = desk.tensor(shape, &vec![0.5; shape.count()]);
+        let bytes = [0; 2 * 6 * 5 * 3];
+        let good = Crop { x: 1, y: 2, flip: true };
+        let bad = [
+            (vec![good, Crop { x: 2, ..good }], "picture 1"),
+            (vec![Crop { y: 3, ..good }, good], "picture 0"),
+            (vec![good, Crop { x: usize::MAX, ..good }], "picture 1"),
+            (vec![good], "1 crops"),
+        ];
+        for (crops, says) in &bad {
+            let pictures = Pictures { bytes: &bytes, height: 6, width: 5, crops };
+            for error in [
+                desk.cpu.upload_crops(pictures, x.cpu).unwrap_err(),
+                desk.cuda.upload_crops(pictures, x.gpu).unwrap_err(),
+            ] {
+                assert!(error.to_string().contains(says), "{error}");
+            }
+        }
+        let crops = [good; 2];
+        let short = Pictures { bytes: &bytes[1..], height: 6, width: 5, crops: &crops };
+        assert!(desk.cpu.upload_crops(short, x.cpu).is_err());
+        assert!(desk.cuda.upload_crops(short, x.gpu).is_err());
+        let (got, on_cpu) = desk.read(x);
+        assert!(got.iter().all(|v| *v == 0.5) && on_cpu.iter().all(|v| *v == 0.5));
     });
 }

@@ -56,22 +56,28 @@ impl Slot {
 }
 
 impl Cuda {
-    /// Sends bytes to the device and calls `read`, which launches what reads them from the address it
-    /// is given. Returns at once: kernels wait for the bytes, the bytes for an earlier reader of
+    /// Sends bytes to the device, in one copy, and calls `read`, which launches what reads them from the
+    /// addresses it is given, multiples of 16. Returns at once: kernels wait for the bytes, the bytes for an earlier reader of
     /// their place.
     ///
     /// # Errors
     /// Those of `read` and of the driver.
-    pub fn stage(
+    pub fn stage<const N: usize>(
         &mut self,
-        bytes: &[u8],
-        read: impl FnOnce(&mut Cuda, ByteAddress) -> Result<()>,
+        parts: [&[u8]; N],
+        read: impl FnOnce(&mut Cuda, [ByteAddress; N]) -> Result<()>,
     ) -> Result<()> {
         let staging = &mut self.staging;
         let at = staging.next % SLOTS;
         staging.next += 1;
         let stream = staging.stream.clone();
-        let len = bytes.len().next_multiple_of(256);
+        let mut end = 0;
+        let begins = parts.map(|part| {
+            let begin = end;
+            end = (begin + part.len()).next_multiple_of(16);
+            begin
+        });
+        let len = end.next_multiple_of(256);
         if staging.slots.get(at).is_none_or(|slot| slot.device.len() < len) {
             // A slot in use must not go: wait for both streams.
             stream.synchronize().map_err(carrying)?;
@@ -87,14 +93,17 @@ impl Cuda {
         // The last copy out of it, two steps ago, must be done: cudarc's own event of the slice is not
         // recorded, its tracking is off.
         slot.arrived.synchronize().map_err(carrying)?;
-        slot.host.as_mut_slice().map_err(carrying)?[..bytes.len()].copy_from_slice(bytes);
+        let host = slot.host.as_mut_slice().map_err(carrying)?;
+        for (part, begin) in parts.into_iter().zip(begins) {
+            host[begin..begin + part.len()].copy_from_slice(part);
+        }
         stream.wait(&slot.read).map_err(carrying)?;
         let mut target = slot.device.slice_mut(0..slot.host.len());
         stream.memcpy_htod(&slot.host, &mut target).map_err(carrying)?;
         slot.arrived.record(&stream).map_err(carrying)?;
         self.stream.wait(&slot.arrived).map_err(carrying)?;
-        let address = ByteAddress(self.address_of(Some(&self.staging.slots[at].device)));
-        read(self, address)?;
+        let base = self.address_of(Some(&self.staging.slots[at].device));
+        read(self, begins.map(|begin| ByteAddress(base + begin as u64)))?;
         self.staging.slots[at].read.record(&self.stream).map_err(carrying)
     }
 

@@ -398,7 +398,7 @@ impl ConvKernels for Cuda {
         // Addresses are not known here: of the ways that the shapes allow, what takes most.
         let elem = self.elem();
         let of = |access| self.conv_plan(product, conv, [x, w, y], elem, access).scratch();
-        let runs = in_runs(product, conv, x, w, y, elem).then(|| of(Access::Runs)).unwrap_or(0);
+        let runs = if in_runs(product, conv, x, w, y, elem) { of(Access::Runs) } else { 0 };
         Workspace { kept: 0, scratch: of(Access::Vectors).max(of(Access::Any)).max(runs) }
     }
 }

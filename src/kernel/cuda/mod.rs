@@ -101,6 +101,8 @@ pub fn sources() -> Result<Vec<(String, String)>> {
         norm::NormRule::declaration(),
         norm::Stats::declaration(),
         norm::Grads::declaration(),
+        picture::Uncropped::declaration(),
+        picture::Corner::declaration(),
     ];
     let text = structs.into_iter().collect();
     files.push(("structs.cuh".to_string(), text));

@@ -1,19 +1,49 @@
 //! Pictures in and out of a GPU: `kernels/image.cu`.
 
 use super::{names, spread};
-use crate::device::Cuda;
+use crate::device::{ByteAddress, Cuda, device_struct};
 use crate::error::{Error, Result};
-use crate::kernel::PictureKernels;
+use crate::kernel::{Crop, PictureKernels, Pictures};
 use crate::tensor::View;
 
+device_struct! {
+    /// Pictures before they are cropped.
+    pub struct Uncropped {
+        /// (n, h, w, c), dense.
+        pub bytes: ByteAddress,
+        /// A [`Corner`] a picture.
+        pub corners: ByteAddress,
+        /// Rows of a picture.
+        pub h: i32,
+        /// Pixels in a row.
+        pub w: i32,
+    }
+}
+
+device_struct! {
+    /// [`Crop`] as a kernel reads it from memory: no argument of a launch changes between steps.
+    pub struct Corner {
+        /// Columns left of the crop.
+        pub x: i32,
+        /// Rows above it.
+        pub y: i32,
+        /// 1 where left and right are exchanged.
+        pub flip: i32,
+    }
+}
+
+/// Bytes of a [`Corner`] each.
+fn corners(crops: &[Crop]) -> Vec<u8> {
+    let words = |c: &Crop| [c.x as i32, c.y as i32, i32::from(c.flip)].map(i32::to_le_bytes);
+    crops.iter().flat_map(words).flatten().collect()
+}
+
 impl PictureKernels for Cuda {
-    fn upload_pictures(&mut self, bytes: &[u8], to: View) -> Result<()> {
-        if bytes.len() != to.shape.count() {
-            let detail = format!("{} bytes for {}", bytes.len(), to.shape);
-            return Err(Error::shape("upload_pictures", detail));
-        }
-        self.stage(bytes, |cuda, at| {
-            let args = (at, cuda.tensor(to));
+    fn upload_crops(&mut self, from: Pictures, to: View) -> Result<()> {
+        from.check(to)?;
+        let [h, w] = [from.height, from.width].map(|side| side as i32);
+        self.stage([from.bytes, &corners(from.crops)], |cuda, [bytes, corners]| {
+            let args = (Uncropped { bytes, corners, h, w }, cuda.tensor(to));
             cuda.launch(names::IMAGE_UNPACK, to.elem, spread(cuda, to), &args)
         })
     }

@@ -1,0 +1,19 @@
+//! What a run tells to whom watches it.
+
+use super::{Losses, Scores};
+
+/// What a run tells while it runs. All methods have empty defaults.
+pub trait Observer {
+    /// A step was done: (done, of how many in all), epoch from 0, losses.
+    fn step(&mut self, _done: u64, _total: u64, _epoch: u64, _losses: &Losses, _seconds: f64) {}
+    /// A validation was done after epoch `epoch` (from 1); `best` if none before was better.
+    fn validated(&mut self, _epoch: u64, _scores: &Scores, _best: bool) {}
+    /// Something a user should read.
+    fn note(&mut self, _text: &str) {}
+}
+
+/// An observer that says nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Observer for Silent {}
