@@ -66,6 +66,23 @@ fn shuffles_within_segments() {
     }
 }
 
+/// The register may be wider than the type that an integer is converted from, as NVRTC writes it.
+#[test]
+fn conversions_take_the_low_bits_of_a_wider_register() {
+    let a: [u32; 32] = std::array::from_fn(|l| 0x8000_0000 + 0x0123_4567 * l as u32);
+    let wide = "mov.b64 %x3, {%a, %t}; add.s64 %x3, %x3, 0x7700000000;";
+    let high = "mov.b64 {%r0, %d}, %x3;";
+    for (what, want) in [
+        (format!("cvt.s64.s32 %x3, %x3; {high}"), a.map(|x| ((x as i32) >> 31) as u32)),
+        (format!("cvt.u64.u32 %x3, %x3; {high}"), [0; 32]),
+        ("cvt.u32.u16 %d, %x3;".into(), a.map(|x| x & 0xffff)),
+        ("cvt.s32.s8 %d, %x3;".into(), a.map(|x| x as i8 as u32)),
+        ("cvt.rn.f32.s32 %d, %x3;".into(), a.map(|x| (x as i32 as f32).to_bits())),
+    ] {
+        assert_eq!(lanes(&format!("{wide} {what}"), &a, &a), want, "{what}");
+    }
+}
+
 #[test]
 fn votes_count_those_that_vote() {
     // The predicate is true in all lanes; only the lower half votes.

@@ -146,12 +146,27 @@ impl Lower<'_> {
             return ins.refuse("this conversion");
         }
         let d = self.destination(ins, 0, to)?;
-        let a = self.source(ins, 1, from)?;
+        let a = self.narrowed(ins, from)?;
         let round = whole.or(round).unwrap_or_default();
         let cvt =
             Box::new(Cvt { to, from, round, away, integral: whole.is_some(), ftz, sat, relu });
         self.emit(Op::Cvt { cvt, d, a });
         Ok(())
+    }
+
+    /// The source of an integer conversion, whose register may be wider than the type: the low bits count.
+    fn narrowed(&mut self, ins: &Ins, from: Ty) -> Result<R, LoadError> {
+        let integer = !is_float(from) && file_of(from) == File::W;
+        if let Some(operand @ Operand::Reg(_)) = ins.operands.get(1)
+            && integer
+            && self.any_register(ins, operand)?.1 == File::D
+        {
+            let wide = self.source(ins, 1, Ty::B64)?;
+            let (low, high) = (self.fresh(File::W), self.fresh(File::W));
+            self.emit(Op::Unpack64 { d: low, e: high, a: wide });
+            return Ok(low);
+        }
+        self.source(ins, 1, from)
     }
 
     pub(super) fn space(&self, ins: &mut Ins) -> Option<Space> {
