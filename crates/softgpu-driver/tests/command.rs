@@ -68,7 +68,7 @@ fn mistakes_in_the_command_are_explained() {
 fn the_cards_are_listed() {
     let done = softgpu(&["devices"]);
     let out = text(&done.stdout);
-    for card in ["t4", "a100", "rtx3060", "rtx4090", "h100"] {
+    for card in ["p100", "t4", "a100", "rtx3060", "rtx4090", "h100"] {
         assert!(out.contains(card), "{out}");
     }
 }
