@@ -110,7 +110,10 @@ fn all(test: &str, orders: &[&str], cases: &[Case], margins: &[[usize; 2]]) {
 mod edges {
     use super::*;
 
-    const EDGES: [Case; 5] = [
+    const EDGES: [Case; 7] = [
+        // One element more than whole chunks; two and three channels behind the last four.
+        (Conv::PIXEL, 1, 5, 4, 33, 33),
+        (Conv::PIXEL, 1, 5, 4, 10, 11),
         (Conv::HALVE, 1, 26, 16, 32, 64),
         (Conv::HALVE, 1, 2, 2, 64, 64),
         (Conv::PATCH, 1, 11, 9, 64, 9),
