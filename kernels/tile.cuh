@@ -350,7 +350,7 @@ __device__ __forceinline__ void add_chunks(Job& job, elem* memory, int first, in
         now = now + 1 == STAGES ? 0 : now + 1;
         next = next + 1 == STAGES ? 0 : next + 1;
     }
-    copy_wait<0>();
+    // No copy is under way: the last chunk was waited for, and the groups behind it are empty.
     __syncthreads();
     sums.store((float*)memory);
     __syncthreads();
