@@ -232,7 +232,7 @@ fn conv_of_runs_of_channels() {
         (Conv::PATCH, 2, 6, 5, 64, 3),
         (Conv::HALVE, 1, 10, 12, 3, 32),
     ];
-    all("conv_of_runs_of_channels", &["forward"], &cases, &[[32, 64], [4, 0], [3, 2]]);
+    all("conv_of_runs_of_channels", &["forward"], &cases, &[[32, 64], [4, 0], [3, 2], [3, 1]]);
 }
 
 /// Every kernel in every order of warps and blocks.
