@@ -78,6 +78,7 @@ fn families(file: &str) -> &'static [&'static str] {
             "conv::edges::tf32::wgrad",
             "conv::conv",
         ],
+        "conv_thin" => &["conv::conv_thin_in_every_order", "conv::conv_thin", "conv::conv_of_any"],
         "conv_narrow" => &["conv::edges::f32::narrow", "conv::edges::bf16::narrow", "conv::conv"],
         "pixels" => &["conv::edges::f32", "conv::edges::bf16", "conv::edges::tf32", "conv::conv"],
         _ => &[

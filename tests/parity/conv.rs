@@ -280,7 +280,7 @@ fn conv_is_the_same_each_time() {
 }
 
 /// Layers on pictures: few channels in x, rows of y on and off tiles of 64 pixels and chunks of 16 or
-/// 32, heights odd, several pictures; windows and strides that the same kernels take; and, last, rows
+/// 32 (one of a pixel more than a tile), heights odd, several pictures; windows and strides that the same kernels take; and, last, rows
 /// of x that are no whole vectors in bf16 or at all, which others take.
 #[test]
 fn conv_thin_layers() {
@@ -290,6 +290,7 @@ fn conv_thin_layers() {
         (Conv::HALVE, 1, 6, 136, 3, 16),
         (Conv::HALVE, 2, 9, 72, 6, 8),
         (Conv::HALVE, 1, 4, 80, 5, 24),
+        (Conv::HALVE, 1, 4, 130, 4, 16),
         (Conv::PATCH, 2, 5, 40, 4, 40),
         (Conv::PATCH, 1, 6, 72, 2, 16),
         (Conv::square(3, 1, 1), 1, 3, 64, 1, 8),
@@ -305,6 +306,6 @@ fn conv_thin_layers() {
 /// The same in every order of warps and blocks.
 #[test]
 fn conv_thin_in_every_order() {
-    let cases = [(Conv::HALVE, 2, 5, 72, 6, 16), (Conv::HALVE, 1, 5, 144, 3, 16)];
+    let cases = [(Conv::HALVE, 2, 5, 72, 6, 24), (Conv::HALVE, 1, 5, 144, 3, 16)];
     all("conv_thin_in_every_order", &ORDERS, &cases, &[[0, 0]]);
 }

@@ -12,10 +12,11 @@ const BF16: &str = include_str!("../tests/triton/matmul_bf16_sm80.ptx");
 const TF32: &str = include_str!("../tests/triton/matmul_tf32_sm80.ptx");
 
 /// Side of the matrices of the whole products.
-const SIDE: usize = 256;
-/// Turns of the loop around a measured piece of code, and warps of the block that runs it.
-const TURNS: u64 = 400;
+const SIDE: usize = 512;
+/// Turns of the loop around a measured piece of code, warps of a block that runs it, and blocks.
+const TURNS: u64 = 100;
 const WARPS: u64 = 8;
+const BLOCKS: u64 = 8;
 
 /// Least seconds of a sample.
 const SAMPLE: f64 = 0.08;
@@ -27,7 +28,7 @@ struct Case {
     kernel: &'static str,
     config: LaunchConfig,
     params: fn(&Memory) -> Vec<u8>,
-    /// Units that a block, a warp at a time, does, and their name.
+    /// Units of work in a launch, and their name.
     work: f64,
     unit: &'static str,
 }
@@ -109,7 +110,7 @@ fn product(
     Case { name, ptx: ptx.to_string(), kernel, config, params, work, unit: "MAC" }
 }
 
-/// A loop around `body` in two blocks of [`WARPS`] warps; `work` units a turn and warp.
+/// A loop around `body` in [`BLOCKS`] blocks of [`WARPS`] warps; `work` units a turn and warp.
 ///
 /// The body may use `%f<1100>` (zeros), `%r0` (bytes of 16 a thread), `%r10` to `%r29` (zeros), `%rd1` (the
 /// buffer plus 4 bytes a thread), `%rd2` (plus 1,024) and 16 KiB of shared memory, all written.
@@ -137,9 +138,12 @@ fn piece(name: &'static str, body: &str, work: u64, unit: &'static str) -> Case 
         "bar.sync 0;\nloop:\n{body}\nadd.s32 %r3, %r3, 1;\nsetp.ne.s32 %p0, %r3, {TURNS};\n\
          @%p0 bra loop;\nret;\n}}\n"
     );
-    let config =
-        LaunchConfig { grid: [2, 1, 1], block: [32 * WARPS as u32, 1, 1], dynamic_shared_bytes: 0 };
-    let work = (2 * TURNS * WARPS * work) as f64;
+    let config = LaunchConfig {
+        grid: [BLOCKS as u32, 1, 1],
+        block: [32 * WARPS as u32, 1, 1],
+        dynamic_shared_bytes: 0,
+    };
+    let work = (BLOCKS * TURNS * WARPS * work) as f64;
     Case { name, ptx, kernel: "piece", config, params: buffer, work, unit }
 }
 

@@ -197,10 +197,14 @@ pub(crate) fn run(
         all.add(worker, fatal);
     };
     let mut mine = Worker::new(&launch);
-    let begin = Instant::now();
-    let mut fatal = if threads > 1 { some(&mut mine, 1) } else { None };
-    let left = begin.elapsed() * u32::try_from(blocks - 1).unwrap_or(u32::MAX);
-    if threads == 1 || options.threads == 0 && left < WORTH_A_THREAD {
+    let mut fatal = None;
+    let mut short = false;
+    if threads > 1 && options.threads == 0 {
+        let begin = Instant::now();
+        fatal = some(&mut mine, 1);
+        short = begin.elapsed() * u32::try_from(blocks - 1).unwrap_or(u32::MAX) < WORTH_A_THREAD;
+    }
+    if threads == 1 || short {
         fatal = fatal.or_else(|| some(&mut mine, u64::MAX));
     } else {
         std::thread::scope(|scope| {
