@@ -43,6 +43,7 @@ impl<'a> Worker<'a> {
             runs: Runs::new(program.code.len()),
             touched: Touched::new(&launch.table),
             memos: (0..program.accesses as usize * count).map(|_| None).collect(),
+            patterns: HashMap::new(),
             cache: vec![0; program.accesses as usize],
             findings: HashMap::new(),
             output: BTreeMap::new(),

@@ -2,13 +2,14 @@
 
 use super::lanes::{D, each};
 use super::shared::narrow;
-use super::state::{Fatal, Memo, Warp, Worker};
+use super::state::{Fatal, Memo, Pattern, Warp, Worker};
 use crate::check::lines::Lines;
 use crate::ir::{Access, File, R};
 use crate::lower::{LOCAL_BASE, PARAM_BASE, SHARED_BASE};
 use crate::mutants::{Mutant, on};
 use crate::ptx::ast::Space;
 use crate::report::FindingKind;
+use std::rc::Rc;
 
 /// Bytes that global memory moves at least.
 const SECTOR: u64 = 32;
@@ -229,10 +230,11 @@ impl Worker<'_> {
             let mut difference = 0;
             for l in 0..32 {
                 let here = if exec >> l & 1 != 0 { u64::MAX } else { 0 };
-                let delta = i64::from(memo.deltas[l] as i32) as u64;
+                let delta = i64::from(memo.key.deltas[l] as i32) as u64;
                 difference |= (a[l].wrapping_sub(first) ^ delta) & here;
             }
-            if difference == 0 && memo.mask == exec && memo.phase == (first % SECTOR) as u32 {
+            let phase = (first % SECTOR) as u32;
+            if difference == 0 && memo.key.mask == exec && memo.key.phase == phase {
                 return id;
             }
         }
@@ -244,32 +246,45 @@ impl Worker<'_> {
     #[inline(never)]
     fn remember_global(&mut self, id: usize, a: &D, exec: u32, bytes: u64) {
         let first = a[exec.trailing_zeros() as usize];
-        let low = each(exec).map(|l| a[l]).min().unwrap_or(first);
-        let (mut sectors, mut starts) = (Vec::with_capacity(64), Vec::with_capacity(32));
-        let size = if on(Mutant::Sectors) { 2 * SECTOR } else { SECTOR };
-        for l in each(exec) {
-            sectors.extend(a[l] / size..(a[l] + bytes).div_ceil(size));
-            starts.push(a[l]);
-        }
-        for list in [&mut sectors, &mut starts] {
-            list.sort_unstable();
-            list.dedup();
-        }
-        let ideal = (starts.len() as u64 * bytes).div_ceil(SECTOR) as u32;
-        let lines = Lines::of(starts.iter().map(|s| s - low..s - low + bytes)).into();
         // A pattern wider than 32 bits is not known again.
         let far = each(exec).any(|l| i32::try_from(a[l].wrapping_sub(first) as i64).is_err());
-        let memo = Memo {
+        let mut deltas = [0; 32];
+        for l in 0..32 {
+            deltas[l] = if exec >> l & 1 != 0 { a[l].wrapping_sub(first) as u32 } else { 0 };
+        }
+        let key = Pattern {
+            bytes: bytes as u32,
+            shared: false,
             mask: if far { 0 } else { exec },
             phase: (first % SECTOR) as u32,
-            deltas: a.map(|a| a.wrapping_sub(first) as u32),
-            cost: sectors.len() as u32,
-            ideal,
-            unique: exec,
-            low: low.wrapping_sub(first) as u32,
-            lines,
+            deltas,
         };
-        self.memos[id] = Some(Box::new(memo));
+        let make = |key| {
+            let low = each(exec).map(|l| a[l]).min().unwrap_or(first);
+            let (mut sectors, mut starts) = (Vec::with_capacity(64), Vec::with_capacity(32));
+            let size = if on(Mutant::Sectors) { 2 * SECTOR } else { SECTOR };
+            for l in each(exec) {
+                sectors.extend(a[l] / size..(a[l] + bytes).div_ceil(size));
+                starts.push(a[l]);
+            }
+            for list in [&mut sectors, &mut starts] {
+                list.sort_unstable();
+                list.dedup();
+            }
+            Memo {
+                key,
+                cost: sectors.len() as u32,
+                ideal: (starts.len() as u64 * bytes).div_ceil(SECTOR) as u32,
+                unique: exec,
+                low: low.wrapping_sub(first) as u32,
+                lines: Lines::of(starts.iter().map(|s| s - low..s - low + bytes)).into(),
+            }
+        };
+        if far {
+            self.memos[id] = Some(Rc::new(make(key)));
+        } else {
+            self.remember(id, key, make);
+        }
     }
 
     /// Counts the 32-byte sectors of a request, and those that its distinct bytes would fill.

@@ -2,7 +2,7 @@
 
 use super::lanes::{D, FULL, W, each, put};
 use super::memory::extend;
-use super::state::{Fatal, Memo, Warp, Worker};
+use super::state::{Fatal, Memo, Pattern, Warp, Worker};
 use crate::check::lines::Lines;
 use crate::check::shadow::{Conflict, Touch};
 use crate::ir::{Access, File, LdMatrix, R};
@@ -275,9 +275,9 @@ impl Worker<'_> {
             let mut difference = 0;
             for l in 0..32 {
                 let here = if exec >> l & 1 != 0 { u32::MAX } else { 0 };
-                difference |= (a[l].wrapping_sub(first) ^ memo.deltas[l]) & here;
+                difference |= (a[l].wrapping_sub(first) ^ memo.key.deltas[l]) & here;
             }
-            if difference == 0 && memo.mask == exec && memo.phase == first % 4 {
+            if difference == 0 && memo.key.mask == exec && memo.key.phase == first % 4 {
                 return id;
             }
         }
@@ -289,18 +289,22 @@ impl Worker<'_> {
     #[inline(never)]
     fn remember_shared(&mut self, id: usize, a: &W, exec: u32, bytes: u32) {
         let first = a[exec.trailing_zeros() as usize];
-        let (cost, ideal) = wavefronts(a, exec, bytes);
-        let unique = first_of_each(a, exec);
-        let low = each(exec).map(|l| a[l]).min().unwrap_or(first);
-        let words = |l: usize| {
-            let start = u64::from(a[l] / 4 - low / 4);
-            start..start + u64::from((a[l] % 4 + bytes).div_ceil(4))
-        };
-        let lines = Lines::of(each(unique).map(words)).into();
-        let deltas = a.map(|a| a.wrapping_sub(first));
-        let low = low.wrapping_sub(first);
-        let memo = Memo { mask: exec, phase: first % 4, deltas, cost, ideal, unique, low, lines };
-        self.memos[id] = Some(Box::new(memo));
+        let mut deltas = [0; 32];
+        for l in 0..32 {
+            deltas[l] = if exec >> l & 1 != 0 { a[l].wrapping_sub(first) } else { 0 };
+        }
+        let key = Pattern { bytes, shared: true, mask: exec, phase: first % 4, deltas };
+        self.remember(id, key, |key| {
+            let (cost, ideal) = wavefronts(a, exec, bytes);
+            let unique = first_of_each(a, exec);
+            let low = each(exec).map(|l| a[l]).min().unwrap_or(first);
+            let words = |l: usize| {
+                let start = u64::from(a[l] / 4 - low / 4);
+                start..start + u64::from((a[l] % 4 + bytes).div_ceil(4))
+            };
+            let lines = Lines::of(each(unique).map(words)).into();
+            Memo { key, cost, ideal, unique, low: low.wrapping_sub(first), lines }
+        });
     }
 
     /// Counts wavefronts and asks the shadow, once for each distinct address.

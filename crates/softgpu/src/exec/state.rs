@@ -87,13 +87,9 @@ pub(super) enum Pause {
     Done,
 }
 
-/// The last address pattern of a memory instruction and what was computed for it.
+/// A pattern of addresses and what was computed for it.
 pub(super) struct Memo {
-    pub mask: u32,
-    /// The first lane's address modulo what the counts depend on.
-    pub phase: u32,
-    /// Addresses less the first lane's.
-    pub deltas: W,
+    pub key: Pattern,
     pub cost: u32,
     pub ideal: u32,
     /// Lanes that are the first with their address.
@@ -102,6 +98,42 @@ pub(super) struct Memo {
     pub low: u32,
     /// The words (shared) or bytes (global) that are touched, from the lowest address on.
     pub lines: Rc<Lines>,
+}
+
+/// Addresses of a warp's access, wherever the pattern is laid.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Pattern {
+    /// Bytes a lane, in shared memory or in global.
+    pub bytes: u32,
+    pub shared: bool,
+    /// No lanes: a pattern that is not known again.
+    pub mask: u32,
+    /// The first lane's address modulo what the counts depend on.
+    pub phase: u32,
+    /// Addresses less the first lane's, 0 of lanes outside the mask.
+    pub deltas: W,
+}
+
+/// Patterns that a host thread keeps at most: a kernel has some dozens.
+const MOST_PATTERNS: usize = 4096;
+
+impl Worker<'_> {
+    /// Makes the memo of a pattern, or takes one that an instruction or warp had before, to stand at `id`: loops
+    /// over swizzled memory meet a few patterns in turn.
+    pub fn remember(&mut self, id: usize, key: Pattern, make: impl FnOnce(Pattern) -> Memo) {
+        let memo = match self.patterns.get(&key) {
+            Some(known) => Rc::clone(known),
+            None => {
+                let memo = Rc::new(make(key.clone()));
+                if self.patterns.len() >= MOST_PATTERNS {
+                    self.patterns.clear();
+                }
+                self.patterns.insert(key, Rc::clone(&memo));
+                memo
+            }
+        };
+        self.memos[id] = Some(memo);
+    }
 }
 
 /// One host thread: runs one block at a time.
@@ -117,7 +149,9 @@ pub(super) struct Worker<'a> {
     pub stats: Vec<Stat>,
     pub runs: Runs,
     pub touched: Touched,
-    pub memos: Vec<Option<Box<Memo>>>,
+    /// The last pattern of each memory instruction and warp.
+    pub memos: Vec<Option<Rc<Memo>>>,
+    pub patterns: HashMap<Pattern, Rc<Memo>>,
     /// Allocation that each memory instruction touched last.
     pub cache: Vec<u32>,
     pub findings: HashMap<(u32, FindingKind), Finding>,
