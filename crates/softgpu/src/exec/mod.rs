@@ -20,6 +20,7 @@ mod lanes;
 mod local;
 mod memory;
 mod mma;
+mod observe;
 mod shared;
 mod simd;
 mod state;

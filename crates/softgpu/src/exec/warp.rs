@@ -18,9 +18,14 @@ impl Worker<'_> {
     #[allow(unsafe_code)]
     pub fn run_warp(&mut self, warp: &mut Warp) -> Result<Pause, Fatal> {
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        if is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("popcnt")
+        {
             let checks = self.launch.options.checks != Checks::NONE;
-            // SAFETY: the line above the last has found the features on this machine.
+            // SAFETY: the condition has found every feature that `run_avx2` is compiled for.
             return unsafe {
                 match (checks, self.launch.options.counting()) {
                     (false, false) => self.run_avx2::<false, false>(warp),
