@@ -2,7 +2,7 @@
 
 use pix2pix_engine::device::Precision;
 use pix2pix_engine::kernel::{Conv, ConvKernels, Product, Write};
-use pix2pix_engine::tensor::Shape;
+use pix2pix_engine::tensor::{Shape, View};
 
 use crate::common::{PRODUCT_NMSE, nmse, numbers};
 use crate::desk::{Desk, ORDERS, Place, on_softgpu};
@@ -38,10 +38,18 @@ fn run_of(desk: &mut Desk, shape: Shape, margins: [usize; 2], seed: u64) -> [Pla
     [place, run]
 }
 
+/// Floats that lie `by` behind a multiple of 16 bytes.
+fn floats_behind(desk: &mut Desk, by: usize, shape: Shape, seed: u64) -> Place {
+    let count = by + shape.count();
+    let whole = desk.floats(Shape::vector(count), &numbers(count, seed));
+    let behind = |view: View| View { at: view.at + by, shape, pitch: shape.c, ..view };
+    Place { cpu: behind(whole.cpu), gpu: behind(whole.gpu) }
+}
+
 const ALL: [Product; 3] = [Product::Fprop, Product::Dgrad, Product::Wgrad];
 
 /// Products of one case, set and added, with bias and without, in runs of channels with `margins` on
-/// both sides, which must stay as they are.
+/// both sides, which must stay as they are; filters and biases lie off vectors where the first margin does.
 fn products(
     desk: &mut Desk,
     precision: Precision,
@@ -61,10 +69,8 @@ fn products(
     let (vx, vdy) = (input(x, 1), input(y, 2));
     let [whole_y, vy] = run_of(desk, y, margins, 3);
     let [whole_dx, vdx] = run_of(desk, x, margins, 4);
-    let vw = desk.floats(f, &numbers(f.count(), 5));
-    let vdw = desk.floats(f, &numbers(f.count(), 6));
-    let by = desk.floats(Shape::vector(k), &numbers(k, 7));
-    let bx = desk.floats(Shape::vector(c), &numbers(c, 8));
+    let [vw, vdw, by, bx] = [(f, 5), (f, 6), (Shape::vector(k), 7), (Shape::vector(c), 8)]
+        .map(|(shape, seed)| floats_behind(desk, left % 4, shape, seed));
     let check = |desk: &Desk, place: Place, name: &str| {
         let (got, expected) = desk.read(place);
         let error = nmse(&got, &expected);
