@@ -141,8 +141,8 @@ impl Epochs {
         self.log[warp].push(Access { pc, line: line as u32, kind, bits: new });
     }
 
-    /// Marks an access and says whether nothing is to be said of it; if not, [`Self::word`] tells what, word
-    /// by word. A `partial` access is of less than a word.
+    /// Marks an access and says that nothing is to be said of it, or marks nothing: then [`Self::word`] tells
+    /// what is wrong, word by word. A `partial` access is of less than a word.
     #[inline(always)]
     pub fn touch(
         &mut self,
@@ -153,18 +153,19 @@ impl Epochs {
         pc: u32,
         touch: Touch,
     ) -> bool {
-        let mut fine = true;
         let whole = matches!(touch, Touch::Write | Touch::Copy) && !partial;
+        let mut wrong = 0;
         lines.at(first, |line, bits| {
-            let all = self.all[line];
             let mut bad = self.in_flight[line] | if whole { 0 } else { !self.valid[line] };
-            if against(all, touch) & bits != 0 {
+            if against(self.all[line], touch) & bits != 0 {
                 bad |= against(self.others(line, warp), touch);
             }
-            if bad & bits != 0 {
-                fine = false;
-                return;
-            }
+            wrong |= bad & bits;
+        });
+        if wrong != 0 {
+            return false;
+        }
+        lines.at(first, |line, bits| {
             match touch {
                 Touch::Write => self.valid[line] |= bits,
                 Touch::Copy => self.in_flight[line] |= bits,
@@ -172,7 +173,7 @@ impl Epochs {
             }
             self.mark(line, bits, kind(touch), warp, pc);
         });
-        fine
+        true
     }
 
     /// One word of an access, its bytes a bit each: marks it and says what is wrong, a race first.
