@@ -9,9 +9,9 @@ use crate::clock::OpId;
 use crate::driver::Driver;
 use crate::ops::{HostCall, Next, QUEUE, Work};
 
-/// For whom operations are run.
+/// Who has operations run.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum For {
+enum Caller {
     /// The program, which waits for them and learns that they are complete.
     Program,
     /// The card, which goes on by itself: the program learns nothing, and a submission need not wait
@@ -43,7 +43,7 @@ impl Gate {
         driver: MutexGuard<'a, Driver>,
         targets: &[OpId],
     ) -> MutexGuard<'a, Driver> {
-        self.run(driver, targets, For::Program)
+        self.run(driver, targets, Caller::Program)
     }
 
     /// Runs operations until none of `targets` is in flight; for the card, until another thread is
@@ -52,13 +52,13 @@ impl Gate {
         &'a self,
         mut driver: MutexGuard<'a, Driver>,
         targets: &[OpId],
-        whom: For,
+        caller: Caller,
     ) -> MutexGuard<'a, Driver> {
         let mut needed = driver.ops.needed(targets);
         loop {
             match driver.ops.next(&mut needed) {
                 Next::Done => return driver,
-                Next::Busy if whom == For::Card => return driver,
+                Next::Busy if caller == Caller::Card => return driver,
                 Next::Busy => {
                     driver = self.changed.wait(driver).unwrap_or_else(PoisonError::into_inner);
                 }
@@ -71,7 +71,7 @@ impl Gate {
                             driver.complete(op, 0);
                         }
                         None => {
-                            driver.ops.waiting = whom == For::Program;
+                            driver.ops.waiting = caller == Caller::Program;
                             driver.run(op);
                             driver.ops.waiting = false;
                         }
@@ -109,11 +109,11 @@ impl Gate {
         }
         if driver.config.eager {
             let all: Vec<OpId> = driver.ops.pending.keys().copied().collect();
-            drop(self.run(driver, &all, For::Card));
+            drop(self.run(driver, &all, Caller::Card));
         } else if driver.ops.pending.len() > QUEUE {
             let oldest: Vec<OpId> =
                 driver.ops.pending.keys().copied().take(driver.ops.pending.len() - QUEUE).collect();
-            drop(self.run(driver, &oldest, For::Card));
+            drop(self.run(driver, &oldest, Caller::Card));
         }
     }
 }

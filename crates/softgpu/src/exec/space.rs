@@ -84,7 +84,7 @@ pub(super) trait AddressSpace<'a> {
     /// Whether equal addresses of two lanes are the same bytes.
     const COMMON: bool = true;
 
-    /// What is checked and counted of all lanes together, before anything is moved.
+    /// Checks and counts that look at all lanes together, before anything is moved.
     #[inline(always)]
     fn check<const CHECK: bool, const COUNT: bool>(
         _worker: &mut Worker<'a>,
@@ -115,7 +115,7 @@ pub(super) trait AddressSpace<'a> {
         false
     }
 
-    /// Where the bytes of a lane are; what is checked and marked of them is.
+    /// Checks the range of a lane, marks it as touched, and finds where its bytes are.
     fn place<const CHECK: bool, const COUNT: bool>(
         worker: &mut Worker<'a>,
         warp: &Warp,
@@ -127,6 +127,7 @@ pub(super) trait AddressSpace<'a> {
     /// The value of `width` bytes that is `offset` bytes behind a place, zero-extended.
     fn read(worker: &Worker<'a>, warp: &Warp, place: Self::Place, offset: u32, width: u32) -> u64;
 
+    /// Stores the low `width` bytes of a value `offset` bytes behind a place.
     fn write(
         worker: &mut Worker<'a>,
         warp: &mut Warp,
@@ -136,7 +137,7 @@ pub(super) trait AddressSpace<'a> {
         value: u64,
     );
 
-    /// The address and the number of bytes at a place that a load should not have read, if any.
+    /// Address and number of the bytes at a place that nothing wrote, if there are any.
     #[inline(always)]
     fn unwritten(
         _warp: &Warp,
