@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use pix2pix_engine::data::Augment;
 use pix2pix_engine::device::{Cuda, Device, Precision, StepState};
 use pix2pix_engine::error::Result;
-use pix2pix_engine::kernel::{Crop, PictureKernels, Pictures, cuda as kernels};
+use pix2pix_engine::kernel::{Crop, ImageBatch, ImageKernels, cuda as kernels};
 use pix2pix_engine::train::{Networks, RunConfig};
 
 /// Memory rate in GB/s; f32, tf32 and bf16 peaks in TFLOP/s: NVIDIA's data sheets, dense.
@@ -114,7 +114,7 @@ fn main() -> Result<()> {
             let view = step.program.view(name)?;
             let bytes: Vec<u8> = (0..load * load * 3).map(|i| (i * 7 % 256) as u8).collect();
             let (height, width, crops) = (load, load, &[Crop { x: 3, y: 5, flip: true }]);
-            device.upload_crops(Pictures { bytes: &bytes, height, width, crops }, view)?;
+            device.upload_crops(ImageBatch { bytes: &bytes, height, width, crops }, view)?;
         }
         step.program.run(&mut device)?;
         device.finish()?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pix2pix_engine::data::Picture;
+use pix2pix_engine::data::Image;
 use pix2pix_engine::device::Cpu;
 use pix2pix_engine::translate::{TranslateOptions, Translator};
 use pix2pix_engine::{Error, Result};
@@ -14,5 +14,5 @@ fn main() -> Result<()> {
     };
     let cpu = Box::new(Cpu::new(0)?);
     let mut translator = Translator::open(model, TranslateOptions::default(), cpu)?;
-    translator.translate(&Picture::read(from)?)?.write(to)
+    translator.translate(&Image::read(from)?)?.write(to)
 }

@@ -32,21 +32,21 @@ __device__ __forceinline__ elem* pixel(Tensor t, size_t i) { return t.data + i *
 __device__ __forceinline__ int pixels(Tensor t) { return t.n * t.h * t.w; }
 
 // `value` or the sum with what is there, as `merge` says.
-__device__ __forceinline__ void put(elem* at, float value, Merge merge)
+__device__ __forceinline__ void store(elem* at, float value, Merge merge)
 {
     *at = from_float(merge.add ? to_float(*at) + value : value);
 }
 
 // Whether this block is the last of `blocks` that come here; what the others wrote before is then seen by all of its
-// threads. Leaves the ticket at 0 for the next launch.
-__device__ __forceinline__ bool last_block(unsigned* ticket, unsigned blocks)
+// threads. Leaves the counter at 0 for the next launch.
+__device__ __forceinline__ bool last_block(unsigned* counter, unsigned blocks)
 {
     __shared__ bool last;
     __threadfence();
     __syncthreads();
     if (threadIdx.x == 0) {
-        last = atomicAdd(ticket, 1u) == blocks - 1;
-        if (last) *ticket = 0;
+        last = atomicAdd(counter, 1u) == blocks - 1;
+        if (last) *counter = 0;
     }
     __syncthreads();
     __threadfence();

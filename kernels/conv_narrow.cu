@@ -1,5 +1,5 @@
 // conv_narrow.cu - the convolution and its adjoint where the result has few channels: pictures and maps of patches.
-//   math    conv_fprop_narrow, conv_dgrad_narrow: the formulas of conv.cu and conv_transpose.cu
+//   math    conv_fprop_narrow, conv_dgrad_narrow: the formulas of conv.cu and conv_dgrad.cu
 //   shapes  at most 6 channels in the result, a multiple of 4 in the input, whose pixels begin at multiples of 4; the
 //           filter of one class in shared memory, as f32
 //   launch  128 threads; a warp takes 4 pixels of a class at a time and shares their sum out over its lanes; any number
@@ -119,7 +119,7 @@ __device__ __forceinline__ void narrow_pixels(Tensor in, const float* w, const f
             if (i == j) at = to[j];
         if (lane % (32 / PLACES) == 0 && i < TOGETHER && first + i < rows && o < out.c) {
             if (bias) total += bias[o];
-            put(pixel(out, at) + o, total, merge);
+            store(pixel(out, at) + o, total, merge);
         }
     }
 }

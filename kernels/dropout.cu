@@ -6,7 +6,7 @@
 //   source  Srivastava et al., JMLR 2014, scaled as PyTorch; checked bit for bit by tests/parity rows dropout
 #include "philox.cuh"
 
-extern "C" __global__ void __launch_bounds__(256) dropout(Tensor x, Tensor y, Drop drop, const State* state, Merge merge)
+extern "C" __global__ void __launch_bounds__(256) dropout(Tensor x, Tensor y, DropoutArg drop, const State* state, Merge merge)
 {
     size_t count = (size_t)pixels(x) * x.c, quads = (count + 3) / 4, stride = (size_t)gridDim.x * blockDim.x;
     for (size_t quad = (size_t)blockIdx.x * blockDim.x + threadIdx.x; quad < quads; quad += stride) {
@@ -15,7 +15,7 @@ extern "C" __global__ void __launch_bounds__(256) dropout(Tensor x, Tensor y, Dr
 #pragma unroll
         for (int k = 0; k < 4; k++) {
             size_t i = 4 * quad + k;
-            if (i < count) put(pixel(y, i / x.c) + i % x.c, factor[k] * to_float(pixel(x, i / x.c)[i % x.c]), merge);
+            if (i < count) store(pixel(y, i / x.c) + i % x.c, factor[k] * to_float(pixel(x, i / x.c)[i % x.c]), merge);
         }
     }
 }

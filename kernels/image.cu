@@ -13,7 +13,7 @@ extern "C" __global__ void __launch_bounds__(256) image_unpack(Uncropped from, T
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride) {
         size_t at = i / x.c, c = i - at * x.c;
         unsigned line = (unsigned)at / x.w, w = (unsigned)at - line * x.w, n = line / x.h, h = line - n * x.h;
-        Corner corner = ((const Corner*)from.corners)[n];
+        CropArg corner = ((const CropArg*)from.corners)[n];
         unsigned column = corner.x + (corner.flip ? x.w - 1 - w : w);
         size_t byte = (((size_t)n * from.h + corner.y + h) * from.w + column) * x.c + c;
         pixel(x, at)[c] = from_float(from.bytes[byte] / 127.5f - 1.0f);

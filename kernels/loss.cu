@@ -32,7 +32,7 @@ __device__ __forceinline__ float target(Aim aim, Tensor x, size_t i, unsigned c)
 
 // blockIdx.y is the run; each has a loss of its own.
 extern "C" __global__ void __launch_bounds__(256)
-loss(Tensor x, Aim aim, float* y, double* parts, unsigned* tickets)
+loss(Tensor x, Aim aim, float* y, double* parts, unsigned* counters)
 {
     __shared__ double sums[256];
     size_t stride = (size_t)gridDim.x * blockDim.x, count = (size_t)pixels(x) / aim.runs * x.c, from = blockIdx.y * count;
@@ -49,7 +49,7 @@ loss(Tensor x, Aim aim, float* y, double* parts, unsigned* tickets)
     }
     parts += blockIdx.y * gridDim.x;
     if (threadIdx.x == 0) parts[blockIdx.x] = sums[0];
-    if (!last_block(tickets + blockIdx.y, gridDim.x)) return;
+    if (!last_block(counters + blockIdx.y, gridDim.x)) return;
     if (threadIdx.x == 0) {
         double all = 0.0;
         for (int part = 0; part < gridDim.x; part++) all += parts[part];
@@ -65,12 +65,12 @@ loss_grad(Tensor x, Aim aim, const float* dy, Tensor dx, Merge merge)
         size_t at = i / x.c;
         unsigned c = (unsigned)(i % x.c);
         float slope = loss_slope(aim.kind, to_float(pixel(x, at)[c]), target(aim, x, at, c));
-        put(pixel(dx, at) + c, dy[i < each ? 0 : 1] * aim.weight / (float)each * slope, merge);
+        store(pixel(dx, at) + c, dy[i < each ? 0 : 1] * aim.weight / (float)each * slope, merge);
     }
 }
 
-// Losses of a step to its row of the ring, for the host to read some steps later.
-extern "C" __global__ void __launch_bounds__(32) keep_losses(Losses losses, float* ring, const State* state)
+// LossPointers of a step to its row of the ring, for the host to read some steps later.
+extern "C" __global__ void __launch_bounds__(32) keep_losses(LossPointers losses, float* ring, const State* state)
 {
     const float* from[8] = {losses.p0, losses.p1, losses.p2, losses.p3, losses.p4, losses.p5, losses.p6, losses.p7};
     if (threadIdx.x >= losses.count) return;

@@ -39,7 +39,7 @@ template <class F> __device__ __forceinline__ void map(Tensor a, Tensor b, Tenso
         for (size_t i = first; i < count; i += stride) {
             size_t at = i / y.c;
             unsigned c = (unsigned)(i % y.c);
-            put(pixel(y, at) + c, f(to_float(pixel(a, at)[c]), to_float(pixel(b, at)[c])), merge);
+            store(pixel(y, at) + c, f(to_float(pixel(a, at)[c]), to_float(pixel(b, at)[c])), merge);
         }
     }
 }

@@ -17,7 +17,7 @@ __device__ __forceinline__ uint4 philox(unsigned long long key, uint4 x)
 }
 
 // The factor of element `i` of a dense tensor: 0 or 1 / (1 - rate). Four elements share a draw.
-__device__ __forceinline__ float4 dropout_factors(Drop drop, const State* state, unsigned quad)
+__device__ __forceinline__ float4 dropout_factors(DropoutArg drop, const State* state, unsigned quad)
 {
     uint4 word = philox(state->seed, make_uint4(quad, drop.stream, (unsigned)state->step, 2u));
     float scale = 1.0f / (1.0f - drop.rate);
@@ -28,7 +28,7 @@ __device__ __forceinline__ float4 dropout_factors(Drop drop, const State* state,
     return make_float4(factor[0], factor[1], factor[2], factor[3]);
 }
 
-__device__ __forceinline__ float dropout_factor(Drop drop, const State* state, size_t i)
+__device__ __forceinline__ float dropout_factor(DropoutArg drop, const State* state, size_t i)
 {
     float4 four = dropout_factors(drop, state, (unsigned)(i / 4));
     unsigned lane = i % 4;

@@ -246,7 +246,7 @@ template <int ROWS_OF_TILE, bool A_ALONG, bool B_ALONG> struct Sums {
 //   void write(int row, int column, float4 sums)
 //
 // With `parts` > 1 several blocks share a tile's k. Each leaves its sums in memory; the last to come adds them, part
-// 0 first, so that the result does not depend on who is last. It leaves its ticket at 0 for the next launch.
+// 0 first, so that the result does not depend on who is last. It leaves its counter at 0 for the next launch.
 template <int ROWS, class Out>
 __device__ __forceinline__ void finish(Out& out, float* sums, Split split, int tile, int part)
 {
@@ -268,9 +268,9 @@ __device__ __forceinline__ void finish(Out& out, float* sums, Split split, int t
     __threadfence();
     __syncthreads();
     if (threadIdx.x == 0) {
-        unsigned* ticket = (unsigned*)split.tickets + tile;
-        last = atomicAdd(ticket, 1u) == (unsigned)split.parts - 1;
-        if (last) *ticket = 0;
+        unsigned* counter = (unsigned*)split.counters + tile;
+        last = atomicAdd(counter, 1u) == (unsigned)split.parts - 1;
+        if (last) *counter = 0;
     }
     __syncthreads();
     if (!last) return;

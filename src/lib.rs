@@ -13,7 +13,7 @@
 //!
 //! - [`tensor`]: shapes and views, plain numbers. [`device`]: memory. [`kernel`]: what a machine
 //!   must be able to do, and the CPU doing it.
-//! - [`tape`]: a step is recorded once, planned into one piece of memory, played many times.
+//! - [`tape`]: a step is recorded once, planned into one piece of memory, run many times.
 //!   [`op`]: the operations, one file each.
 //! - [`nn`]: parameters, blocks, schedules. [`model`]: U-Net, encoder-decoder, PatchGAN.
 //! - [`train`]: the step and the run. [`translate`]: pictures of any size through a model.

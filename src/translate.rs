@@ -9,7 +9,7 @@
 use std::path::Path;
 
 use crate::checkpoint;
-use crate::data::Picture;
+use crate::data::Image;
 use crate::device::{Arena, StepState};
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, Statistics};
@@ -95,7 +95,7 @@ impl Translator {
     ///
     /// # Errors
     /// A generator that does not take or give three channels; no memory for a picture of this size.
-    pub fn translate(&mut self, picture: &Picture) -> Result<Picture> {
+    pub fn translate(&mut self, picture: &Image) -> Result<Image> {
         let config = &self.generator.config;
         if (config.in_channels, config.out_channels) != (3, 3) {
             return Err(Error::input(format!(
@@ -110,12 +110,12 @@ impl Translator {
         let (_, program) = self.program.as_ref().expect("recorded just above");
         let backend = &mut *self.backend;
         backend.set_state(StepState { seed: self.options.seed, step: 1, lr: 0.0 });
-        backend.upload_pictures(&padded.pixels, program.view("x")?)?;
+        backend.upload_images(&padded.pixels, program.view("x")?)?;
         program.run(backend)?;
         let mut bytes = vec![0; h * w * 3];
-        backend.download_pictures(program.view("y")?, &mut bytes)?;
+        backend.download_images(program.view("y")?, &mut bytes)?;
         let (x, y) = ((w - picture.width) / 2, (h - picture.height) / 2);
-        Ok(Picture::new(w, h, bytes)?.crop(x, y, picture.width, picture.height))
+        Ok(Image::new(w, h, bytes)?.crop(x, y, picture.width, picture.height))
     }
 
     /// Plans the pass for pictures of `h` x `w`.
@@ -148,7 +148,7 @@ impl Translator {
 
 /// The picture in the middle of `h` x `w` pixels, mirrored at its edges as often as it takes; the
 /// edge itself is not repeated.
-fn pad(picture: &Picture, h: usize, w: usize) -> Picture {
+fn pad(picture: &Image, h: usize, w: usize) -> Image {
     let mirror = |i: usize, before: usize, len: usize| {
         if len == 1 {
             return 0;
@@ -164,7 +164,7 @@ fn pad(picture: &Picture, h: usize, w: usize) -> Picture {
         let row = picture.row(mirror(y, top, picture.height));
         columns.iter().for_each(|&x| pixels.extend_from_slice(&row[3 * x..3 * x + 3]));
     }
-    Picture { width: w, height: h, pixels }
+    Image { width: w, height: h, pixels }
 }
 
 #[cfg(test)]
@@ -174,7 +174,7 @@ mod tests {
     /// Columns of a padded row, by the red byte.
     fn row(width: usize, to: usize) -> Vec<u8> {
         let pixels = (0..width as u8).flat_map(|v| [v, 0, 0]).collect();
-        let padded = pad(&Picture { width, height: 1, pixels }, 1, to);
+        let padded = pad(&Image { width, height: 1, pixels }, 1, to);
         padded.pixels.chunks(3).map(|p| p[0]).collect()
     }
 

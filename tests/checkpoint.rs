@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use pix2pix_engine::checkpoint::safetensors::{Entry, Reader};
 use pix2pix_engine::checkpoint::{
-    Tensor, Weights, convert, load_weights, names, pth, safetensors, save_pth, save_weights,
+    HostTensor, Weights, convert, load_weights, names, pth, safetensors, save_pth, save_weights,
 };
 use pix2pix_engine::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind};
 use pix2pix_engine::random::normal;
@@ -127,7 +127,7 @@ fn filters_are_permuted_by_the_one_rule() {
         let index = state.tensors().iter().position(|t| t.name == port).unwrap();
         let size = state.tensors()[index].size.clone();
         let theirs = state.read(index, &[0, 1, 2, 3]).unwrap();
-        let Tensor { shape, data } = &tensors[ours];
+        let HostTensor { shape, data } = &tensors[ours];
         assert_eq!(*shape, Shape::new(size[0], size[2], size[3], size[1]), "{ours}");
         for d0 in 0..size[0] {
             for d1 in 0..size[1] {
@@ -164,7 +164,7 @@ fn conversion_there_and_back_loses_nothing() {
         let read = |path: &Path| -> BTreeMap<String, (Vec<usize>, Vec<u32>)> {
             let mut state = pth::StateDict::open(path).unwrap();
             let stored = state.tensors().to_vec();
-            let read = |(i, t): (usize, &pth::Stored)| {
+            let read = |(i, t): (usize, &pth::StoredTensor)| {
                 let order: Vec<_> = (0..t.size.len()).collect();
                 let bits = state.read(i, &order).unwrap().iter().map(|v| v.to_bits()).collect();
                 (t.name.trim_start_matches("module.").to_string(), (t.size.clone(), bits))
@@ -181,12 +181,12 @@ fn conversion_there_and_back_loses_nothing() {
 }
 
 /// Numbers that depend on name and place, for a network of any kind.
-fn fill(slots: Vec<names::Slot>, seed: u64) -> BTreeMap<String, Tensor> {
+fn fill(slots: Vec<names::Slot>, seed: u64) -> BTreeMap<String, HostTensor> {
     let tensor = |(i, slot): (usize, names::Slot)| {
         let data = (0..slot.shape.count())
             .map(|at| normal(seed, [at as u32, i as u32, 0, 0])[0] * 0.25)
             .collect();
-        (slot.name, Tensor { shape: slot.shape, data })
+        (slot.name, HostTensor { shape: slot.shape, data })
     };
     slots.into_iter().enumerate().map(tensor).collect()
 }

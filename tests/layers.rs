@@ -25,7 +25,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // Parameters are laid out in the arena, which hands out numbers and touches no memory.
     ("nn", &["tensor", "device::Arena", "kernel", "tape", "op"]),
     ("model", &["tensor", "kernel", "tape", "op", "nn"]),
-    // Pictures arrive as bytes; the step uploads them.
+    // ImageBatch arrive as bytes; the step uploads them.
     ("data", &["atomic"]),
     // Files hold host numbers by name; what they describe is the networks' configuration.
     (
@@ -104,7 +104,7 @@ const UNSAFE: &[&str] = &[
     "device/cuda/list.rs",
     "device/cuda/mod.rs",
     "device/cuda/nvrtc/library.rs",
-    "device/cuda/pictures.rs",
+    "device/cuda/staging.rs",
 ];
 
 /// A source file without comments and strings, line by line.

@@ -34,7 +34,7 @@ fn distances(setup: &Setup, steps: usize) -> Vec<f32> {
     let mut training = Training::new(setup, 2);
     let [a, b] = pair(setup.size);
     let step = |_| {
-        training.play(&a, &b, LEARNING_RATE);
+        training.run(&a, &b, LEARNING_RATE);
         training.output("g_l1")[0]
     };
     (0..steps).map(step).collect()

@@ -137,7 +137,7 @@ impl Training {
         b.set_state(StepState { seed: 0, step: self.done, lr: 2e-4 });
         for name in ["a", "b"] {
             let view = self.step.program.view(name).expect("a step has a and b");
-            b.upload_pictures(&self.pictures, view).expect("sizes agree");
+            b.upload_images(&self.pictures, view).expect("sizes agree");
         }
         self.step.program.run(b).expect("the step runs");
     }
@@ -182,7 +182,7 @@ impl Model {
     pub fn run(&mut self) {
         let view = self.forward.view("x").expect("a pass has x");
         let b = self.machine.backend();
-        b.upload_pictures(&self.pictures, view).expect("sizes agree");
+        b.upload_images(&self.pictures, view).expect("sizes agree");
         self.forward.run(b).expect("the pass runs");
     }
 

@@ -53,25 +53,24 @@ const FIRST: [&str; 8] = [
 ];
 
 /// Beginnings of the names of those that take long.
-const LONG: [&str; 3] =
-    ["conv::conv", "batch_norm::batch_norm_of_every_kind", "batch_norm::batch_norm_at_the_net"];
+const LONG: [&str; 3] = ["conv::conv", "norm::norm_of_every_kind", "norm::norm_at_the_net"];
 
 /// Beginnings of the names of the tests that launch what is in a file; where some launch nothing else,
 /// those come first.
 fn families(file: &str) -> &'static [&'static str] {
-    const NORM: &str = "batch_norm::batch_norm_at_its_edges";
+    const NORM: &str = "norm::norm_at_its_edges";
     match file.split('.').next().unwrap_or_default() {
         "adam" => &["adam::"],
-        "batch_norm" => &["batch_norm::"],
-        "activation" => &["activation::"],
-        "concat" => &["concat::"],
-        "maps" => &["activation::", "concat::"],
-        "rules" => &["activation::", NORM],
+        "norm" => &["norm::"],
+        "pointwise" => &["pointwise::"],
+        "stack" => &["stack::"],
+        "maps" => &["pointwise::", "stack::"],
+        "rules" => &["pointwise::", NORM],
         "dropout" => &["dropout::"],
         "philox" => &["dropout::", NORM],
         "loss" => &["loss::"],
         "image" => &["image::"],
-        "common" => &["activation::", "loss::", NORM, "dropout::", "image::"],
+        "common" => &["pointwise::", "loss::", NORM, "dropout::", "image::"],
         "filters" => &[
             "conv::edges::f32::wgrad",
             "conv::edges::bf16::wgrad",

@@ -5,7 +5,7 @@
 //! DiscriminatorConfig, ...}`. Its tensors are called `generator.down1.conv.weight` and so on;
 //! others may lie beside them, as an optimizer's do in a training checkpoint.
 
-mod elem;
+mod float_type;
 mod model_file;
 pub mod names;
 pub mod pickle;
@@ -20,7 +20,7 @@ use crate::Error;
 
 pub use model_file::{DISCRIMINATOR, FORMAT, GENERATOR, VERSION, save_weights};
 pub use port_file::save_pth;
-pub use weights::{Contents, Tensor, Tensors, Weights, convert, load_weights, read_weights};
+pub use weights::{Contents, HostTensor, Tensors, Weights, convert, load_weights, read_weights};
 
 /// An [`Error::Input`] about the file `path`. What it quotes may come from the file, so nothing that
 /// a terminal would act on passes, nor more than anyone would read.

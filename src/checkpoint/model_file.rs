@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Map, Value as Json};
 
 use super::names::{self, Slot};
-use super::weights::{Tensor, Tensors, Weights, tensor};
+use super::weights::{HostTensor, Tensors, Weights, tensor};
 use super::{refuse, safetensors};
 use crate::Result;
 use crate::model::{DiscriminatorConfig, GeneratorConfig};
@@ -95,7 +95,7 @@ fn network<R: Read + Seek, C: serde::de::DeserializeOwned>(
             }
             None => return Err(refuse(path, format!("there is no {full} in it"))),
         }
-        tensors.insert(name, Tensor { shape, data: reader.read(&full)? });
+        tensors.insert(name, HostTensor { shape, data: reader.read(&full)? });
     }
     Ok(Some((config, tensors)))
 }

@@ -4,7 +4,7 @@ use std::io::{Read, Seek};
 use std::path::Path;
 
 use super::names::{self, Network, Slot};
-use super::weights::{Tensor, Tensors, Weights, tensor};
+use super::weights::{HostTensor, Tensors, Weights, tensor};
 use super::{pth, refuse};
 use crate::model::GeneratorKind;
 use crate::{Error, Result};
@@ -36,7 +36,7 @@ pub fn read_pth<R: Read + Seek>(mut state: pth::StateDict<R>, path: &Path) -> Re
             let (index, _) = kept.iter().find(|k| k.1 == port).expect("infer found every slot");
             state.read(*index, if filter { &[0, 2, 3, 1] } else { &[0] })?
         };
-        tensors.insert(name, Tensor { shape, data });
+        tensors.insert(name, HostTensor { shape, data });
     }
     Ok(match network {
         Network::Generator(c) => Weights { generator: Some((c, tensors)), ..Weights::default() },

@@ -20,7 +20,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorInfo;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
-use super::elem::{self, Elem};
+use super::float_type::{self, FloatType};
 use crate::atomic;
 use crate::tensor::Shape;
 use crate::{Error, Result};
@@ -53,7 +53,7 @@ pub fn write(path: &Path, entries: &[Entry], metadata: &BTreeMap<String, String>
         sink.write_all(&header).map_err(fail)?;
         entries.iter().try_for_each(|entry| {
             check_length(&entry.name, entry.shape, entry.data.len())?;
-            elem::write(sink, &entry.data).map_err(fail)
+            float_type::write(sink, &entry.data).map_err(fail)
         })
     })
 }
@@ -78,7 +78,7 @@ pub fn write_each<S: AsRef<str>>(
             buffer.clear();
             fetch(i, &mut buffer)?;
             check_length(name.as_ref(), *shape, buffer.len())?;
-            elem::write(sink, &buffer).map_err(fail)
+            float_type::write(sink, &buffer).map_err(fail)
         })
     })
 }
@@ -137,7 +137,7 @@ pub struct Reader<R = BufReader<File>> {
 }
 
 struct Stored {
-    elem: Elem,
+    float_type: FloatType,
     shape: Shape,
     /// First byte, from the start of the file.
     at: u64,
@@ -225,7 +225,7 @@ impl<R: Read + Seek> Reader<R> {
     /// # Errors
     /// As [`Reader::read`], and [`Error::Input`] if `out` has another length.
     pub fn read_into(&mut self, name: &str, out: &mut [f32]) -> Result<()> {
-        let Stored { elem, shape, at } = *self.stored(name)?;
+        let Stored { float_type, shape, at } = *self.stored(name)?;
         if out.len() != shape.count() {
             return Err(Error::input(format!(
                 "{}: {name} is {shape}, but {} numbers were expected",
@@ -234,7 +234,7 @@ impl<R: Read + Seek> Reader<R> {
             )));
         }
         let read = self.source.seek(SeekFrom::Start(at));
-        read.and_then(|_| elem.read(&mut self.source, out))
+        read.and_then(|_| float_type.read(&mut self.source, out))
             .map_err(|e| Error::file("read", &self.path, e))
     }
 
@@ -255,11 +255,11 @@ fn check(
     let mut names = Vec::with_capacity(claimed.len());
     let mut end = 0;
     for (name, info) in claimed {
-        let elem = match info.dtype {
-            Dtype::F16 => Elem::F16,
-            Dtype::BF16 => Elem::Bf16,
-            Dtype::F32 => Elem::F32,
-            Dtype::F64 => Elem::F64,
+        let float_type = match info.dtype {
+            Dtype::F16 => FloatType::F16,
+            Dtype::BF16 => FloatType::Bf16,
+            Dtype::F32 => FloatType::F32,
+            Dtype::F64 => FloatType::F64,
             other => return Err(format!("{name} is of type {other:?}; weights are F32")),
         };
         let shape = match info.shape[..] {
@@ -271,7 +271,7 @@ fn check(
                 return Err(format!("{name} has {rank} extents; filters have 4 and vectors 1"));
             }
         };
-        let bytes = [shape.h, shape.w, shape.c, elem.size()]
+        let bytes = [shape.h, shape.w, shape.c, float_type.size()]
             .iter()
             .try_fold(shape.n, |product, &extent| product.checked_mul(extent));
         let (from, to) = info.data_offsets;
@@ -289,7 +289,7 @@ fn check(
         }
         end = to as u64;
         names.push(name.clone());
-        tensors.insert(name, Stored { elem, shape, at: start + from as u64 });
+        tensors.insert(name, Stored { float_type, shape, at: start + from as u64 });
     }
     if end != data {
         return Err(format!("its tensors end at byte {end}, but its data has {data} bytes"));

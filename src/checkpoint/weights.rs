@@ -14,7 +14,7 @@ use crate::{Error, Result};
 
 /// A tensor in host memory.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tensor {
+pub struct HostTensor {
     /// Its extents.
     pub shape: Shape,
     /// `shape.count()` numbers, channels fastest.
@@ -22,7 +22,7 @@ pub struct Tensor {
 }
 
 /// The tensors of one network, by our names without the network's prefix.
-pub type Tensors = BTreeMap<String, Tensor>;
+pub type Tensors = BTreeMap<String, HostTensor>;
 
 /// The networks of a file. Tensors are complete: exactly those of [`super::names::generator`] and
 /// [`super::names::discriminator`], with their shapes.
@@ -111,7 +111,7 @@ pub fn convert(from: &Path, to: &Path) -> Result<Contents> {
 }
 
 /// The tensor `name`, which is to be saved as `shape`.
-pub(super) fn tensor<'a>(tensors: &'a Tensors, name: &str, shape: Shape) -> Result<&'a Tensor> {
+pub(super) fn tensor<'a>(tensors: &'a Tensors, name: &str, shape: Shape) -> Result<&'a HostTensor> {
     match tensors.get(name) {
         Some(tensor) if tensor.shape == shape => Ok(tensor),
         Some(other) => Err(Error::shape(

@@ -11,7 +11,7 @@ use crate::train::{Distance, Gan, Side};
 /// pix2pix from scratch: trains and runs image-to-image translation.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
-pub struct Args {
+pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 }
@@ -93,7 +93,7 @@ pub struct TrainArgs {
     /// Steps instead of epochs, counted from the start of the run
     #[arg(long)]
     pub steps: Option<u64>,
-    /// Pictures a step [default: 1]
+    /// ImageBatch a step [default: 1]
     #[arg(long)]
     pub batch_size: Option<usize>,
     /// Which half is the input [default: a2b]
@@ -168,7 +168,7 @@ pub enum ScheduleKind {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum NormUse {
+pub enum StatisticsArg {
     /// Each picture's own statistics, as in training
     Batch,
     /// The running statistics of training
@@ -187,7 +187,7 @@ pub enum Switch {
 pub struct TranslateArgs {
     /// A model: model.safetensors, the folder of a run, a checkpoint, or PyTorch's latest_net_G.pth
     pub model: PathBuf,
-    /// Pictures, or folders of pictures
+    /// ImageBatch, or folders of pictures
     #[arg(required = true)]
     pub input: Vec<PathBuf>,
     /// A picture's name (.png, .jpg, .bmp, .tiff, .webp) for one picture, else a folder
@@ -199,7 +199,7 @@ pub struct TranslateArgs {
     pub pairs: bool,
     /// Whose statistics batch norm uses
     #[arg(long, default_value = "batch")]
-    pub norm: NormUse,
+    pub norm: StatisticsArg,
     /// Whether dropout drops
     #[arg(long, default_value = "off")]
     pub dropout: Switch,

@@ -19,14 +19,14 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::checkpoint;
-use args::{Args, Command};
+use args::{Cli, Command};
 
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|what| {
         complain(format!("this is a defect of the program, please report it: {what}"));
     }));
-    let args = match Args::try_parse() {
+    let args = match Cli::try_parse() {
         Ok(args) => args,
         Err(error) => {
             let _ = error.print();

@@ -12,7 +12,7 @@ use crate::train::{Losses, Observer, Scores};
 const QUIET: f64 = 10.0;
 
 /// Shows steps, losses, speed and time left.
-pub struct Report {
+pub struct ProgressReport {
     bar: Option<ProgressBar>,
     batch: usize,
     begun: Instant,
@@ -21,7 +21,7 @@ pub struct Report {
     last: Option<Instant>,
 }
 
-impl Report {
+impl ProgressReport {
     /// For batches of `batch` pictures, from step `first` on.
     pub fn new(batch: usize, first: u64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
@@ -29,7 +29,7 @@ impl Report {
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(0).with_style(style)
         });
-        Report { bar, batch, begun: Instant::now(), first, last: None }
+        ProgressReport { bar, batch, begun: Instant::now(), first, last: None }
     }
 
     /// Takes the bar away and leaves a line about where the run is.
@@ -52,7 +52,7 @@ impl Report {
     }
 }
 
-impl Observer for Report {
+impl Observer for ProgressReport {
     fn step(&mut self, done: u64, total: u64, epoch: u64, losses: &Losses, _seconds: f64) {
         let elapsed = self.begun.elapsed().as_secs_f64();
         let rate = (done - self.first) as f64 / elapsed.max(1e-9);

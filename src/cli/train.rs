@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::args::TrainArgs;
-use super::progress::Report;
+use super::progress::ProgressReport;
 use super::resume::{Resumed, checkpoint_of, folder_of, same};
 use super::settings::{EPOCHS, apply, schedule, whole_schedule};
 use super::{bytes, model_of, quoted, say};
@@ -161,7 +161,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     };
     ctrlc::set_handler(handler)
         .map_err(|e| Error::machine(format!("cannot watch for Ctrl-C: {e}")))?;
-    let mut report = Report::new(trainer.config().batch_size, trainer.progress().step);
+    let mut report = ProgressReport::new(trainer.config().batch_size, trainer.progress().step);
     let outcome = trainer.run(&stop, &mut report);
     report.end();
     let outcome = outcome?;

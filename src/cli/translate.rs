@@ -6,9 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::args::{NormUse, Switch, TranslateArgs};
+use super::args::{StatisticsArg, Switch, TranslateArgs};
 use super::{model_of, say};
-use crate::data::{Direction, Picture, list};
+use crate::data::{Direction, Image, list};
 use crate::error::{Error, Result};
 use crate::kernel::Statistics;
 use crate::train::{Scores, Side};
@@ -117,7 +117,7 @@ fn check(jobs: Vec<Job>) -> Result<Vec<Job>> {
 }
 
 /// The input half and the other half of a pair side by side.
-fn halves(picture: &Picture, path: &Path, side: Side) -> Result<(Picture, Picture)> {
+fn halves(picture: &Image, path: &Path, side: Side) -> Result<(Image, Image)> {
     if picture.width < 2 || !picture.width.is_multiple_of(2) {
         return Err(Error::input(format!(
             "{} is {} pixels wide and cannot be halved; leave out --pairs",
@@ -143,8 +143,8 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
     say(format!("device    {header}"));
     let options = TranslateOptions {
         statistics: match args.norm {
-            NormUse::Batch => Statistics::Batch,
-            NormUse::Running => Statistics::Running,
+            StatisticsArg::Batch => Statistics::Batch,
+            StatisticsArg::Running => Statistics::Running,
         },
         dropout: args.dropout == Switch::On,
         seed: args.seed,
@@ -153,7 +153,7 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
     let side = translator.side().unwrap_or(Side::A2b);
     let mut scores = Vec::new();
     for job in &jobs {
-        let picture = Picture::read(&job.from)?;
+        let picture = Image::read(&job.from)?;
         let (input, target) = if args.pairs {
             let (input, target) = halves(&picture, &job.from, side)?;
             (input, Some(target))

@@ -6,7 +6,7 @@
 //! mirrored, after the crop. A picture that is not square becomes square, as it does there. Here the
 //! pictures are resized and the draws made; who turns bytes into numbers cuts and mirrors.
 
-use super::Picture;
+use super::Image;
 use crate::random::{Purpose, below, philox};
 
 /// How pictures become `size x size`.
@@ -59,7 +59,7 @@ impl Augment {
     }
 
     /// The picture at `load x load`: all of the work that no draw changes. A copy if it has that size.
-    pub fn resized(&self, picture: &Picture) -> Picture {
+    pub fn resized(&self, picture: &Image) -> Image {
         picture.resize(self.load(), self.load())
     }
 }

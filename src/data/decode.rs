@@ -7,7 +7,7 @@
 //! - grey is repeated for the three channels, a palette is looked up;
 //! - 16 bits become 8 as `round(v / 257)`;
 //! - alpha is composited over white: `round((c * a + 255 * (255 - a)) / 255)`, at 16 bits where the
-//!   file has them; [`Notes::alpha`] and [`Header::alpha`] tell, so that a program can say so;
+//!   file has them; [`Notes::alpha`] and [`ImageHeader::alpha`] tell, so that a program can say so;
 //! - CMYK in a JPEG or TIFF is converted to RGB by the `image` crate, without colour profiles, and
 //!   no other colour profile is applied either;
 //! - float pixels are refused, since nothing says what is white.
@@ -26,7 +26,7 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
-use super::Picture;
+use super::Image;
 use crate::error::{Error, Result};
 
 /// Longest side that is read, in pixels: what a JPEG can have at most.
@@ -40,7 +40,7 @@ const JPEG_PREFIX: u64 = 64 << 10;
 
 /// What a picture file says of itself before its pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
+pub struct ImageHeader {
     /// Pixels in a row, after the orientation is applied.
     pub width: usize,
     /// Rows, after the orientation is applied.
@@ -60,10 +60,10 @@ pub struct Notes {
     pub turned: bool,
 }
 
-impl Header {
+impl ImageHeader {
     /// Reads as little of the file as tells its size: fit for thousands of files. The pixels may
     /// still be damaged.
-    pub fn read(path: &Path) -> Result<Header> {
+    pub fn read(path: &Path) -> Result<ImageHeader> {
         let unreadable = |e| Error::file("read", path, e);
         let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
         let mut start = Vec::new();
@@ -88,20 +88,20 @@ impl Header {
     }
 }
 
-impl Picture {
+impl Image {
     /// Reads and decodes a file.
-    pub fn read(path: &Path) -> Result<Picture> {
-        Ok(Picture::read_noted(path)?.0)
+    pub fn read(path: &Path) -> Result<Image> {
+        Ok(Image::read_noted(path)?.0)
     }
 
-    /// [`Picture::read`], with what was changed on the way.
-    pub fn read_noted(path: &Path) -> Result<(Picture, Notes)> {
+    /// [`Image::read`], with what was changed on the way.
+    pub fn read_noted(path: &Path) -> Result<(Image, Notes)> {
         let bytes = std::fs::read(path).map_err(|e| Error::file("read", path, e))?;
-        Picture::decode(&bytes, path)
+        Image::decode(&bytes, path)
     }
 
     /// Decodes the bytes of a picture file; `path` is for its extension and for messages.
-    pub fn decode(bytes: &[u8], path: &Path) -> Result<(Picture, Notes)> {
+    pub fn decode(bytes: &[u8], path: &Path) -> Result<(Image, Notes)> {
         let format = format_of(path, &bytes[..bytes.len().min(16)])?;
         let size = guarded(path, || header(ImageReader::with_format(Cursor::new(bytes), format)))?;
         check_size(path, size.width, size.height)?;
@@ -127,7 +127,7 @@ impl Picture {
                 path.display()
             ))
         })?;
-        Ok((Picture { width, height, pixels }, notes))
+        Ok((Image { width, height, pixels }, notes))
     }
 }
 
@@ -206,7 +206,7 @@ fn check_size(path: &Path, width: usize, height: usize) -> Result<()> {
     Ok(())
 }
 
-fn header<R: BufRead + Seek>(mut reader: ImageReader<R>) -> Result<Header, ImageError> {
+fn header<R: BufRead + Seek>(mut reader: ImageReader<R>) -> Result<ImageHeader, ImageError> {
     // Sizes are judged by `check_size`, which can name them.
     reader.limits(Limits::no_limits());
     let mut decoder = reader.into_decoder()?;
@@ -219,7 +219,7 @@ fn header<R: BufRead + Seek>(mut reader: ImageReader<R>) -> Result<Header, Image
         | Orientation::Rotate270FlipH => (height, width),
         _ => (width, height),
     };
-    Ok(Header { width: width as usize, height: height as usize, alpha })
+    Ok(ImageHeader { width: width as usize, height: height as usize, alpha })
 }
 
 fn limited<'a, R: BufRead + Seek + 'a>(

@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::decode::Header;
-use super::pair::{Pair, Source, check_width};
+use super::decode::ImageHeader;
+use super::pair::{Pair, PairSource, check_width};
 use super::scan::{Listing, list};
 use crate::error::{Error, Result};
 
@@ -70,7 +70,7 @@ pub struct Folder {
     pub others: usize,
     /// Pairs with an alpha channel, which is composited over white.
     pub with_alpha: usize,
-    /// Pictures beside the phase folders or beside A and B, which are not used.
+    /// ImageBatch beside the phase folders or beside A and B, which are not used.
     pub unused: usize,
 }
 
@@ -234,7 +234,10 @@ impl Folder {
                 if listing.pictures.is_empty() {
                     return Err(nothing_here(&listing, folder));
                 }
-                (listing.pictures.into_iter().map(Source::SideBySide).collect::<Vec<_>>(), folder)
+                (
+                    listing.pictures.into_iter().map(PairSource::SideBySide).collect::<Vec<_>>(),
+                    folder,
+                )
             }
             Place::Two(a, b) => {
                 self.layout = Layout::Folders;
@@ -277,7 +280,7 @@ impl Folder {
     }
 
     /// Pairs the files of two folders by their stems.
-    fn match_names(&mut self, a: &Path, b: &Path, bad: &mut Vec<Bad>) -> Result<Vec<Source>> {
+    fn match_names(&mut self, a: &Path, b: &Path, bad: &mut Vec<Bad>) -> Result<Vec<PairSource>> {
         let mut by_stem = |folder: &Path| -> Result<BTreeMap<OsString, PathBuf>> {
             let listing = list(folder)?;
             self.others += listing.others + listing.unread.len();
@@ -315,7 +318,7 @@ impl Folder {
         let mut sources = Vec::new();
         for (stem, path) in in_a {
             match in_b.remove(&stem) {
-                Some(partner) => sources.push(Source::Two { a: path, b: partner }),
+                Some(partner) => sources.push(PairSource::Two { a: path, b: partner }),
                 None => bad.push(alone(path, b)),
             }
         }
@@ -367,17 +370,17 @@ fn nothing_here(listing: &Listing, folder: &Path) -> Error {
 }
 
 /// Reads the headers of a pair: the pair, and whether it has alpha.
-fn check(source: Source) -> Result<(Pair, bool), Bad> {
+fn check(source: PairSource) -> Result<(Pair, bool), Bad> {
     let at = |path: &Path, e| (path.to_path_buf(), e);
     let (width, height, alpha) = match &source {
-        Source::SideBySide(path) => {
-            let header = Header::read(path).map_err(|e| at(path, e))?;
+        PairSource::SideBySide(path) => {
+            let header = ImageHeader::read(path).map_err(|e| at(path, e))?;
             check_width(path, header.width).map_err(|e| at(path, e))?;
             (header.width / 2, header.height, header.alpha)
         }
-        Source::Two { a, b } => {
-            let of_a = Header::read(a).map_err(|e| at(a, e))?;
-            let of_b = Header::read(b).map_err(|e| at(b, e))?;
+        PairSource::Two { a, b } => {
+            let of_a = ImageHeader::read(a).map_err(|e| at(a, e))?;
+            let of_b = ImageHeader::read(b).map_err(|e| at(b, e))?;
             if (of_a.width, of_a.height) != (of_b.width, of_b.height) {
                 let error = Error::input(format!(
                     "{} is {}x{} and {} is {}x{}: a pair needs one size, so resize or remove them",
@@ -393,7 +396,7 @@ fn check(source: Source) -> Result<(Pair, bool), Bad> {
             (of_a.width, of_a.height, of_a.alpha || of_b.alpha)
         }
     };
-    let (Source::SideBySide(path) | Source::Two { a: path, .. }) = &source;
+    let (PairSource::SideBySide(path) | PairSource::Two { a: path, .. }) = &source;
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     Ok((Pair { name, source, width, height }, alpha))
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
-use super::{Augment, Direction, Draw, Order, Pair, Picture};
+use super::{Augment, Direction, Draw, Image, Order, Pair};
 use crate::error::{Error, Result};
 
 /// What a [`Loader`] makes and with what.
@@ -135,9 +135,9 @@ struct Shared {
     options: LoaderOptions,
     /// Steps before the first batch: `epoch * steps_per_epoch + step_in_epoch`.
     begin: usize,
-    kept: Vec<OnceLock<(Picture, Picture)>>,
+    kept: Vec<OnceLock<(Image, Image)>>,
     kept_bytes: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<Queue>,
     /// A batch was made.
     made: Condvar,
     /// A batch was taken, or the loader stops.
@@ -145,7 +145,7 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct State {
+struct Queue {
     next: usize,
     delivered: usize,
     ready: BTreeMap<usize, Result<Batch>>,
@@ -253,7 +253,7 @@ impl Drop for Loader {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -333,7 +333,7 @@ impl Shared {
         &self,
         sample: usize,
         augment: &Augment,
-        f: impl FnOnce(&Picture, &Picture),
+        f: impl FnOnce(&Image, &Image),
     ) -> Result<()> {
         let slot = &self.kept[sample];
         if let Some((a, b)) = slot.get() {
@@ -361,7 +361,7 @@ pub fn plain(
     pairs: &[Pair],
     size: usize,
     direction: Direction,
-) -> impl Iterator<Item = Result<(Picture, Picture)>> + '_ {
+) -> impl Iterator<Item = Result<(Image, Image)>> + '_ {
     pairs.iter().map(move |pair| {
         let (a, b) = pair.read()?;
         Ok(direction.order(a.resize(size, size), b.resize(size, size)))

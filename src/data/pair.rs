@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Picture;
+use super::Image;
 use crate::error::{Error, Result};
 
 /// Which picture of a pair is the input.
@@ -27,7 +27,7 @@ impl Direction {
 
 /// Where the two pictures of a pair lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum PairSource {
     /// One file: A is its left half, B its right half.
     SideBySide(PathBuf),
     /// Two files.
@@ -45,7 +45,7 @@ pub struct Pair {
     /// The file's name without its extension.
     pub name: String,
     /// Where the pictures lie.
-    pub source: Source,
+    pub source: PairSource,
     /// Pixels in a row of A, and of B.
     pub width: usize,
     /// Rows of A, and of B.
@@ -54,23 +54,23 @@ pub struct Pair {
 
 impl Pair {
     /// Decodes both pictures: (A, B), whatever the direction.
-    pub fn read(&self) -> Result<(Picture, Picture)> {
+    pub fn read(&self) -> Result<(Image, Image)> {
         match &self.source {
-            Source::SideBySide(path) => split(&Picture::read(path)?, path),
-            Source::Two { a, b } => Ok((Picture::read(a)?, Picture::read(b)?)),
+            PairSource::SideBySide(path) => split(&Image::read(path)?, path),
+            PairSource::Two { a, b } => Ok((Image::read(a)?, Image::read(b)?)),
         }
     }
 
     /// A file to name in a message: the pair's own, or that of A.
     pub fn path(&self) -> &Path {
         match &self.source {
-            Source::SideBySide(path) | Source::Two { a: path, .. } => path,
+            PairSource::SideBySide(path) | PairSource::Two { a: path, .. } => path,
         }
     }
 }
 
 /// The left and the right half.
-fn split(picture: &Picture, path: &Path) -> Result<(Picture, Picture)> {
+fn split(picture: &Image, path: &Path) -> Result<(Image, Image)> {
     check_width(path, picture.width)?;
     let (half, height) = (picture.width / 2, picture.height);
     Ok((picture.crop(0, 0, half, height), picture.crop(half, 0, half, height)))

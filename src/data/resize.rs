@@ -15,7 +15,7 @@
 //! Source: Keys, "Cubic convolution interpolation for digital image processing", 1981; and the
 //! behaviour of Pillow, which `tests/golden/data` holds.
 
-use super::Picture;
+use super::Image;
 
 /// Fractional bits of a weight: 32, less 8 for the pixel and 2 for overshoot and sign.
 const BITS: u32 = 22;
@@ -34,21 +34,21 @@ fn cubic(x: f64) -> f64 {
 }
 
 /// For each output position: the first input it reads, and its weights.
-struct Weights {
+struct Coefficients {
     first: Vec<usize>,
     start: Vec<usize>,
     values: Vec<i32>,
 }
 
-impl Weights {
-    /// Weights of the `output` positions that `input` become.
+impl Coefficients {
+    /// Coefficients of the `output` positions that `input` become.
     fn new(input: usize, output: usize) -> Self {
         let scale = input as f64 / output as f64;
         let stretch = scale.max(1.0);
         let support = 2.0 * stretch;
         let inverse = 1.0 / stretch;
         let mut weights =
-            Weights { first: Vec::with_capacity(output), start: vec![0], values: Vec::new() };
+            Coefficients { first: Vec::with_capacity(output), start: vec![0], values: Vec::new() };
         let mut exact = Vec::new();
         for i in 0..output {
             let centre = (i as f64 + 0.5) * scale;
@@ -78,30 +78,30 @@ fn byte(sum: i32) -> u8 {
     (sum >> BITS).clamp(0, 255) as u8
 }
 
-impl Picture {
+impl Image {
     /// The whole picture at `width` x `height` pixels, bicubic; a copy if it has that size. Neither
     /// extent may be 0.
-    pub fn resize(&self, width: usize, height: usize) -> Picture {
+    pub fn resize(&self, width: usize, height: usize) -> Image {
         if (width, height) == (self.width, self.height) {
             return self.clone();
         }
-        let across = Weights::new(self.width, width);
-        let down = Weights::new(self.height, height);
+        let across = Coefficients::new(self.width, width);
+        let down = Coefficients::new(self.height, height);
         let lost = |from: usize, to: usize| from as i64 - to as i64;
         if lost(self.height, height) > (2 * lost(self.width, width)).max(0) {
             let low = columns(&self.pixels, self.width * 3, &down);
             let pixels = rows(&low, self.width, &across);
-            Picture { width, height, pixels }
+            Image { width, height, pixels }
         } else {
             let narrow = rows(&self.pixels, self.width, &across);
             let pixels = columns(&narrow, width * 3, &down);
-            Picture { width, height, pixels }
+            Image { width, height, pixels }
         }
     }
 }
 
 /// Resizes every row of `width` pixels.
-fn rows(pixels: &[u8], width: usize, weights: &Weights) -> Vec<u8> {
+fn rows(pixels: &[u8], width: usize, weights: &Coefficients) -> Vec<u8> {
     let count = weights.first.len();
     let mut result = vec![0; pixels.len() / (width * 3) * count * 3];
     for (row, out) in pixels.chunks_exact(width * 3).zip(result.chunks_exact_mut(count * 3)) {
@@ -122,7 +122,7 @@ fn rows(pixels: &[u8], width: usize, weights: &Weights) -> Vec<u8> {
 }
 
 /// Resizes every column; `pixels` have `stride` bytes a row.
-fn columns(pixels: &[u8], stride: usize, weights: &Weights) -> Vec<u8> {
+fn columns(pixels: &[u8], stride: usize, weights: &Coefficients) -> Vec<u8> {
     let mut result = vec![0; weights.first.len() * stride];
     let mut sums = vec![0i32; stride];
     for (i, out) in result.chunks_exact_mut(stride).enumerate() {

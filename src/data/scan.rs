@@ -18,7 +18,7 @@ pub struct Listing {
     pub pictures: Vec<PathBuf>,
     /// Folders, sorted the same way.
     pub folders: Vec<PathBuf>,
-    /// Pictures of kinds that are not read, such as `.gif`.
+    /// ImageBatch of kinds that are not read, such as `.gif`.
     pub unread: Vec<PathBuf>,
     /// All other files.
     pub others: usize,

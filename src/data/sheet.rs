@@ -1,6 +1,6 @@
 //! Sample sheets: one row a sample, input | output | target.
 
-use super::Picture;
+use super::Image;
 use crate::error::{Error, Result};
 
 /// Pixels between two pictures of a sheet.
@@ -8,13 +8,13 @@ pub const GAP: usize = 4;
 
 /// Puts pictures side by side and rows below each other, [`GAP`] white pixels apart. Each row is one
 /// sample, usually `[input, output, target]`; all pictures have one size, all rows one length.
-pub fn sheet(rows: &[Vec<Picture>]) -> Result<Picture> {
+pub fn sheet(rows: &[Vec<Image>]) -> Result<Image> {
     let Some(first) = rows.first().and_then(|r| r.first()) else {
         return Err(Error::shape("sheet", "there is no picture to show"));
     };
     let (w, h, columns) = (first.width, first.height, rows[0].len());
     let extent = |count: usize, size: usize| count * size + (count - 1) * GAP;
-    let mut all = Picture::filled(extent(columns, w), extent(rows.len(), h), [255; 3]);
+    let mut all = Image::filled(extent(columns, w), extent(rows.len(), h), [255; 3]);
     for (r, row) in rows.iter().enumerate() {
         if row.len() != columns {
             return Err(Error::shape(

@@ -1,4 +1,4 @@
-//! The three products of a two-dimensional convolution, which serve its transpose too.
+//! The three passes of a two-dimensional convolution, which serve its transpose too.
 //!
 //! ```text
 //! conv_fprop   y[n,p,q,k] = bias[k] + sum over r,s,c of
@@ -95,9 +95,9 @@ impl Conv {
     }
 }
 
-/// One of the three products.
+/// One of the three passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Product {
+pub enum Pass {
     /// y from x and w.
     Fprop,
     /// dx from dy and w.
@@ -106,7 +106,7 @@ pub enum Product {
     Wgrad,
 }
 
-/// Elements that a product takes beside its operands.
+/// Elements that a pass takes beside its operands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Workspace {
     /// Kept for the filter, from its first use on.
@@ -115,7 +115,7 @@ pub struct Workspace {
     pub scratch: usize,
 }
 
-/// The convolution products of a machine. Shapes: x (n,h,w,c), w (k,r,s,c), y (n,p,q,k).
+/// The convolutions of a device. Shapes: x (n,h,w,c), w (k,r,s,c), y (n,p,q,k).
 pub trait ConvKernels {
     /// y = conv(x, w) + bias, or y += that.
     fn conv_fprop(
@@ -143,15 +143,8 @@ pub trait ConvKernels {
     /// dw = sum over pixels of dy times the windows of x, or dw += that.
     fn conv_wgrad(&mut self, conv: Conv, x: View, dy: View, dw: View, mode: Write) -> Result<()>;
 
-    /// What a product of these shapes takes beside its operands.
-    fn conv_workspace(
-        &self,
-        product: Product,
-        conv: Conv,
-        x: Shape,
-        w: Shape,
-        y: Shape,
-    ) -> Workspace;
+    /// What a pass of these shapes takes beside its operands.
+    fn conv_workspace(&self, pass: Pass, conv: Conv, x: Shape, w: Shape, y: Shape) -> Workspace;
 }
 
 impl ConvKernels for Cpu {
@@ -206,26 +199,19 @@ impl ConvKernels for Cpu {
         Ok(())
     }
 
-    fn conv_workspace(
-        &self,
-        product: Product,
-        conv: Conv,
-        x: Shape,
-        w: Shape,
-        y: Shape,
-    ) -> Workspace {
-        workspace(product, conv, x, w, y)
+    fn conv_workspace(&self, pass: Pass, conv: Conv, x: Shape, w: Shape, y: Shape) -> Workspace {
+        workspace(pass, conv, x, w, y)
     }
 }
 
 /// The way a filter's products are computed.
-fn workspace(product: Product, conv: Conv, x: Shape, w: Shape, y: Shape) -> Workspace {
+fn workspace(pass: Pass, conv: Conv, x: Shape, w: Shape, y: Shape) -> Workspace {
     if narrow::serves(conv, w) {
-        Workspace { kept: 0, scratch: narrow::scratch(product, conv, x, w) }
+        Workspace { kept: 0, scratch: narrow::scratch(pass, conv, x, w) }
     } else if winograd::serves(conv, w, y) {
-        winograd::workspace(product, conv, x, w, y)
+        winograd::workspace(pass, conv, x, w, y)
     } else {
-        Workspace { kept: 0, scratch: im2col::scratch(product, conv, w, y) }
+        Workspace { kept: 0, scratch: im2col::scratch(pass, conv, w, y) }
     }
 }
 

@@ -10,7 +10,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::product::{Mat, product, product_few_rows, product_rows_dot};
-use super::{Conv, Product, Write};
+use super::{Conv, Pass, Write};
 use crate::device::{Cpu, grown};
 use crate::tensor::{Shape, View};
 
@@ -34,17 +34,17 @@ const SHORT: usize = 512;
 const CHUNK: usize = 2048;
 
 /// Scratch of a product.
-pub(super) fn scratch(product: Product, conv: Conv, w: Shape, y: Shape) -> usize {
+pub(super) fn scratch(pass: Pass, conv: Conv, w: Shape, y: Shape) -> usize {
     let (window, pixels) = (conv.taps() * w.c, y.pixels());
     let few = pixels <= FEW;
-    match product {
-        Product::Fprop if few => pixels * w.n.next_multiple_of(FILTERS),
-        Product::Fprop => window * w.n,
-        Product::Dgrad if few => pixels * window.next_multiple_of(COLUMNS.min(window)),
-        Product::Dgrad if window <= SHORT => pixels * window,
-        Product::Wgrad if !few && window <= SHORT => pixels.div_ceil(CHUNK) * w.n * window,
-        Product::Wgrad if !few => w.n * window,
-        Product::Dgrad | Product::Wgrad => 0,
+    match pass {
+        Pass::Fprop if few => pixels * w.n.next_multiple_of(FILTERS),
+        Pass::Fprop => window * w.n,
+        Pass::Dgrad if few => pixels * window.next_multiple_of(COLUMNS.min(window)),
+        Pass::Dgrad if window <= SHORT => pixels * window,
+        Pass::Wgrad if !few && window <= SHORT => pixels.div_ceil(CHUNK) * w.n * window,
+        Pass::Wgrad if !few => w.n * window,
+        Pass::Dgrad | Pass::Wgrad => 0,
     }
 }
 

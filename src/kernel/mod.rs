@@ -8,20 +8,20 @@ mod conv;
 pub mod cuda;
 mod dropout;
 mod im2col;
+mod image;
 mod loss;
 mod narrow;
 mod norm;
-mod picture;
 mod pointwise;
 mod product;
 mod winograd;
 
 pub use adam::{Adam, AdamKernels};
-pub use conv::{Conv, ConvKernels, Product, Workspace};
+pub use conv::{Conv, ConvKernels, Pass, Workspace};
 pub use dropout::{Dropout, DropoutKernels};
+pub use image::{Crop, ImageBatch, ImageKernels};
 pub use loss::{Loss, LossKernels, Target};
 pub use norm::{Norm, NormKernels, NormParams, NormScope, Statistics};
-pub use picture::{Crop, PictureKernels, Pictures};
 pub use pointwise::{Activation, PointwiseKernels};
 
 use crate::device::{Cpu, Device};
@@ -58,15 +58,15 @@ pub trait Backend:
     + DropoutKernels
     + LossKernels
     + AdamKernels
-    + PictureKernels
+    + ImageKernels
 {
-    /// Plays a program: `work` is all its kernels in order, the same each time for one `program`
+    /// Runs a program: `work` is all its kernels in order, the same each time for one `program`
     /// number. The CPU does it on one of its own threads, so that the kernels need not wake a
     /// thread each; a GPU records the second time what it does and launches the record from then on.
     ///
     /// # Errors
     /// Those of `work`.
-    fn play(
+    fn run_program(
         &mut self,
         program: u64,
         work: &mut (dyn FnMut(&mut dyn Backend) -> Result<()> + Send),
@@ -74,7 +74,7 @@ pub trait Backend:
 }
 
 impl Backend for Cpu {
-    fn play(
+    fn run_program(
         &mut self,
         _program: u64,
         work: &mut (dyn FnMut(&mut dyn Backend) -> Result<()> + Send),

@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use super::product::{Mat, product, product_rows_dot};
-use super::{Conv, Product, Write};
+use super::{Conv, Pass, Write};
 use crate::device::{Cpu, grown};
 use crate::tensor::{Shape, View};
 
@@ -25,12 +25,12 @@ pub(super) fn serves(conv: Conv, filter: Shape) -> bool {
 }
 
 /// Scratch of a product.
-pub(super) fn scratch(product: Product, conv: Conv, x: Shape, w: Shape) -> usize {
+pub(super) fn scratch(pass: Pass, conv: Conv, x: Shape, w: Shape) -> usize {
     let numbers = w.n * conv.taps();
-    match product {
-        Product::Fprop => x.pixels() * numbers,
-        Product::Dgrad => 0,
-        Product::Wgrad => x.pixels().div_ceil(CHUNK) * numbers * w.c,
+    match pass {
+        Pass::Fprop => x.pixels() * numbers,
+        Pass::Dgrad => 0,
+        Pass::Wgrad => x.pixels().div_ceil(CHUNK) * numbers * w.c,
     }
 }
 

@@ -80,7 +80,7 @@ impl Norm {
 /// Norms of a machine. `kept` is mean and 1 / sqrt(var + eps).
 pub trait NormKernels {
     /// Statistics (and the running ones, where they are there and the tensor's own are used), then
-    /// y, and max(y, 0) to `also` where it is given: what a skip connection takes.
+    /// y, and max(y, 0) to `skip` where it is given: what a skip connection takes.
     fn norm(
         &mut self,
         norm: Norm,
@@ -88,10 +88,10 @@ pub trait NormKernels {
         params: NormParams,
         kept: [View; 2],
         y: View,
-        also: Option<View>,
+        skip: Option<View>,
     ) -> Result<()>;
 
-    /// dx, and the gradients of scale and shift. `dalso` is the gradient of max(y, 0), where it was
+    /// dx, and the gradients of scale and shift. `dskip` is the gradient of max(y, 0), where it was
     /// taken.
     fn norm_grad(
         &mut self,
@@ -100,7 +100,7 @@ pub trait NormKernels {
         params: NormParams,
         kept: [View; 2],
         dy: View,
-        dalso: Option<View>,
+        dskip: Option<View>,
         dx: Option<(View, Write)>,
         daffine: [Option<(View, Write)>; 2],
     ) -> Result<()>;
@@ -138,7 +138,7 @@ fn sum_pixels(
 /// Mean, scale and shift of each channel of one group of pixels.
 struct Line<'a> {
     mean: &'a [f32],
-    inv: &'a [f32],
+    rstd: &'a [f32],
     weight: &'a [f32],
     bias: &'a [f32],
 }
@@ -148,10 +148,10 @@ impl Line<'_> {
     #[inline(always)]
     fn normalise(&self, x: &[f32], out: &mut [f32]) {
         let c = out.len();
-        let (x, mean, inv) = (&x[..c], &self.mean[..c], &self.inv[..c]);
+        let (x, mean, rstd) = (&x[..c], &self.mean[..c], &self.rstd[..c]);
         let (weight, bias) = (&self.weight[..c], &self.bias[..c]);
         for k in 0..c {
-            out[k] = (x[k] - mean[k]) * inv[k] * weight[k] + bias[k];
+            out[k] = (x[k] - mean[k]) * rstd[k] * weight[k] + bias[k];
         }
     }
 }
@@ -169,24 +169,24 @@ impl NormKernels for Cpu {
         params: NormParams,
         kept: [View; 2],
         y: View,
-        also: Option<View>,
+        skip: Option<View>,
     ) -> Result<()> {
         let c = x.shape.c;
         let groups = norm.statistics_shape(x.shape).n;
         let pixels = x.shape.pixels() / groups;
         if norm.statistics == Statistics::Running {
-            let ([mean, inv], rest, _) = self.split(kept);
+            let ([mean, rstd], rest, _) = self.split(kept);
             if let Some([m, v]) = params.running {
                 let (m, v) = (rest.get(m), rest.get(v));
-                for (mean, inv) in mean.chunks_exact_mut(c).zip(inv.chunks_exact_mut(c)) {
+                for (mean, rstd) in mean.chunks_exact_mut(c).zip(rstd.chunks_exact_mut(c)) {
                     mean.copy_from_slice(m);
-                    inv.iter_mut().zip(v).for_each(|(i, v)| *i = 1.0 / (v + norm.eps).sqrt());
+                    rstd.iter_mut().zip(v).for_each(|(i, v)| *i = 1.0 / (v + norm.eps).sqrt());
                 }
             }
         } else {
             let mut moves: Vec<(f64, f64)> = Vec::new();
             {
-                let ([mean, inv], rest, work) = self.split(kept);
+                let ([mean, rstd], rest, work) = self.split(kept);
                 let input = rest.get(x);
                 for g in 0..groups {
                     let range = g * pixels..(g + 1) * pixels;
@@ -205,7 +205,7 @@ impl NormKernels for Cpu {
                     });
                     for (k, square) in squares.iter().enumerate() {
                         let var = square / count;
-                        inv[g * c + k] = (1.0 / (var + f64::from(norm.eps)).sqrt()) as f32;
+                        rstd[g * c + k] = (1.0 / (var + f64::from(norm.eps)).sqrt()) as f32;
                         let unbiased = square / (count - 1.0).max(1.0);
                         moves.push((sums[k] / count, unbiased));
                     }
@@ -226,7 +226,7 @@ impl NormKernels for Cpu {
         let (input, state) = (rest.get(x), work.state);
         let plain = (vec![1.0; c], vec![0.0; c]);
         let [weight, bias] = affine(params.affine.map(|a| a.map(|v| rest.get(v))), &plain);
-        let [mean, inv] = kept.map(|v| rest.get(v));
+        let [mean, rstd] = kept.map(|v| rest.get(v));
         let arch = work.arch;
         work.pool.install(|| {
             out.par_chunks_mut(CHUNK * y.pitch).enumerate().for_each(|(part, chunk)| {
@@ -235,7 +235,7 @@ impl NormKernels for Cpu {
                         let i = part * CHUNK + j;
                         let g = i / pixels * c;
                         let line =
-                            Line { mean: &mean[g..g + c], inv: &inv[g..g + c], weight, bias };
+                            Line { mean: &mean[g..g + c], rstd: &rstd[g..g + c], weight, bias };
                         let pixel = &mut pixel[..c];
                         line.normalise(&input[i * x.pitch..], pixel);
                         finish(norm, state, i * c, pixel);
@@ -243,7 +243,7 @@ impl NormKernels for Cpu {
                 });
             });
         });
-        also.map_or(Ok(()), |also| self.activation(Activation::Relu, y, also))
+        skip.map_or(Ok(()), |skip| self.activation(Activation::Relu, y, skip))
     }
 
     fn norm_grad(
@@ -253,7 +253,7 @@ impl NormKernels for Cpu {
         params: NormParams,
         kept: [View; 2],
         dy: View,
-        dalso: Option<View>,
+        dskip: Option<View>,
         dx: Option<(View, Write)>,
         daffine: [Option<(View, Write)>; 2],
     ) -> Result<()> {
@@ -267,10 +267,10 @@ impl NormKernels for Cpu {
         {
             let ([], rest, work) = self.split([]);
             let (input, gradient, state) = (rest.get(x), rest.get(dy), work.state);
-            let skip = dalso.map(|view| (rest.get(view), view.pitch));
+            let skip = dskip.map(|view| (rest.get(view), view.pitch));
             let plain = (vec![1.0; c], vec![0.0; c]);
             let [weight, bias] = affine(params.affine.map(|a| a.map(|v| rest.get(v))), &plain);
-            let [mean, inv] = kept.map(|v| rest.get(v));
+            let [mean, rstd] = kept.map(|v| rest.get(v));
             let arch = work.arch;
             work.pool.install(|| {
                 g.par_chunks_mut(CHUNK * c).enumerate().for_each(|(part, chunk)| {
@@ -281,7 +281,7 @@ impl NormKernels for Cpu {
                             let at = i / pixels * c;
                             let line = Line {
                                 mean: &mean[at..at + c],
-                                inv: &inv[at..at + c],
+                                rstd: &rstd[at..at + c],
                                 weight,
                                 bias,
                             };
@@ -289,8 +289,8 @@ impl NormKernels for Cpu {
                             line.normalise(&input[i * x.pitch..], &mut y);
                             finish(norm, state, i * c, &mut y);
                             total.copy_from_slice(dy);
-                            if let Some((also, pitch)) = skip {
-                                Activation::Relu.pull(&y, &also[i * pitch..][..c], g);
+                            if let Some((skip, pitch)) = skip {
+                                Activation::Relu.pull(&y, &skip[i * pitch..][..c], g);
                                 total.iter_mut().zip(&*g).for_each(|(t, g)| *t += g);
                             }
                             start(norm, state, i * c, &y, &total, g);
@@ -301,14 +301,14 @@ impl NormKernels for Cpu {
             let g: &[f32] = g;
             for group in 0..groups {
                 let range = group * pixels..(group + 1) * pixels;
-                let (mean, inv) = (&mean[group * c..][..c], &inv[group * c..][..c]);
+                let (mean, rstd) = (&mean[group * c..][..c], &rstd[group * c..][..c]);
                 sums.push(sum_pixels((&work.pool, arch), range, 2 * c, |i, sums| {
                     let (ones, products) = sums.split_at_mut(c);
                     let (g, x) = (&g[i * c..][..c], &input[i * x.pitch..][..c]);
                     let (ones, products) = (&mut ones[..c], &mut products[..c]);
                     for k in 0..c {
                         ones[k] += g[k];
-                        products[k] += g[k] * (x[k] - mean[k]) * inv[k];
+                        products[k] += g[k] * (x[k] - mean[k]) * rstd[k];
                     }
                 }));
             }
@@ -326,7 +326,7 @@ impl NormKernels for Cpu {
             let input = rest.get(x);
             let plain = (vec![1.0; c], vec![0.0; c]);
             let [weight, _] = affine(params.affine.map(|a| a.map(|v| rest.get(v))), &plain);
-            let [mean, inv] = kept.map(|v| rest.get(v));
+            let [mean, rstd] = kept.map(|v| rest.get(v));
             let own = norm.statistics == Statistics::Batch;
             let means: Vec<Vec<f32>> = sums
                 .iter()
@@ -341,14 +341,14 @@ impl NormKernels for Cpu {
                         for (j, pixel) in chunk.chunks_mut(dx.pitch).enumerate() {
                             let i = part * CHUNK + j;
                             let group = i / pixels;
-                            let (mean, inv) = (&mean[group * c..][..c], &inv[group * c..][..c]);
+                            let (mean, rstd) = (&mean[group * c..][..c], &rstd[group * c..][..c]);
                             let (mean_g, mean_gx) = means[group].split_at(c);
                             let (mean_g, mean_gx) = (&mean_g[..c], &mean_gx[..c]);
                             let (g, x) = (&g[i * c..][..c], &input[i * x.pitch..][..c]);
                             let (pixel, weight) = (&mut pixel[..c], &weight[..c]);
                             let d = |k: usize| {
-                                let xhat = (x[k] - mean[k]) * inv[k];
-                                weight[k] * inv[k] * (g[k] - mean_g[k] - xhat * mean_gx[k])
+                                let xhat = (x[k] - mean[k]) * rstd[k];
+                                weight[k] * rstd[k] * (g[k] - mean_g[k] - xhat * mean_gx[k])
                             };
                             match mode {
                                 Write::Set => (0..c).for_each(|k| pixel[k] = d(k)),

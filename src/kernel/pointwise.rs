@@ -132,7 +132,7 @@ pub trait PointwiseKernels {
 
     /// Copies the first tensor of each pair into the second: the parts of a concatenation that do
     /// not already lie in it.
-    fn concat(&mut self, parts: &[(View, View)]) -> Result<()> {
+    fn stack(&mut self, parts: &[(View, View)]) -> Result<()> {
         parts.iter().try_for_each(|&(x, y)| self.scale(1.0, x, y, Write::Set))
     }
 

@@ -139,7 +139,7 @@ impl Generator {
         Ok(y)
     }
 
-    /// Pictures it takes have heights and widths that are multiples of this: 2^depth.
+    /// ImageBatch it takes have heights and widths that are multiples of this: 2^depth.
     pub fn multiple(&self) -> usize {
         1 << self.config.depth
     }

@@ -37,7 +37,7 @@ impl Op for Concat {
         Reads::NOTHING
     }
 
-    fn home(&self, inputs: &[Shape], i: usize) -> Option<usize> {
+    fn alias(&self, inputs: &[Shape], i: usize) -> Option<usize> {
         Some(inputs[..i].iter().map(|s| s.c).sum())
     }
 }

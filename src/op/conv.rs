@@ -4,7 +4,7 @@
 //! p = (h + 2 pad - r) / stride + 1.
 
 use crate::error::{Error, Result};
-use crate::kernel::{Backend, Conv, Product, Workspace, Write};
+use crate::kernel::{Backend, Conv, Pass, Workspace, Write};
 use crate::tape::{Io, Op, Tape, Var};
 use crate::tensor::{Shape, View};
 
@@ -46,18 +46,13 @@ impl Op for Convolution {
         Ok(())
     }
 
-    fn workspace(
-        &self,
-        b: &dyn Backend,
-        io: &Io,
-        backward: bool,
-    ) -> Vec<(View, Product, Workspace)> {
+    fn workspace(&self, b: &dyn Backend, io: &Io, backward: bool) -> Vec<(View, Pass, Workspace)> {
         let (x, w, y) = (io.x[0], io.x[1], io.y);
         let need = |p| (w, p, b.conv_workspace(p, self.conv, x.shape, w.shape, y.shape));
         if !backward {
-            return vec![need(Product::Fprop)];
+            return vec![need(Pass::Fprop)];
         }
-        let wanted = [Product::Dgrad, Product::Wgrad].into_iter().zip(&io.dx);
+        let wanted = [Pass::Dgrad, Pass::Wgrad].into_iter().zip(&io.dx);
         wanted.filter(|(_, dx)| dx.is_some()).map(|(p, _)| need(p)).collect()
     }
 }

@@ -7,7 +7,7 @@
 
 use super::conv::check_filter;
 use crate::error::{Error, Result};
-use crate::kernel::{Backend, Conv, Product, Workspace, Write};
+use crate::kernel::{Backend, Conv, Pass, Workspace, Write};
 use crate::tape::{Io, Op, Tape, Var};
 use crate::tensor::{Shape, View};
 
@@ -49,18 +49,13 @@ impl Op for ConvTranspose {
         Ok(())
     }
 
-    fn workspace(
-        &self,
-        b: &dyn Backend,
-        io: &Io,
-        backward: bool,
-    ) -> Vec<(View, Product, Workspace)> {
+    fn workspace(&self, b: &dyn Backend, io: &Io, backward: bool) -> Vec<(View, Pass, Workspace)> {
         let (x, w, y) = (io.y, io.x[1], io.x[0]);
         let need = |p| (w, p, b.conv_workspace(p, self.conv, x.shape, w.shape, y.shape));
         if !backward {
-            return vec![need(Product::Dgrad)];
+            return vec![need(Pass::Dgrad)];
         }
-        let wanted = [Product::Fprop, Product::Wgrad].into_iter().zip(&io.dx);
+        let wanted = [Pass::Fprop, Pass::Wgrad].into_iter().zip(&io.dx);
         wanted.filter(|(_, dx)| dx.is_some()).map(|(p, _)| need(p)).collect()
     }
 }

@@ -6,11 +6,11 @@ use crate::tape::{Io, Op, Reads, Tape, Var};
 use crate::tensor::Shape;
 
 #[derive(Debug)]
-struct Drop {
+struct DropoutOp {
     dropout: Dropout,
 }
 
-impl Op for Drop {
+impl Op for DropoutOp {
     fn name(&self) -> &'static str {
         "dropout"
     }
@@ -43,7 +43,7 @@ impl Tape {
     /// [`Error::Shape`] where the rate is not in 0..1.
     pub fn dropout(&mut self, rate: f32, x: Var) -> Result<Var> {
         let dropout = self.next_dropout(rate)?;
-        self.push(Drop { dropout }, &[x])
+        self.push(DropoutOp { dropout }, &[x])
     }
 
     /// A dropout with random numbers of its own, for an operation that holds one.

@@ -40,7 +40,7 @@ impl Op for MeanLoss {
         }
     }
 
-    fn exact(&self) -> bool {
+    fn keep_f32(&self) -> bool {
         true
     }
 

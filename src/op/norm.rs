@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::kernel::{
-    Activation, Backend, Norm, NormParams, NormScope, Product, Statistics, Workspace,
+    Activation, Backend, Norm, NormParams, NormScope, Pass, Statistics, Workspace,
 };
 use crate::tape::{Io, Op, Tape, Var};
 use crate::tensor::{Shape, View};
@@ -65,24 +65,19 @@ impl Op for Normalise {
 
     fn forward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
         let kept = [io.kept[0], io.kept[1]];
-        b.norm(self.norm, io.x[0], self.params(io), kept, io.y, io.also)
+        b.norm(self.norm, io.x[0], self.params(io), kept, io.y, io.skip)
     }
 
     fn backward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
         let affine = if self.affine { [io.dx[1], io.dx[2]] } else { [None, None] };
         let kept = [io.kept[0], io.kept[1]];
         let params = self.params(io);
-        b.norm_grad(self.norm, io.x[0], params, kept, io.dy, io.dalso, io.dx[0], affine)
+        b.norm_grad(self.norm, io.x[0], params, kept, io.dy, io.dskip, io.dx[0], affine)
     }
 
-    fn workspace(
-        &self,
-        b: &dyn Backend,
-        io: &Io,
-        backward: bool,
-    ) -> Vec<(View, Product, Workspace)> {
+    fn workspace(&self, b: &dyn Backend, io: &Io, backward: bool) -> Vec<(View, Pass, Workspace)> {
         let scratch = if backward { b.norm_scratch(self.norm, io.x[0].shape) } else { 0 };
-        vec![(io.x[0], Product::Fprop, Workspace { kept: 0, scratch })]
+        vec![(io.x[0], Pass::Fprop, Workspace { kept: 0, scratch })]
     }
 
     fn keeps(&self, inputs: &[Shape]) -> Vec<Shape> {

@@ -57,7 +57,7 @@ impl Op for Stack {
 
     fn forward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
         let parts = self.parts(io.y, &io.x)?;
-        b.concat(&io.x.iter().copied().zip(parts).collect::<Vec<_>>())
+        b.stack(&io.x.iter().copied().zip(parts).collect::<Vec<_>>())
     }
 
     fn backward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {

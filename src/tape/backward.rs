@@ -10,7 +10,7 @@ use crate::tensor::View;
 
 /// Where a gradient lies: in the parameters' gradient vector, or in channels of a planned buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum GradPlace {
     /// A parameter's gradient.
     Fixed(View),
     /// `channels` channels from `from` on of gradient buffer `buffer` (an index of `Tape::grads`).
@@ -21,9 +21,9 @@ pub(super) enum Place {
 #[derive(Debug)]
 pub(super) struct Call {
     pub node: usize,
-    pub dy: Place,
-    pub dalso: Option<Place>,
-    pub dx: Vec<Option<(Place, Write)>>,
+    pub dy: GradPlace,
+    pub dskip: Option<GradPlace>,
+    pub dx: Vec<Option<(GradPlace, Write)>>,
 }
 
 /// What is known of the gradients while one network's way back is walked.
@@ -87,20 +87,20 @@ impl Tape {
             self.entries.push(Entry::Fill(seed, weight));
         }
         for node in (0..self.nodes.len()).rev() {
-            let Node { output, also, .. } = self.nodes[node];
+            let Node { output, skip, .. } = self.nodes[node];
             let wanted = |v: &Var| reached.contains(v) && on_path.contains(v);
-            let also = also.filter(wanted);
-            if !wanted(&output) && also.is_none() {
+            let skip = skip.filter(wanted);
+            if !wanted(&output) && skip.is_none() {
                 continue;
             }
             let inputs = self.nodes[node].inputs.clone();
             let shapes: Vec<_> = inputs.iter().map(|&v| self.shape(v)).collect();
             let dy = self.complete(&mut walk, output)?;
-            let dalso = also.map(|also| self.complete(&mut walk, also)).transpose()?;
+            let dskip = skip.map(|skip| self.complete(&mut walk, skip)).transpose()?;
             let mut dx = Vec::with_capacity(inputs.len());
             for (i, &input) in inputs.iter().enumerate() {
                 // What lives inside the output gets its gradient by address.
-                let lives_inside = self.nodes[node].op.home(&shapes, i).is_some();
+                let lives_inside = self.nodes[node].op.alias(&shapes, i).is_some();
                 dx.push(if reached.contains(&input) && !lives_inside {
                     Some(self.claim(&mut walk, input, &group)?)
                 } else {
@@ -108,7 +108,7 @@ impl Tape {
                 });
             }
             if dx.iter().any(Option::is_some) {
-                self.entries.push(Entry::Backward(Call { node, dy, dalso, dx }));
+                self.entries.push(Entry::Backward(Call { node, dy, dskip, dx }));
             }
         }
         let reaches = |v: &&Var| reached.contains(v) && !walk.params.contains(v);
@@ -153,13 +153,13 @@ impl Tape {
 
     /// Where the gradient of `v` goes, and whether the writer sets or adds. Where some channels were
     /// written and others not, those are set to 0 first.
-    fn claim(&mut self, walk: &mut Walk, v: Var, group: &Group) -> Result<(Place, Write)> {
+    fn claim(&mut self, walk: &mut Walk, v: Var, group: &Group) -> Result<(GradPlace, Write)> {
         if let Source::Param(view) = self.values[v.0].source {
             let place = group.grad(view).ok_or_else(|| {
                 Error::shape("update", "a gradient of a parameter outside the group is wanted")
             })?;
             let mode = if walk.params.insert(v) { Write::Set } else { Write::Add };
-            return Ok((Place::Fixed(place), mode));
+            return Ok((GradPlace::Fixed(place), mode));
         }
         let place = self.place(walk, v);
         let marks = self.marks(walk, v);
@@ -173,13 +173,13 @@ impl Tape {
     }
 
     /// The gradient of `v`, with every channel written.
-    fn complete(&mut self, walk: &mut Walk, v: Var) -> Result<Place> {
+    fn complete(&mut self, walk: &mut Walk, v: Var) -> Result<GradPlace> {
         let place = self.place(walk, v);
         self.zero_rest(walk, v);
         Ok(place)
     }
 
-    fn place(&mut self, walk: &mut Walk, v: Var) -> Place {
+    fn place(&mut self, walk: &mut Walk, v: Var) -> GradPlace {
         let (owner, from) = self.owner(v);
         let channels = self.shape(owner).c;
         let next = self.grads.len();
@@ -188,7 +188,7 @@ impl Tape {
         if *buffer == next {
             self.grads.push(owner);
         }
-        Place::Planned { buffer: *buffer, from, channels: self.shape(v).c }
+        GradPlace::Planned { buffer: *buffer, from, channels: self.shape(v).c }
     }
 
     fn marks<'a>(&self, walk: &'a mut Walk, v: Var) -> &'a mut [bool] {
@@ -206,7 +206,7 @@ impl Tape {
         while at < marks.len() {
             let len = marks[at..].iter().take_while(|m| !**m).count();
             if len > 0 {
-                fills.push(Place::Planned { buffer, from: from + at, channels: len });
+                fills.push(GradPlace::Planned { buffer, from: from + at, channels: len });
             }
             at += len.max(1);
         }

@@ -1,5 +1,5 @@
 //! The tape: a training step is recorded once, as a straight line of operations, and then planned
-//! into one piece of memory and played many times.
+//! into one piece of memory and run many times.
 //!
 //! ```text
 //! Tape::push      appends an operation; shapes are checked here, before anything runs
@@ -71,11 +71,11 @@ struct Value {
     shape: Shape,
     source: Source,
     /// The value inside whose channels this one lies, and from which channel.
-    home: Option<(Var, usize)>,
+    alias: Option<(Var, usize)>,
     /// Kept to the end of the program, for the host to read.
     pinned: bool,
     /// Stored as f32 whatever values are stored as.
-    exact: bool,
+    keep_f32: bool,
 }
 
 #[derive(Debug)]
@@ -84,7 +84,7 @@ struct Node {
     inputs: Vec<Var>,
     output: Var,
     /// A second output of the same extents.
-    also: Option<Var>,
+    skip: Option<Var>,
     /// What forward keeps for backward.
     kept: Vec<Shape>,
 }
@@ -95,7 +95,7 @@ enum Entry {
     Forward(usize),
     Backward(backward::Call),
     /// Sets a gradient's channels: 1 for the loss itself, 0 for channels that nobody wrote.
-    Fill(backward::Place, f32),
+    Fill(backward::GradPlace, f32),
     Adam(Group, Adam),
     /// Keeps outputs, by their place in [`Tape::outputs`], for the host to read some runs later.
     Keep(Vec<usize>),
@@ -124,7 +124,7 @@ impl Tape {
 
     fn value(&mut self, name: &str, shape: Shape, source: Source) -> Var {
         let name = name.to_string();
-        let value = Value { name, shape, source, home: None, pinned: false, exact: false };
+        let value = Value { name, shape, source, alias: None, pinned: false, keep_f32: false };
         self.values.push(value);
         Var(self.values.len() - 1)
     }
@@ -177,7 +177,7 @@ impl Tape {
         let find = |name: &&str| {
             let single = |(n, v, channel): &(String, Var, Option<usize>)| {
                 let count = channel.map_or(self.shape(*v).count(), |_| 1);
-                n == name && self.values[v.0].exact && count == 1
+                n == name && self.values[v.0].keep_f32 && count == 1
             };
             let found = self.outputs.iter().position(single);
             found.ok_or_else(|| Error::shape("keep", format!("\"{name}\" is no loss")))
@@ -211,13 +211,13 @@ impl Tape {
     }
 
     /// [`Tape::push`] of an operation that writes two tensors of the extents that [`Op::infer`] gives,
-    /// the second to [`Io::also`].
+    /// the second to [`Io::skip`].
     ///
     /// # Errors
     /// As [`Tape::push`].
     pub fn push_pair(&mut self, op: impl Op + 'static, inputs: &[Var]) -> Result<(Var, Var)> {
-        let (output, also) = self.record(Arc::new(op), inputs, true)?;
-        Ok((output, also.expect("a pair was asked for")))
+        let (output, skip) = self.record(Arc::new(op), inputs, true)?;
+        Ok((output, skip.expect("a pair was asked for")))
     }
 
     fn record(
@@ -230,37 +230,37 @@ impl Tape {
         let shape = op.infer(&shapes)?;
         let node = self.nodes.len();
         let output = self.value(op.name(), shape, Source::Node(node));
-        let also = pair.then(|| self.value(op.name(), shape, Source::Node(node)));
-        let exact = inputs.iter().all(|&v| self.values[v.0].exact) && !inputs.is_empty();
-        self.values[output.0].exact = exact || op.exact();
+        let skip = pair.then(|| self.value(op.name(), shape, Source::Node(node)));
+        let keep_f32 = inputs.iter().all(|&v| self.values[v.0].keep_f32) && !inputs.is_empty();
+        self.values[output.0].keep_f32 = keep_f32 || op.keep_f32();
         for (i, &input) in inputs.iter().enumerate() {
-            let Some(channel) = op.home(&shapes, i) else { continue };
+            let Some(channel) = op.alias(&shapes, i) else { continue };
             let value = &mut self.values[input.0];
-            if value.home.is_some() || !matches!(value.source, Source::Node(_)) {
+            if value.alias.is_some() || !matches!(value.source, Source::Node(_)) {
                 let detail = format!(
                     "input {i} ({}) already has a place of its own; `copy` it first",
                     value.name
                 );
                 return Err(Error::shape(op.name(), detail));
             }
-            value.home = Some((output, channel));
+            value.alias = Some((output, channel));
         }
-        if inputs.iter().any(|v| self.values[v.0].home.is_some_and(|(home, _)| home == output)) {
+        if inputs.iter().any(|v| self.values[v.0].alias.is_some_and(|(alias, _)| alias == output)) {
             self.check_apart(op.name())?;
         }
         let kept = op.keeps(&shapes);
-        self.nodes.push(Node { op, inputs: inputs.to_vec(), output, also, kept });
+        self.nodes.push(Node { op, inputs: inputs.to_vec(), output, skip, kept });
         self.entries.push(Entry::Forward(node));
-        Ok((output, also))
+        Ok((output, skip))
     }
 
     /// No operation may read channels of the buffer that it writes to: a kernel borrows whole spans.
     fn check_apart(&self, concat: &'static str) -> Result<()> {
         for node in &self.nodes {
-            for output in [Some(node.output), node.also].into_iter().flatten() {
+            for output in [Some(node.output), node.skip].into_iter().flatten() {
                 let (owner, _) = self.owner(output);
                 // A concat's own inputs are its output.
-                let lives_inside = |v: &Var| self.values[v.0].home.is_some_and(|h| h.0 == output);
+                let lives_inside = |v: &Var| self.values[v.0].alias.is_some_and(|h| h.0 == output);
                 let reads = |v: &&Var| !lives_inside(v) && self.owner(**v).0 == owner;
                 if let Some(&read) = node.inputs.iter().find(reads) {
                     let detail = format!(
@@ -279,9 +279,9 @@ impl Tape {
         let (mut var, mut channel) = (v, 0);
         loop {
             let value = &self.values[var.0];
-            match (value.source, value.home) {
+            match (value.source, value.alias) {
                 (Source::Detached(of), _) => var = of,
-                (_, Some((home, at))) => (var, channel) = (home, channel + at),
+                (_, Some((alias, at))) => (var, channel) = (alias, channel + at),
                 _ => return (var, channel),
             }
         }

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use crate::error::Result;
-use crate::kernel::{Backend, Product, Workspace, Write};
+use crate::kernel::{Backend, Pass, Workspace, Write};
 use crate::tensor::{Shape, View};
 
 /// One differentiable operation: a shape rule, the work, and the work back.
@@ -29,7 +29,7 @@ pub trait Op: Debug + Send + Sync {
 
     /// Whether the result is f32 whatever values are stored as: losses are. What is computed from
     /// such values alone is, too.
-    fn exact(&self) -> bool {
+    fn keep_f32(&self) -> bool {
         false
     }
 
@@ -45,12 +45,12 @@ pub trait Op: Debug + Send + Sync {
         _b: &dyn Backend,
         _io: &Io,
         _backward: bool,
-    ) -> Vec<(View, Product, Workspace)> {
+    ) -> Vec<(View, Pass, Workspace)> {
         Vec::new()
     }
 
     /// The channel at which input `i` lives inside the output. Concat only.
-    fn home(&self, _inputs: &[Shape], _i: usize) -> Option<usize> {
+    fn alias(&self, _inputs: &[Shape], _i: usize) -> Option<usize> {
         None
     }
 }
@@ -81,13 +81,13 @@ pub struct Io {
     /// The output.
     pub y: View,
     /// The second output, of an operation that was recorded with one.
-    pub also: Option<View>,
+    pub skip: Option<View>,
     /// What forward keeps for backward.
     pub kept: Vec<View>,
     /// Gradient of the output; the output itself while forward runs, when there is none.
     pub dy: View,
     /// Gradient of the second output, where the loss depends on it.
-    pub dalso: Option<View>,
+    pub dskip: Option<View>,
     /// Gradients of the inputs: None where none is wanted, else whether to set or to add.
     pub dx: Vec<Option<(View, Write)>>,
 }

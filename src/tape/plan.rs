@@ -1,6 +1,6 @@
 //! The plan: when each buffer is alive, and where it lies.
 
-use super::backward::Place;
+use super::backward::GradPlace;
 use super::{Entry, Source, Tape, Var};
 use crate::device::ALIGNMENT;
 use crate::tensor::{Elem, Shape, View};
@@ -18,7 +18,7 @@ enum Buffer {
 
 /// What a value and its gradient are stored as: `elem`, but losses as f32.
 fn elem_of(tape: &Tape, v: Var, elem: Elem) -> Elem {
-    if tape.values[v.0].exact { Elem::F32 } else { elem }
+    if tape.values[v.0].keep_f32 { Elem::F32 } else { elem }
 }
 
 /// Every buffer of a tape and its place in the arena.
@@ -77,10 +77,12 @@ impl Plan {
     }
 
     /// The View of a gradient.
-    pub fn grad(&self, place: Place) -> View {
+    pub fn grad(&self, place: GradPlace) -> View {
         match place {
-            Place::Fixed(view) => view,
-            Place::Planned { buffer, from, channels } => slice(self.grads[buffer], from, channels),
+            GradPlace::Fixed(view) => view,
+            GradPlace::Planned { buffer, from, channels } => {
+                slice(self.grads[buffer], from, channels)
+            }
         }
     }
 
@@ -91,7 +93,7 @@ impl Plan {
 }
 
 fn slice(whole: View, from: usize, channels: usize) -> View {
-    whole.channels(from..from + channels).expect("homes are inside their owner's channels")
+    whole.channels(from..from + channels).expect("aliases are inside their owner's channels")
 }
 
 /// When each buffer is alive, in entries of the tape.
@@ -120,7 +122,7 @@ fn lives(tape: &Tape, elem: Elem) -> Vec<Life> {
                 let node = &tape.nodes[*n];
                 node.inputs.iter().for_each(|&v| value(v, at, &mut touch));
                 value(node.output, at, &mut touch);
-                node.also.iter().for_each(|&v| value(v, at, &mut touch));
+                node.skip.iter().for_each(|&v| value(v, at, &mut touch));
                 for (i, shape) in node.kept.iter().enumerate() {
                     touch(Buffer::Kept(*n, i), shape.count(), at);
                 }
@@ -137,18 +139,18 @@ fn lives(tape: &Tape, elem: Elem) -> Vec<Life> {
                 for (i, shape) in node.kept.iter().enumerate() {
                     touch(Buffer::Kept(call.node, i), shape.count(), at);
                 }
-                let gradients = [call.dy].into_iter().chain(call.dalso);
+                let gradients = [call.dy].into_iter().chain(call.dskip);
                 let places = call.dx.iter().flatten().map(|(p, _)| *p).chain(gradients);
                 for place in places {
-                    if let Place::Planned { buffer, .. } = place {
+                    if let GradPlace::Planned { buffer, .. } = place {
                         touch(Buffer::Grad(buffer), units(tape.grads[buffer]), at);
                     }
                 }
             }
-            Entry::Fill(Place::Planned { buffer, .. }, _) => {
+            Entry::Fill(GradPlace::Planned { buffer, .. }, _) => {
                 touch(Buffer::Grad(*buffer), units(tape.grads[*buffer]), at);
             }
-            Entry::Fill(Place::Fixed(_), _) | Entry::Adam(..) | Entry::Keep(_) => {}
+            Entry::Fill(GradPlace::Fixed(_), _) | Entry::Adam(..) | Entry::Keep(_) => {}
         }
     }
     // What the host writes is there from the start, what it reads stays to the end.

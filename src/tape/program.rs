@@ -26,7 +26,7 @@ pub enum Step {
     Keep(Vec<View>),
 }
 
-/// A training step, or a translation, ready to be played. Printed, it is its own documentation.
+/// A training step, or a translation, ready to run. Printed, it is its own documentation.
 #[derive(Debug)]
 pub struct Program {
     /// No two programs of a process have the same.
@@ -54,11 +54,11 @@ impl Tape {
             let one = |c: usize| all.channels(c..c + 1).expect("an output names a channel it has");
             channel.map_or(all, one)
         };
-        let io = |node: usize, [dy, dalso]: [Option<View>; 2], dx| {
+        let io = |node: usize, [dy, dskip]: [Option<View>; 2], dx| {
             let n = &self.nodes[node];
-            let (y, also) = (value(n.output), n.also.map(value));
+            let (y, skip) = (value(n.output), n.skip.map(value));
             let x = n.inputs.iter().map(|&v| value(v)).collect();
-            Io { x, y, also, kept: plan.kept(node), dy: dy.unwrap_or(y), dalso, dx }
+            Io { x, y, skip, kept: plan.kept(node), dy: dy.unwrap_or(y), dskip, dx }
         };
         let steps = self
             .entries
@@ -69,8 +69,8 @@ impl Tape {
                 }
                 Entry::Backward(call) => {
                     let dx = call.dx.iter().map(|d| d.map(|(p, mode)| (plan.grad(p), mode)));
-                    let dalso = call.dalso.map(|place| plan.grad(place));
-                    let io = io(call.node, [Some(plan.grad(call.dy)), dalso], dx.collect());
+                    let dskip = call.dskip.map(|place| plan.grad(place));
+                    let io = io(call.node, [Some(plan.grad(call.dy)), dskip], dx.collect());
                     Step::Backward(self.nodes[call.node].op.clone(), io)
                 }
                 Entry::Fill(place, value) => Step::Fill(plan.grad(*place), *value),
@@ -108,13 +108,13 @@ impl Step {
 }
 
 impl Program {
-    /// Plays the program once. The device must have [`Program::end`] elements reserved and its step
+    /// Runs the program once. The device must have [`Program::end`] elements reserved and its step
     /// state set.
     ///
     /// # Errors
     /// What the device reports.
     pub fn run(&self, b: &mut dyn Backend) -> Result<()> {
-        b.play(self.number, &mut |b| self.steps.iter().try_for_each(|step| step.run(b)))
+        b.run_program(self.number, &mut |b| self.steps.iter().try_for_each(|step| step.run(b)))
     }
 
     /// What a run does, in order.
@@ -183,7 +183,7 @@ impl fmt::Display for Program {
         for (i, step) in self.steps.iter().enumerate() {
             match step {
                 Step::Forward(op, io) => {
-                    let y: Vec<View> = [io.y].into_iter().chain(io.also).collect();
+                    let y: Vec<View> = [io.y].into_iter().chain(io.skip).collect();
                     writeln!(f, "{i:4} forward  {:16} {} <- {}", op.name(), list(&y), list(&io.x))?;
                 }
                 Step::Backward(op, io) => {
@@ -195,7 +195,7 @@ impl fmt::Display for Program {
                             None => "-".to_string(),
                         })
                         .collect();
-                    let dy: Vec<View> = [io.dy].into_iter().chain(io.dalso).collect();
+                    let dy: Vec<View> = [io.dy].into_iter().chain(io.dskip).collect();
                     let (dx, dy) = (dx.join(", "), list(&dy));
                     writeln!(f, "{i:4} backward {:16} {dx} <- {dy}", op.name())?;
                 }

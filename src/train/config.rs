@@ -20,7 +20,7 @@ pub struct RunConfig {
     pub objective: Objective,
     /// Height and width of training pictures.
     pub size: usize,
-    /// Pictures a step.
+    /// ImageBatch a step.
     pub batch_size: usize,
     /// Which of a pair is the input.
     pub direction: Side,

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::data::{self, Direction, Pair, Picture};
+use crate::data::{self, Direction, Image, Pair};
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, Statistics};
 use crate::metric;
@@ -36,7 +36,7 @@ impl Scores {
     ///
     /// # Errors
     /// Sizes that differ.
-    pub fn of(output: &Picture, target: &Picture) -> Result<Scores> {
+    pub fn of(output: &Image, target: &Image) -> Result<Scores> {
         if (output.width, output.height) != (target.width, target.height) {
             return Err(Error::input(format!(
                 "the output is {} x {}, the target {} x {}",
@@ -103,16 +103,16 @@ impl Viewer {
     ///
     /// # Errors
     /// A picture that cannot be read.
-    pub fn view(&self, b: &mut dyn Backend, pairs: &[Pair]) -> Result<Vec<[Picture; 3]>> {
+    pub fn view(&self, b: &mut dyn Backend, pairs: &[Pair]) -> Result<Vec<[Image; 3]>> {
         let pairs = data::plain(pairs, self.size, self.direction);
         pairs
             .map(|pair| {
                 let (input, target) = pair?;
                 let mut bytes = vec![0; target.pixels.len()];
-                b.upload_pictures(&input.pixels, self.program.view("a")?)?;
+                b.upload_images(&input.pixels, self.program.view("a")?)?;
                 self.program.run(b)?;
-                b.download_pictures(self.program.view("y")?, &mut bytes)?;
-                let output = Picture::new(self.size, self.size, bytes)?;
+                b.download_images(self.program.view("y")?, &mut bytes)?;
+                let output = Image::new(self.size, self.size, bytes)?;
                 Ok([input, output, target])
             })
             .collect()
@@ -138,7 +138,7 @@ impl Viewer {
     /// # Errors
     /// A picture that cannot be read, a file that cannot be written.
     pub fn sheet(&self, b: &mut dyn Backend, pairs: &[Pair], path: &Path) -> Result<()> {
-        let rows: Vec<Vec<Picture>> = self.view(b, pairs)?.into_iter().map(Vec::from).collect();
+        let rows: Vec<Vec<Image>> = self.view(b, pairs)?.into_iter().map(Vec::from).collect();
         data::sheet(&rows)?.write_png(path)
     }
 }

@@ -25,7 +25,7 @@ pub struct Networks {
 }
 
 /// A tensor of a checkpoint: its name there and its place here.
-type Named = (String, View);
+type NamedView = (String, View);
 
 impl Networks {
     /// Networks of a configuration, with room for gradients and moments.
@@ -47,7 +47,7 @@ impl Networks {
     /// The training step of a configuration on these networks, with activations stored as `elem`.
     ///
     /// # Errors
-    /// Pictures of a size that the networks cannot take.
+    /// ImageBatch of a size that the networks cannot take.
     pub fn step(&self, config: &RunConfig, elem: Elem) -> Result<Step> {
         let channels = config.generator.in_channels;
         Step::record(
@@ -114,7 +114,7 @@ impl Networks {
     }
 
     /// Every tensor of a checkpoint: values, running statistics, and Adam's moments.
-    fn tensors(&self) -> Vec<Named> {
+    fn tensors(&self) -> Vec<NamedView> {
         let mut all = Vec::new();
         let mut add = |prefix: &str, params: &Params| {
             all.extend(params.iter().map(|p| (format!("{prefix}{}", p.name), p.view())));
@@ -160,7 +160,7 @@ impl Networks {
         metadata: &BTreeMap<String, String>,
     ) -> Result<()> {
         let params = &self.generator.params;
-        let tensors: Vec<Named> =
+        let tensors: Vec<NamedView> =
             params.iter().map(|p| (format!("{GENERATOR}{}", p.name), p.view())).collect();
         write(b, path, &tensors, metadata)
     }
@@ -198,7 +198,7 @@ impl Networks {
 fn write(
     b: &dyn Backend,
     path: &Path,
-    tensors: &[Named],
+    tensors: &[NamedView],
     metadata: &BTreeMap<String, String>,
 ) -> Result<()> {
     let layout: Vec<(&str, Shape)> = tensors.iter().map(|(n, v)| (n.as_str(), v.shape)).collect();

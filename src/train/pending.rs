@@ -10,9 +10,9 @@ use crate::kernel::Backend;
 /// Seconds after which losses are fetched even where few steps wait for them: a person watches.
 const PATIENCE: f64 = 0.25;
 
-/// A step that was played.
+/// A step that has run.
 #[derive(Clone, Copy, Debug)]
-struct Played {
+struct Done {
     step: u64,
     epoch: u64,
     lr: f32,
@@ -20,7 +20,7 @@ struct Played {
 
 /// The steps since losses were last fetched.
 pub struct Pending {
-    played: Vec<Played>,
+    done: Vec<Done>,
     names: Vec<&'static str>,
     total: u64,
     since: Instant,
@@ -29,17 +29,17 @@ pub struct Pending {
 impl Pending {
     /// None yet, of a run of `total` steps with losses of these names.
     pub fn new(names: &[&'static str], total: u64) -> Self {
-        Pending { played: Vec::new(), names: names.to_vec(), total, since: Instant::now() }
+        Pending { done: Vec::new(), names: names.to_vec(), total, since: Instant::now() }
     }
 
     /// Adds a step.
     pub fn push(&mut self, step: u64, epoch: u64, lr: f32) {
-        self.played.push(Played { step, epoch, lr });
+        self.done.push(Done { step, epoch, lr });
     }
 
     /// Whether it is time to fetch losses.
     pub fn due(&self, b: &dyn Backend) -> bool {
-        self.played.len() >= b.runs_ahead() || self.since.elapsed().as_secs_f64() > PATIENCE
+        self.done.len() >= b.runs_ahead() || self.since.elapsed().as_secs_f64() > PATIENCE
     }
 
     /// Fetches losses, writes and reports them. Returns the step whose losses are no numbers any more,
@@ -53,10 +53,10 @@ impl Pending {
         metrics: &mut Metrics,
         observer: &mut dyn Observer,
     ) -> Result<Option<u64>> {
-        let rows = b.kept_losses(self.played.len(), self.names.len())?;
-        let seconds = self.since.elapsed().as_secs_f64() / self.played.len().max(1) as f64;
+        let rows = b.kept_losses(self.done.len(), self.names.len())?;
+        let seconds = self.since.elapsed().as_secs_f64() / self.done.len().max(1) as f64;
         self.since = Instant::now();
-        for (Played { step, epoch, lr }, row) in self.played.drain(..).zip(rows) {
+        for (Done { step, epoch, lr }, row) in self.done.drain(..).zip(rows) {
             let mut losses = Losses::default();
             self.names.iter().zip(row).for_each(|(name, value)| losses.set(name, value));
             if !losses.finite() {

@@ -15,7 +15,7 @@ use crate::checkpoint::{FORMAT, VERSION, safetensors};
 use crate::data::{Batch, Draw, Loader, LoaderOptions, Pair};
 use crate::device::StepState;
 use crate::error::{Error, Result};
-use crate::kernel::{Backend, Crop, Pictures};
+use crate::kernel::{Backend, Crop, ImageBatch};
 
 /// Seconds between two checkpoints at the ends of short epochs.
 const CHECKPOINT_SECONDS: f64 = 60.0;
@@ -337,7 +337,7 @@ impl Trainer {
         while self.progress.step < total && !stop.load(Ordering::Relaxed) {
             let batch = match first.take().map_or_else(|| loader.next_batch(), Ok) {
                 Ok(batch) => batch,
-                // What was played before still counts.
+                // What ran before still counts.
                 Err(error) => {
                     failed = Some(error);
                     break;
@@ -346,7 +346,7 @@ impl Trainer {
             let epoch = self.progress.epoch;
             let lr = (f64::from(self.config.lr) * self.config.schedule.factor(epoch)) as f32;
             let step = self.progress.step + 1;
-            self.play(&batch, step, lr)?;
+            self.run_step(&batch, step, lr)?;
             loader.recycle(batch);
             pending.push(step, epoch, lr);
             self.progress.step = step;
@@ -379,7 +379,7 @@ impl Trainer {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Fetches the losses of the steps played since the last time. Where they are no numbers any more,
+    /// Fetches the losses of the steps run since the last time. Where they are no numbers any more,
     /// there is nothing to be saved.
     fn flush(
         &self,
@@ -410,14 +410,15 @@ impl Trainer {
     }
 
     /// One step on the pictures of a batch.
-    fn play(&mut self, batch: &Batch, step: u64, lr: f32) -> Result<()> {
+    fn run_step(&mut self, batch: &Batch, step: u64, lr: f32) -> Result<()> {
         let program = &self.step.program;
         let backend = &mut *self.backend;
         backend.set_state(StepState { seed: self.config.seed, step, lr });
         let crop = |draw: &Draw| Crop { x: draw.x, y: draw.y, flip: draw.flip };
         let crops: Vec<Crop> = batch.draws.iter().map(crop).collect();
         for (name, bytes) in [("a", &batch.a), ("b", &batch.b)] {
-            let pictures = Pictures { bytes, height: batch.load, width: batch.load, crops: &crops };
+            let pictures =
+                ImageBatch { bytes, height: batch.load, width: batch.load, crops: &crops };
             backend.upload_crops(pictures, program.view(name)?)?;
         }
         program.run(backend)

@@ -16,10 +16,10 @@
 use std::fmt;
 use std::time::Instant;
 
-use super::{Machine, NAMES, Played, SEED, name, pictures};
+use super::{NAMES, OnDevice, Played, SEED, name, pictures};
 use crate::device::{self, Cuda, Device, StepState};
 use crate::error::{Error, Result};
-use crate::kernel::{PictureKernels, Write, cuda};
+use crate::kernel::{ImageKernels, Write, cuda};
 use crate::tape::Io;
 use crate::tensor::View;
 use crate::train::RunConfig;
@@ -27,9 +27,9 @@ use crate::train::RunConfig;
 /// How often and how much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effort {
-    /// Plays of a step of the program before it is timed: the first compiles and takes memory.
+    /// Runs of a step of the program before it is timed: the first compiles and takes memory.
     pub warm: usize,
-    /// Timed plays of each, of which the median counts.
+    /// Timed runs of each, of which the median counts.
     pub repetitions: usize,
     /// What is written before each, in sizes of the L2 cache.
     pub caches: usize,
@@ -119,7 +119,7 @@ pub fn a_card(choice: &cuda::Choice) -> Result<()> {
 /// # Errors
 /// A machine that fails, or lacks the memory.
 pub fn kernels(config: &RunConfig, gpu: Cuda, effort: &Effort) -> Result<(f64, Vec<Row>)> {
-    let Machine { mut b, step, .. } = Machine::new(config, gpu)?;
+    let OnDevice { mut b, step, .. } = OnDevice::new(config, gpu)?;
     let copy = b.copy_rate(effort.copied, effort.repetitions)?;
     let mut watch = b.stopwatch(effort.caches * b.cache_bytes()?)?;
     let mut rows = Vec::new();
@@ -157,9 +157,9 @@ pub fn kernels(config: &RunConfig, gpu: Cuda, effort: &Effort) -> Result<(f64, V
 /// # Errors
 /// A machine that fails, or lacks the memory.
 pub fn steps(config: &RunConfig, gpu: Cuda, effort: &Effort) -> Result<f64> {
-    // Played once as it comes, once recorded, once replayed.
+    // Launched once kernel by kernel, once recorded, once replayed.
     const FIRST: u64 = 3;
-    let mut machine = Machine::new(config, gpu)?;
+    let mut machine = OnDevice::new(config, gpu)?;
     let program = &machine.step.program;
     let mut pairs = Vec::new();
     for (key, name) in NAMES.into_iter().enumerate() {
@@ -172,7 +172,7 @@ pub fn steps(config: &RunConfig, gpu: Cuda, effort: &Effort) -> Result<f64> {
     for number in 1..=FIRST + steps {
         b.set_state(StepState { seed: SEED, step: number, lr: config.lr });
         for (view, bytes) in &pairs {
-            b.upload_pictures(bytes, *view)?;
+            b.upload_images(bytes, *view)?;
         }
         program.run(b)?;
         if number == FIRST {

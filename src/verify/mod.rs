@@ -116,7 +116,7 @@ impl fmt::Display for Report {
 }
 
 /// Sum of squared differences over the sum of squares of what is expected; 0 where both are the
-/// same, also where both are 0.
+/// same, skip where both are 0.
 fn nmse(got: &[f32], expected: &[f32]) -> f64 {
     let (mut error, mut size) = (0.0f64, 0.0f64);
     for (g, e) in got.iter().zip(expected) {
@@ -131,10 +131,10 @@ fn nmse(got: &[f32], expected: &[f32]) -> f64 {
 fn views(step: &Played) -> Vec<View> {
     match step {
         Played::Forward(_, io) => {
-            [&io.x[..], &io.kept, &[io.y]].concat().into_iter().chain(io.also).collect()
+            [&io.x[..], &io.kept, &[io.y]].concat().into_iter().chain(io.skip).collect()
         }
         Played::Backward(_, io) => {
-            let dx = io.dx.iter().flatten().map(|(view, _)| *view).chain(io.dalso);
+            let dx = io.dx.iter().flatten().map(|(view, _)| *view).chain(io.dskip);
             [&io.x[..], &io.kept, &[io.y, io.dy]].concat().into_iter().chain(dx).collect()
         }
         Played::Fill(view, _) => vec![*view],
@@ -160,7 +160,7 @@ fn name(step: &Played) -> (String, bool) {
 }
 
 /// The networks and a step of them on one machine.
-struct Machine<B> {
+struct OnDevice<B> {
     b: B,
     networks: Networks,
     step: Step,
@@ -179,13 +179,13 @@ fn pictures(view: View, key: u64) -> Vec<u8> {
 /// Seed of the weights, the pictures and the dropout.
 const SEED: u64 = 1;
 
-impl<B: Backend> Machine<B> {
+impl<B: Backend> OnDevice<B> {
     fn new(config: &RunConfig, mut b: B) -> Result<Self> {
         let networks = Networks::new(config)?;
         let step = networks.step(config, b.elem())?;
         b.reserve(step.program.end())?;
         networks.init(&mut b, SEED)?;
-        let mut machine = Machine { b, networks, step };
+        let mut machine = OnDevice { b, networks, step };
         machine.begin(config, 1)?;
         Ok(machine)
     }
@@ -195,13 +195,13 @@ impl<B: Backend> Machine<B> {
         self.b.set_state(StepState { seed: SEED, step: number, lr: config.lr });
         for (i, name) in NAMES.into_iter().enumerate() {
             let view = self.step.program.view(name)?;
-            self.b.upload_pictures(&pictures(view, 2 * number + i as u64), view)?;
+            self.b.upload_images(&pictures(view, 2 * number + i as u64), view)?;
         }
         Ok(())
     }
 
-    /// Plays steps `1..=count` and gives the losses of each.
-    fn play(&mut self, config: &RunConfig, count: u64) -> Result<Vec<Vec<f32>>> {
+    /// Runs steps `1..=count` and gives the losses of each.
+    fn run(&mut self, config: &RunConfig, count: u64) -> Result<Vec<Vec<f32>>> {
         for number in 1..=count {
             self.begin(config, number)?;
             self.step.program.run(&mut self.b)?;
@@ -238,8 +238,8 @@ pub fn verify(
     choice: &cuda::Choice,
     told: &mut dyn FnMut(&Check),
 ) -> Result<Report> {
-    let mut cpu = Machine::new(config, Cpu::new(0)?)?;
-    let mut gpu = Machine::new(config, cuda::open(choice)?)?;
+    let mut cpu = OnDevice::new(config, Cpu::new(0)?)?;
+    let mut gpu = OnDevice::new(config, cuda::open(choice)?)?;
     let mut report = Report { device: gpu.b.describe(), checks: Vec::new() };
     let mut add = |check: Check| {
         told(&check);
@@ -248,11 +248,11 @@ pub fn verify(
     each_kernel(&mut cpu, &mut gpu, choice.precision, &mut add)?;
 
     // From first weights again: the walk above has left the GPU with the CPU's.
-    let reset = |machine: &mut Machine<Cuda>| machine.networks.init(&mut machine.b, SEED);
+    let reset = |machine: &mut OnDevice<Cuda>| machine.networks.init(&mut machine.b, SEED);
     cpu.networks.init(&mut cpu.b, SEED)?;
     reset(&mut gpu)?;
-    let expected = cpu.play(config, 1)?;
-    let got = gpu.play(config, 1)?;
+    let expected = cpu.run(config, 1)?;
+    let got = gpu.run(config, 1)?;
     for ((name, got), expected) in gpu.step.losses.iter().zip(&got[0]).zip(&expected[0]) {
         let (got, expected) = (f64::from(*got), f64::from(*expected));
         add(Check {
@@ -264,13 +264,13 @@ pub fn verify(
     }
     drop(cpu);
 
-    // The first play comes as it comes, the second is recorded, from the third on it is replayed.
+    // The first run launches kernel by kernel, the second is recorded, from the third on it is replayed.
     let mut weights = Vec::new();
     for graph in [true, true, false] {
         let choice = cuda::Choice { graph, ..choice.clone() };
         drop(gpu);
-        gpu = Machine::new(config, cuda::open(&choice)?)?;
-        gpu.play(config, STEPS)?;
+        gpu = OnDevice::new(config, cuda::open(&choice)?)?;
+        gpu.run(config, STEPS)?;
         weights.push(gpu.weights()?);
     }
     for (what, i) in [("the same twice", 1), ("graph against loop", 2)] {
@@ -290,8 +290,8 @@ pub fn verify(
 
 /// Each step of the program on both machines, from the same numbers.
 fn each_kernel(
-    cpu: &mut Machine<Cpu>,
-    gpu: &mut Machine<Cuda>,
+    cpu: &mut OnDevice<Cpu>,
+    gpu: &mut OnDevice<Cuda>,
     precision: Precision,
     add: &mut dyn FnMut(Check),
 ) -> Result<()> {

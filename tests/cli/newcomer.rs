@@ -5,7 +5,7 @@ use std::io::Read;
 use std::process::Stdio;
 
 use image::{DynamicImage, ImageBuffer, Luma, Rgba};
-use pix2pix_engine::data::Picture;
+use pix2pix_engine::data::Image;
 
 use crate::program::{SMALL, bench, command, ok, pairs, picture, save, steps, train, words};
 
@@ -116,7 +116,7 @@ fn a_run_validates_keeps_the_best_and_shows_pictures_of_val() {
     assert!(scores.iter().all(|s| s["l1"].as_f64() > Some(0.0) && s["ssim"].is_f64()));
     assert!(ended.out.contains("epoch 2 val: L1"), "{}", ended.out);
     ok(folder.path(), &["translate", "run/best.safetensors", "data/val", "--pairs"]);
-    let sheet = Picture::read(&run.join("samples/step-0000004.png")).unwrap();
+    let sheet = Image::read(&run.join("samples/step-0000004.png")).unwrap();
     // Four rows of three, four pixels apart.
     assert_eq!((sheet.width, sheet.height), (3 * 32 + 2 * 4, 4 * 32 + 3 * 4));
 }
@@ -126,7 +126,7 @@ fn a_target_that_is_met_exactly_can_be_resumed() {
     // White everywhere: the distance to val reaches 0, and its PSNR is infinite.
     let folder = tempfile::tempdir().unwrap();
     for name in ["data/train/1.png", "data/val/1.png"] {
-        save(&folder.path().join(name), &Picture::filled(64, 32, [255; 3]));
+        save(&folder.path().join(name), &Image::filled(64, 32, [255; 3]));
     }
     let flags = "--gan none --lr 0.05 --no-dropout --norm none --schedule constant";
     train(folder.path(), "run", &format!("{flags} --epochs 40"));

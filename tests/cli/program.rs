@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
-use pix2pix_engine::data::Picture;
+use pix2pix_engine::data::Image;
 use serde_json::Value;
 
 /// What a run of the program gave.
@@ -54,7 +54,7 @@ pub const SMALL: &str = "--size 32 --base-channels 4 --patch 16";
 
 /// A picture that is a function of its size and `tag`: slopes in each direction, so that no two
 /// crops, flips or halves are equal.
-pub fn picture(width: usize, height: usize, tag: usize) -> Picture {
+pub fn picture(width: usize, height: usize, tag: usize) -> Image {
     let mut pixels = Vec::with_capacity(width * height * 3);
     for y in 0..height {
         for x in 0..width {
@@ -62,11 +62,11 @@ pub fn picture(width: usize, height: usize, tag: usize) -> Picture {
             pixels.extend(values.map(|v| (v % 256) as u8));
         }
     }
-    Picture::new(width, height, pixels).unwrap()
+    Image::new(width, height, pixels).unwrap()
 }
 
 /// Writes a picture, and the folders above it.
-pub fn save(path: &Path, picture: &Picture) {
+pub fn save(path: &Path, picture: &Image) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     picture.write(path).unwrap();
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use pix2pix_engine::data::Picture;
+use pix2pix_engine::data::Image;
 
 use crate::program::{bench, ok, picture, save, train, words};
 
@@ -14,9 +14,9 @@ fn trained() -> tempfile::TempDir {
     folder
 }
 
-fn translate(cwd: &Path, line: &str, to: &str) -> Picture {
+fn translate(cwd: &Path, line: &str, to: &str) -> Image {
     ok(cwd, &words(&format!("translate {line} --output {to}")));
-    Picture::read(&cwd.join(to)).unwrap()
+    Image::read(&cwd.join(to)).unwrap()
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn folders_and_many_files_keep_their_names() {
     names.sort();
     assert_eq!(names, ["a.png", "b.c.png", "x.png", "ü.png"]);
     let one = translate(folder.path(), "run x.bmp", "x-out.png");
-    assert_eq!(one, Picture::read(&at("all/inside/x.png")).unwrap());
+    assert_eq!(one, Image::read(&at("all/inside/x.png")).unwrap());
     // Without --output: beside where the user stands; into a folder: under its own name.
     ok(folder.path(), &words("translate run in/b.c.JPG"));
     assert!(at("b.c-translated.png").is_file());
@@ -117,11 +117,11 @@ fn every_kind_of_model_file_gives_the_same_picture() {
 fn pairs_are_halved_by_the_models_direction_and_scored() {
     let folder = bench();
     train(folder.path(), "run", "--steps 2 --direction b2a");
-    let whole = Picture::read(&folder.path().join("data/1.png")).unwrap();
+    let whole = Image::read(&folder.path().join("data/1.png")).unwrap();
     save(&folder.path().join("right.png"), &whole.crop(32, 0, 32, 32));
     let ended = ok(folder.path(), &words("translate run data/1.png --pairs --output out.png"));
     assert!(ended.out.contains("mean of 1: L1 0."), "{}", ended.out);
-    let out = Picture::read(&folder.path().join("out.png")).unwrap();
+    let out = Image::read(&folder.path().join("out.png")).unwrap();
     assert_eq!(out, translate(folder.path(), "run right.png", "alone.png"));
     // A picture too small for SSIM's window has the other scores.
     save(&folder.path().join("small.png"), &picture(12, 6, 0));

@@ -127,7 +127,7 @@ impl Training {
     }
 
     /// One step on a pair.
-    pub fn play(&mut self, a: &[f32], b: &[f32], lr: f32) {
+    pub fn run(&mut self, a: &[f32], b: &[f32], lr: f32) {
         self.prepare(a, b, lr);
         self.step.program.run(&mut self.cpu).unwrap();
     }

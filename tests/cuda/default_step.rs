@@ -33,7 +33,7 @@ fn first_step(b: &mut dyn Backend) -> (Vec<(&'static str, f32)>, Vec<f32>) {
     for (name, prime) in [("a", 2_654_435_761), ("b", 2_246_822_519)] {
         let view = step.program.view(name).unwrap();
         let bytes: Vec<u8> = (0..view.shape.count()).map(|i| ((i * prime) >> 13) as u8).collect();
-        b.upload_pictures(&bytes, view).unwrap();
+        b.upload_images(&bytes, view).unwrap();
     }
     step.program.run(b).unwrap();
     let losses = b.kept_losses(1, step.losses.len()).unwrap().remove(0);

@@ -1,6 +1,6 @@
 //! `translate --device cuda`.
 
-use pix2pix_engine::data::Picture;
+use pix2pix_engine::data::Image;
 
 use crate::on_gpu::ok;
 use crate::program::{bench, picture, save, train, words};
@@ -24,8 +24,7 @@ fn a_translation_is_the_cpus_within_a_grey_level() {
             let line = format!("translate run in --output gpu --device cuda {flags}");
             ok(cwd, &format!("{line} --precision {precision}"));
             for name in ["even.png", "odd.png"] {
-                let [a, b] =
-                    ["cpu", "gpu"].map(|f| Picture::read(&cwd.join(f).join(name)).unwrap());
+                let [a, b] = ["cpu", "gpu"].map(|f| Image::read(&cwd.join(f).join(name)).unwrap());
                 assert_eq!((a.width, a.height), (b.width, b.height));
                 let apart = a.pixels.iter().zip(&b.pixels).map(|(a, b)| a.abs_diff(*b)).max();
                 assert!(apart.unwrap() <= levels, "{precision} {flags} {name}: {apart:?} levels");

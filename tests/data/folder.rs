@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use pix2pix_engine::data::{Direction, Folder, Layout, Pair, ScanOptions, Source};
+use pix2pix_engine::data::{Direction, Folder, Layout, Pair, PairSource, ScanOptions};
 use tempfile::TempDir;
 
 use crate::{atlas, marked, save};
@@ -194,5 +194,5 @@ fn sources_are_what_was_found() {
     let folder = data(&["A/1.png", "B/1.png"]);
     let found = Folder::scan(folder.path(), STRICT).unwrap();
     let (a, b) = (folder.path().join("A/1.png"), folder.path().join("B/1.png"));
-    assert_eq!(found.train[0].source, Source::Two { a, b });
+    assert_eq!(found.train[0].source, PairSource::Two { a, b });
 }

@@ -6,7 +6,7 @@ use pix2pix_engine::data::{
     Batch, Direction, Draw, Folder, Loader, LoaderOptions, Order, Pair, ScanOptions, plain, values,
 };
 use pix2pix_engine::device::{Cpu, Device};
-use pix2pix_engine::kernel::{Crop, PictureKernels, Pictures};
+use pix2pix_engine::kernel::{Crop, ImageBatch, ImageKernels};
 use pix2pix_engine::tensor::{Shape, View};
 use tempfile::TempDir;
 
@@ -138,7 +138,7 @@ fn a_batch_brings_resized_pictures_and_the_draws_of_its_samples() {
         }
         let crop = |d: &Draw| Crop { x: d.x, y: d.y, flip: d.flip };
         let crops: Vec<Crop> = batch.draws.iter().map(crop).collect();
-        let sent = Pictures { bytes: &batch.a, height: 36, width: 36, crops: &crops };
+        let sent = ImageBatch { bytes: &batch.a, height: 36, width: 36, crops: &crops };
         machine.upload_crops(sent, View::dense(0, shape)).unwrap();
         let (mut got, mut want) = (vec![0.0; shape.count()], vec![0.0; shape.count()]);
         machine.download(View::dense(0, shape), &mut got).unwrap();

@@ -1,15 +1,15 @@
-//! Pictures, folders, loader and metrics, against files that `tests/golden/make_data.py` wrote with
+//! ImageBatch, folders, loader and metrics, against files that `tests/golden/make_data.py` wrote with
 //! Pillow and scikit-image.
 
 mod folder;
+mod image;
 mod loader;
 mod metric;
-mod picture;
 mod resize;
 
 use std::path::{Path, PathBuf};
 
-use pix2pix_engine::data::Picture;
+use pix2pix_engine::data::Image;
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/data").join(name)
@@ -48,14 +48,14 @@ impl Reader {
         f64::from_le_bytes(self.take(8).try_into().unwrap())
     }
 
-    fn picture(&mut self, width: usize, height: usize) -> Picture {
-        Picture::new(width, height, self.take(width * height * 3).to_vec()).unwrap()
+    fn picture(&mut self, width: usize, height: usize) -> Image {
+        Image::new(width, height, self.take(width * height * 3).to_vec()).unwrap()
     }
 }
 
 /// A picture whose pixels all tell their place and `tag`.
-fn marked(width: usize, height: usize, tag: u8) -> Picture {
-    let mut picture = Picture::filled(width, height, [tag; 3]);
+fn marked(width: usize, height: usize, tag: u8) -> Image {
+    let mut picture = Image::filled(width, height, [tag; 3]);
     for y in 0..height {
         for x in 0..width {
             let i = (y * width + x) * 3;
@@ -66,7 +66,7 @@ fn marked(width: usize, height: usize, tag: u8) -> Picture {
     picture
 }
 
-fn save(folder: &Path, name: &str, picture: &Picture) {
+fn save(folder: &Path, name: &str, picture: &Image) {
     let path = folder.join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     picture.write_png(&path).unwrap();

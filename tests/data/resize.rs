@@ -1,10 +1,10 @@
 //! Resizing and augmentation give Pillow's bytes.
 
-use pix2pix_engine::data::{Augment, Draw, Picture, sheet, values};
+use pix2pix_engine::data::{Augment, Draw, Image, sheet, values};
 
 use crate::{Reader, golden, marked};
 
-fn assert_equal(got: &Picture, want: &Picture, what: &str) {
+fn assert_equal(got: &Image, want: &Image, what: &str) {
     assert_eq!((got.width, got.height), (want.width, want.height), "{what}");
     let differ = got.pixels.iter().zip(&want.pixels).filter(|(a, b)| a != b).count();
     assert_eq!(differ, 0, "{what}: {differ} of {} bytes differ", want.pixels.len());
@@ -25,7 +25,7 @@ fn bicubic_gives_the_bytes_of_pillow() {
 }
 
 /// What the network sees of a resized picture.
-fn cut(picture: &Picture, draw: Draw, size: usize) -> Picture {
+fn cut(picture: &Image, draw: Draw, size: usize) -> Image {
     let cut = picture.crop(draw.x, draw.y, size, size);
     if draw.flip { cut.mirror() } else { cut }
 }

@@ -76,7 +76,7 @@ impl Run {
     }
 
     /// Plays one step on the pictures of `make.py` and returns the losses.
-    fn play(&mut self) -> [f64; 4] {
+    fn run(&mut self) -> [f64; 4] {
         for (i, input) in ["a", "b"].into_iter().enumerate() {
             let stream = 8000 + 2 * self.at as u32 + i as u32;
             let view = self.step.program.view(input).unwrap();
@@ -118,7 +118,7 @@ fn one_step_follows_pytorch() {
     for (i, name) in ["a", "b"].into_iter().enumerate() {
         assert_eq!(file.get(name), (size, uniform_tensor(8000 + i as u32, size, 1.0)));
     }
-    let found = drift(run.play(), losses(&file.facts["losses"]));
+    let found = drift(run.run(), losses(&file.facts["losses"]));
     println!("losses of the first step: relative difference {found:.1e}");
     assert!(found < FIRST, "{found:e}");
     let mut worst = [(0.0, String::new()), (0.0, String::new()), (0.0, String::new())];
@@ -167,7 +167,7 @@ fn steps(name: &str, gan: Gan, batch: usize, conditional: bool) {
     let mut run = Run::start(&Golden::open("step.safetensors"), gan, batch, conditional);
     let mut found = Vec::new();
     for (exact, theirs) in exact.iter().zip(&theirs) {
-        found.push((drift(run.play(), *exact), drift(*theirs, *exact)));
+        found.push((drift(run.run(), *exact), drift(*theirs, *exact)));
     }
     for (i, (ours, theirs)) in found.iter().enumerate() {
         println!("{name} step {}: ours {ours:.1e}, PyTorch in float32 {theirs:.1e}", i + 1);

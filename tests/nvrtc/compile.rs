@@ -56,7 +56,7 @@ fn a_cache_is_used_by_many_at_once() {
         for mine in &all {
             scope.spawn(|| {
                 for _ in 0..100 {
-                    cache.put("key", mine);
+                    cache.store("key", mine);
                     let found = cache.get("key").expect("it is never half there");
                     assert!(all.contains(&found));
                 }

@@ -115,7 +115,7 @@ fn products_run_on_tensor_cores_alone() {
     }
     let Some(tool) = nvdisasm(TEST) else { return };
     let mut work = Vec::new();
-    for file in ["conv.cu", "conv_thin.cu", "conv_transpose.cu"] {
+    for file in ["conv.cu", "conv_thin.cu", "conv_dgrad.cu"] {
         for generation in GENERATIONS {
             work.extend([Precision::Tf32, Precision::Bf16].map(|p| (file, generation, p)));
         }

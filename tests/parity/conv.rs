@@ -1,7 +1,7 @@
 //! The convolution products: at the layers of the networks, and wherever a kernel has an edge.
 
 use pix2pix_engine::device::Precision;
-use pix2pix_engine::kernel::{Conv, ConvKernels, Product, Write};
+use pix2pix_engine::kernel::{Conv, ConvKernels, Pass, Write};
 use pix2pix_engine::tensor::{Shape, View};
 
 use crate::common::{PRODUCT_NMSE, nmse, numbers};
@@ -46,17 +46,11 @@ fn floats_behind(desk: &mut Desk, by: usize, shape: Shape, seed: u64) -> Place {
     Place { cpu: behind(whole.cpu), gpu: behind(whole.gpu) }
 }
 
-const ALL: [Product; 3] = [Product::Fprop, Product::Dgrad, Product::Wgrad];
+const ALL: [Pass; 3] = [Pass::Fprop, Pass::Dgrad, Pass::Wgrad];
 
 /// Products of one case, set and added, with bias and without, in runs of channels with `margins` on
 /// both sides, which must stay as they are; filters and biases lie off vectors where the first margin does.
-fn products(
-    desk: &mut Desk,
-    precision: Precision,
-    of: &[Product],
-    case: Case,
-    margins: [usize; 2],
-) {
+fn products(desk: &mut Desk, precision: Precision, of: &[Pass], case: Case, margins: [usize; 2]) {
     let (conv, n, h, w, c, k) = case;
     let x = Shape::new(n, h, w, c);
     let y = conv.shrink(x, k).unwrap();
@@ -80,17 +74,17 @@ fn products(
         let (cpu, cuda) = (&mut desk.cpu, &mut desk.cuda);
         let biased =
             |place: Place| if bias { (Some(place.cpu), Some(place.gpu)) } else { (None, None) };
-        if of.contains(&Product::Fprop) {
+        if of.contains(&Pass::Fprop) {
             let (on_cpu, on_gpu) = biased(by);
             cpu.conv_fprop(conv, vx.cpu, vw.cpu, on_cpu, vy.cpu, mode).unwrap();
             cuda.conv_fprop(conv, vx.gpu, vw.gpu, on_gpu, vy.gpu, mode).unwrap();
         }
-        if of.contains(&Product::Dgrad) {
+        if of.contains(&Pass::Dgrad) {
             let (on_cpu, on_gpu) = biased(bx);
             cpu.conv_dgrad(conv, vdy.cpu, vw.cpu, on_cpu, vdx.cpu, mode).unwrap();
             cuda.conv_dgrad(conv, vdy.gpu, vw.gpu, on_gpu, vdx.gpu, mode).unwrap();
         }
-        if of.contains(&Product::Wgrad) {
+        if of.contains(&Pass::Wgrad) {
             cpu.conv_wgrad(conv, vx.cpu, vdy.cpu, vdw.cpu, mode).unwrap();
             cuda.conv_wgrad(conv, vx.gpu, vdy.gpu, vdw.gpu, mode).unwrap();
         }
@@ -136,7 +130,7 @@ mod edges {
         (Conv::square(3, 3, 1), 1, 9, 8, 12, 6),
     ];
 
-    fn run(test: &str, precision: Precision, of: Product, cases: &[Case]) {
+    fn run(test: &str, precision: Precision, of: Pass, cases: &[Case]) {
         on_softgpu(test, precision, &ORDERS[2..], |desk| {
             for &case in cases {
                 products(desk, precision, &[of], case, [0, 0]);
@@ -153,24 +147,24 @@ mod edges {
 
                 #[test]
                 fn fprop() {
-                    run("edges of fprop", PRECISION, Product::Fprop, &EDGES);
+                    run("edges of fprop", PRECISION, Pass::Fprop, &EDGES);
                 }
 
                 #[test]
                 fn dgrad() {
-                    run("edges of dgrad", PRECISION, Product::Dgrad, &EDGES);
+                    run("edges of dgrad", PRECISION, Pass::Dgrad, &EDGES);
                 }
 
                 #[test]
                 fn wgrad() {
-                    run("edges of wgrad", PRECISION, Product::Wgrad, &EDGES);
+                    run("edges of wgrad", PRECISION, Pass::Wgrad, &EDGES);
                 }
 
                 #[test]
                 fn narrow() {
-                    run("edges of narrow results", PRECISION, Product::Fprop, &NARROW);
+                    run("edges of narrow results", PRECISION, Pass::Fprop, &NARROW);
                     let turned = NARROW.map(|(conv, n, h, w, c, k)| (conv, n, h, w, k, c));
-                    run("edges of narrow gradients", PRECISION, Product::Dgrad, &turned);
+                    run("edges of narrow gradients", PRECISION, Pass::Dgrad, &turned);
                 }
             }
         )*};
@@ -267,10 +261,10 @@ fn conv_is_the_same_each_time() {
             let [vx, vdx] = [1, 2].map(|seed| desk.tensor(x, &numbers(x.count(), seed)));
             let [vy, vdy] = [3, 4].map(|seed| desk.tensor(y, &numbers(y.count(), seed)));
             let [vw, vdw] = [5, 6].map(|seed| desk.floats(f, &numbers(f.count(), seed)));
-            let shared = desk.cuda.conv_workspace(Product::Fprop, conv, x, f, y).scratch;
+            let shared = desk.cuda.conv_workspace(Pass::Fprop, conv, x, f, y).scratch;
             assert!(shared > 0, "no sum of this layer is shared by blocks");
             for turn in 0..3 {
-                let played = desk.cuda.play_with(1, |cuda| {
+                let played = desk.cuda.run_with(1, |cuda| {
                     cuda.conv_fprop(conv, vx.gpu, vw.gpu, None, vy.gpu, Write::Set)?;
                     cuda.conv_dgrad(conv, vdy.gpu, vw.gpu, None, vdx.gpu, Write::Set)?;
                     cuda.conv_wgrad(conv, vx.gpu, vdy.gpu, vdw.gpu, Write::Set)

@@ -1,6 +1,6 @@
-//! Pictures in and out: the CPU's bytes.
+//! ImageBatch in and out: the CPU's bytes.
 
-use pix2pix_engine::kernel::{Crop, PictureKernels, Pictures};
+use pix2pix_engine::kernel::{Crop, ImageBatch, ImageKernels};
 use pix2pix_engine::tensor::{Elem, Shape};
 
 use crate::cases::{STORED, same};
@@ -16,13 +16,13 @@ fn images_go_in_and_out() {
             {
                 let bytes: Vec<u8> = (0..shape.count()).map(|i| (i * 7 % 256) as u8).collect();
                 let x = desk.slice(shape, shape.c + 3, 2, &vec![0.0; shape.count()]);
-                desk.cpu.upload_pictures(&bytes, x.cpu).unwrap();
-                desk.cuda.upload_pictures(&bytes, x.gpu).unwrap();
+                desk.cpu.upload_images(&bytes, x.cpu).unwrap();
+                desk.cuda.upload_images(&bytes, x.gpu).unwrap();
                 if precision == pix2pix_engine::device::Precision::F32 {
                     same(desk, x, "upload");
                 }
                 let mut back = vec![0; bytes.len()];
-                desk.cuda.download_pictures(x.gpu, &mut back).unwrap();
+                desk.cuda.download_images(x.gpu, &mut back).unwrap();
                 let apart = back.iter().zip(&bytes).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
                 // bf16 has 8 bits in all: a value near 1 is stored to 2^-9, half a grey level.
                 assert!(apart <= u8::from(x.gpu.elem.size() == 2), "{apart} levels");
@@ -32,13 +32,13 @@ fn images_go_in_and_out() {
                 values[0] = 0.5 / 127.5 - 1.0;
                 desk.set(x, &values);
                 let (mut got, mut expected) = (vec![0; bytes.len()], vec![0; bytes.len()]);
-                desk.cuda.download_pictures(x.gpu, &mut got).unwrap();
-                desk.cpu.download_pictures(x.cpu, &mut expected).unwrap();
+                desk.cuda.download_images(x.gpu, &mut got).unwrap();
+                desk.cpu.download_images(x.cpu, &mut expected).unwrap();
                 assert!(got == expected, "{precision:?} {shape}");
             }
             let x = desk.tensor(Shape::new(1, 2, 2, 3), &[0.0; 12]);
-            assert!(desk.cuda.upload_pictures(&[0; 11], x.gpu).is_err());
-            assert!(desk.cuda.download_pictures(x.gpu, &mut [0; 13]).is_err());
+            assert!(desk.cuda.upload_images(&[0; 11], x.gpu).is_err());
+            assert!(desk.cuda.download_images(x.gpu, &mut [0; 13]).is_err());
         });
     }
 }
@@ -52,8 +52,8 @@ fn images_of_many_steps_arrive_in_order() {
             (0..20).map(|_| desk.tensor(shape, &vec![0.0; shape.count()])).collect();
         for (i, place) in places.iter().enumerate() {
             let bytes = vec![10 * i as u8; shape.count()];
-            desk.cpu.upload_pictures(&bytes, place.cpu).unwrap();
-            desk.cuda.upload_pictures(&bytes, place.gpu).unwrap();
+            desk.cpu.upload_images(&bytes, place.cpu).unwrap();
+            desk.cuda.upload_images(&bytes, place.gpu).unwrap();
         }
         places.iter().for_each(|place| same(desk, *place, "a batch"));
     });
@@ -86,7 +86,7 @@ fn images_are_cropped_and_flipped() {
                 let count = shape.n * height * width * shape.c;
                 let bytes: Vec<u8> = (0..count).map(|i| (i * 37 % 251) as u8).collect();
                 let x = desk.slice(shape, shape.c + 3, 2, &vec![0.0; shape.count()]);
-                let pictures = Pictures { bytes: &bytes, height, width, crops };
+                let pictures = ImageBatch { bytes: &bytes, height, width, crops };
                 desk.cpu.upload_crops(pictures, x.cpu).unwrap();
                 desk.cuda.upload_crops(pictures, x.gpu).unwrap();
                 let (got, on_cpu) = desk.read(x);
@@ -130,7 +130,7 @@ fn images_are_refused_where_a_crop_leaves_them() {
             (vec![good], "1 crops"),
         ];
         for (crops, says) in &bad {
-            let pictures = Pictures { bytes: &bytes, height: 6, width: 5, crops };
+            let pictures = ImageBatch { bytes: &bytes, height: 6, width: 5, crops };
             for error in [
                 desk.cpu.upload_crops(pictures, x.cpu).unwrap_err(),
                 desk.cuda.upload_crops(pictures, x.gpu).unwrap_err(),
@@ -139,7 +139,7 @@ fn images_are_refused_where_a_crop_leaves_them() {
             }
         }
         let crops = [good; 2];
-        let short = Pictures { bytes: &bytes[1..], height: 6, width: 5, crops: &crops };
+        let short = ImageBatch { bytes: &bytes[1..], height: 6, width: 5, crops: &crops };
         assert!(desk.cpu.upload_crops(short, x.cpu).is_err());
         assert!(desk.cuda.upload_crops(short, x.gpu).is_err());
         let (got, on_cpu) = desk.read(x);

@@ -7,12 +7,12 @@ mod common;
 #[path = "../common/desk.rs"]
 mod desk;
 
-mod activation;
 mod adam;
-mod batch_norm;
 mod cases;
-mod concat;
 mod conv;
 mod dropout;
 mod image;
 mod loss;
+mod norm;
+mod pointwise;
+mod stack;

@@ -87,12 +87,12 @@ impl Flow {
             assert_eq!(wrong, None, "{what}: input {i} is not there");
         }
         // The inputs of a concat are its output already.
-        if op.home(&shapes(&io.x), 0).is_none() {
-            let written = io.kept.iter().chain([&io.y]).chain(&io.also);
+        if op.alias(&shapes(&io.x), 0).is_none() {
+            let written = io.kept.iter().chain([&io.y]).chain(&io.skip);
             let meets = |w: &View| io.x.iter().any(|x| x.overlaps(*w));
             assert!(!written.into_iter().any(meets), "{what}: it writes to its input");
             self.mark(io.y, Tag::Value(self.step));
-            io.also.iter().for_each(|&also| self.mark(also, Tag::Value(self.step)));
+            io.skip.iter().for_each(|&skip| self.mark(skip, Tag::Value(self.step)));
             io.kept.iter().for_each(|&k| self.mark(k, Tag::Kept(self.step)));
         }
         self.seen.insert(key(op), Seen { step: self.step, inputs });
@@ -106,7 +106,7 @@ impl Flow {
         let wrong = elements(io.dy).find(|&e| !dy.contains(&self.tags[e]));
         assert_eq!(wrong.map(|e| self.tags[e]), None, "{what}: its gradient is {dy:?}");
         let skip =
-            io.dalso.iter().flat_map(|&v| elements(v)).find(|&e| !dy.contains(&self.tags[e]));
+            io.dskip.iter().flat_map(|&v| elements(v)).find(|&e| !dy.contains(&self.tags[e]));
         assert_eq!(skip.map(|e| self.tags[e]), None, "{what}: its second gradient is {dy:?}");
         for (i, &x) in io.x.iter().enumerate().filter(|_| reads.inputs) {
             assert!(self.found(x) == seen.inputs[i], "{what}: input {i} was overwritten");
@@ -117,7 +117,7 @@ impl Flow {
             assert!(holds(kept, Tag::Kept(seen.step)), "{what}: what it kept was overwritten");
         }
         let mut read = vec![io.dy];
-        read.extend(io.dalso);
+        read.extend(io.dskip);
         read.extend(io.x.iter().filter(|_| reads.inputs).chain(&io.kept));
         read.extend(reads.output.then_some(io.y));
         let meets = |w: View| read.iter().any(|r| r.overlaps(w));
@@ -143,7 +143,7 @@ impl Flow {
         writes.into_iter().for_each(|(e, tag)| self.tags[e] = tag);
     }
 
-    fn play(&mut self, program: &Program) {
+    fn run(&mut self, program: &Program) {
         for (i, step) in program.steps().iter().enumerate() {
             self.step = i;
             match step {
@@ -176,7 +176,7 @@ fn every_read_finds_what_it_means() {
             let size = Shape { n: batch, ..setup.size };
             let (step, _, _, base) = Setup { size, ..setup }.record();
             let mut flow = Flow::new(&step.program, base);
-            flow.play(&step.program);
+            flow.run(&step.program);
             for name in step.losses.iter().copied().chain(["fake"]) {
                 let found = flow.found(step.program.view(name).unwrap());
                 let one = matches!(found[0], Tag::Value(_)) && found.iter().all(|t| *t == found[0]);

@@ -25,7 +25,7 @@ fn two_steps(
     training.init(3);
     for _ in 0..2 {
         before(training);
-        training.play(&a, &b, LEARNING_RATE);
+        training.run(&a, &b, LEARNING_RATE);
     }
     training.left()
 }
@@ -63,7 +63,7 @@ fn operations_read_back_only_what_they_say() {
     for setup in Setup::all() {
         let mut training = Training::new(&setup, 1);
         let [a, b] = pair(setup.size);
-        training.play(&a, &b, LEARNING_RATE);
+        training.run(&a, &b, LEARNING_RATE);
         let clean = training.left();
         training.init(3);
         training.prepare(&a, &b, LEARNING_RATE);
@@ -108,7 +108,7 @@ fn workspace_is_announced() {
     for setup in [Setup::SMALL, Setup { base: 16, ..Setup::SMALL }] {
         let mut training = Training::new(&setup, 2);
         let [a, b] = pair(setup.size);
-        training.play(&a, &b, LEARNING_RATE);
+        training.run(&a, &b, LEARNING_RATE);
         let announced = 4 * training.step.program.workspace(&training.cpu);
         let held = training.cpu.side_bytes();
         assert!(held <= announced, "{held} bytes held, {announced} announced: {setup:?}");

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::super::elem::Elem;
-use super::{Global, Id, Kind, Parse, Pickle, Storage, Tensor, Value};
+use super::super::float_type::FloatType;
+use super::{Global, Id, Kind, Object, Parse, Pickle, Storage, TensorObject};
 
 /// Values built by one pickle: a network of 120 tensors makes about 6,000.
 const VALUES: usize = 1 << 15;
@@ -15,7 +15,7 @@ const MEMBERS: usize = 1 << 16;
 pub struct Machine<'a> {
     input: &'a [u8],
     at: usize,
-    values: Vec<Value<'a>>,
+    values: Vec<Object<'a>>,
     stack: Vec<Id>,
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
@@ -51,20 +51,20 @@ impl<'a> Machine<'a> {
             }
             b'0' => drop(self.pop()?),
             b'1' => drop(self.marked()?),
-            b'N' => self.push(Value::None)?,
-            0x88 => self.push(Value::Bool(true))?,
-            0x89 => self.push(Value::Bool(false))?,
+            b'N' => self.push(Object::None)?,
+            0x88 => self.push(Object::Bool(true))?,
+            0x89 => self.push(Object::Bool(false))?,
             b'J' => {
                 let value = i32::from_le_bytes(self.array()?);
-                self.push(Value::Int(value.into()))?;
+                self.push(Object::Int(value.into()))?;
             }
             b'K' => {
                 let value = self.byte()?;
-                self.push(Value::Int(value.into()))?;
+                self.push(Object::Int(value.into()))?;
             }
             b'M' => {
                 let value = u16::from_le_bytes(self.array()?);
-                self.push(Value::Int(value.into()))?;
+                self.push(Object::Int(value.into()))?;
             }
             0x8a => {
                 let length = usize::from(self.byte()?);
@@ -76,7 +76,7 @@ impl<'a> Machine<'a> {
             }
             b'G' => {
                 self.take(8)?;
-                self.push(Value::Float)?;
+                self.push(Object::Float)?;
             }
             b'X' | b'T' => {
                 let length = self.length4()?;
@@ -93,16 +93,16 @@ impl<'a> Machine<'a> {
             b'B' => {
                 let length = self.length4()?;
                 self.take(length)?;
-                self.push(Value::Bytes)?;
+                self.push(Object::Bytes)?;
             }
             b'C' => {
                 let length = usize::from(self.byte()?);
                 self.take(length)?;
-                self.push(Value::Bytes)?;
+                self.push(Object::Bytes)?;
             }
-            b')' => self.push(Value::Tuple(Vec::new()))?,
-            b']' => self.push(Value::List(Vec::new()))?,
-            b'}' => self.push(Value::Dict(Vec::new()))?,
+            b')' => self.push(Object::Tuple(Vec::new()))?,
+            b']' => self.push(Object::List(Vec::new()))?,
+            b'}' => self.push(Object::Dict(Vec::new()))?,
             b't' => {
                 let items = self.marked()?;
                 self.tuple(items)?;
@@ -154,7 +154,7 @@ impl<'a> Machine<'a> {
             0x93 => {
                 let (name, module) = (self.pop()?, self.pop()?);
                 match (&self.values[module as usize], &self.values[name as usize]) {
-                    (&Value::Text(module), &Value::Text(name)) => self.global(module, name)?,
+                    (&Object::Text(module), &Object::Text(name)) => self.global(module, name)?,
                     _ => return Err(damaged(at)),
                 }
             }
@@ -167,7 +167,7 @@ impl<'a> Machine<'a> {
                 // An OrderedDict's attributes, PyTorch's `_metadata`: versions of modules.
                 self.pop()?;
                 match self.top()? {
-                    Value::Dict(_) => {}
+                    Object::Dict(_) => {}
                     _ => return Err(damaged(at)),
                 }
             }
@@ -220,7 +220,7 @@ impl<'a> Machine<'a> {
         Err(format!("its pickle holds more than {MEMBERS} values, far more than a network needs"))
     }
 
-    fn push(&mut self, value: Value<'a>) -> Parse<()> {
+    fn push(&mut self, value: Object<'a>) -> Parse<()> {
         if self.values.len() >= VALUES {
             return Err(format!(
                 "its pickle builds more than {VALUES} values, far more than a network needs"
@@ -244,7 +244,7 @@ impl<'a> Machine<'a> {
         self.stack.pop().ok_or_else(|| damaged(self.at))
     }
 
-    fn top(&mut self) -> Parse<&mut Value<'a>> {
+    fn top(&mut self) -> Parse<&mut Object<'a>> {
         let top = self.depth(1)?;
         Ok(&mut self.values[self.stack[top] as usize])
     }
@@ -268,24 +268,24 @@ impl<'a> Machine<'a> {
         let sign = if bytes.last().is_some_and(|b| b & 0x80 != 0) { 0xff } else { 0 };
         let mut all = [sign; 16];
         all[..length].copy_from_slice(bytes);
-        self.push(Value::Int(i128::from_le_bytes(all)))
+        self.push(Object::Int(i128::from_le_bytes(all)))
     }
 
     fn text(&mut self, length: usize) -> Parse<()> {
-        let value = std::str::from_utf8(self.take(length)?).map_or(Value::Bytes, Value::Text);
+        let value = std::str::from_utf8(self.take(length)?).map_or(Object::Bytes, Object::Text);
         self.push(value)
     }
 
     fn tuple(&mut self, items: Vec<Id>) -> Parse<()> {
         self.count(items.len())?;
-        self.push(Value::Tuple(items))
+        self.push(Object::Tuple(items))
     }
 
     fn extend(&mut self, items: Vec<Id>) -> Parse<()> {
         self.count(items.len())?;
         let at = self.at;
         match self.top()? {
-            Value::List(list) => list.extend(items),
+            Object::List(list) => list.extend(items),
             _ => return Err(damaged(at)),
         }
         Ok(())
@@ -296,7 +296,9 @@ impl<'a> Machine<'a> {
         let at = self.at;
         let (pairs, rest) = items.as_chunks::<2>();
         match self.top()? {
-            Value::Dict(dict) if rest.is_empty() => dict.extend(pairs.iter().map(|&[k, v]| (k, v))),
+            Object::Dict(dict) if rest.is_empty() => {
+                dict.extend(pairs.iter().map(|&[k, v]| (k, v)))
+            }
             _ => return Err(damaged(at)),
         }
         Ok(())
@@ -321,10 +323,10 @@ impl<'a> Machine<'a> {
             ("collections", "OrderedDict") => Global::OrderedDict,
             ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Global::RebuildTensor,
             ("torch._utils", "_rebuild_parameter") => Global::RebuildParameter,
-            ("torch", "FloatStorage") => Global::Storage(Kind::Float(Elem::F32)),
-            ("torch", "HalfStorage") => Global::Storage(Kind::Float(Elem::F16)),
-            ("torch", "BFloat16Storage") => Global::Storage(Kind::Float(Elem::Bf16)),
-            ("torch", "DoubleStorage") => Global::Storage(Kind::Float(Elem::F64)),
+            ("torch", "FloatStorage") => Global::Storage(Kind::Float(FloatType::F32)),
+            ("torch", "HalfStorage") => Global::Storage(Kind::Float(FloatType::F16)),
+            ("torch", "BFloat16Storage") => Global::Storage(Kind::Float(FloatType::Bf16)),
+            ("torch", "DoubleStorage") => Global::Storage(Kind::Float(FloatType::F64)),
             ("torch", "LongStorage") => Global::Storage(Kind::Other(8)),
             ("torch", "IntStorage") => Global::Storage(Kind::Other(4)),
             ("torch", "ShortStorage") => Global::Storage(Kind::Other(2)),
@@ -333,39 +335,39 @@ impl<'a> Machine<'a> {
             }
             _ => return Err(refused(module, name)),
         };
-        self.push(Value::Global(global))
+        self.push(Object::Global(global))
     }
 
     /// Calls one of the permitted functions.
     fn reduce(&mut self) -> Parse<()> {
         let at = self.at;
         let (arguments, function) = (self.pop()?, self.pop()?);
-        let Value::Tuple(arguments) = &self.values[arguments as usize] else {
+        let Object::Tuple(arguments) = &self.values[arguments as usize] else {
             return Err(damaged(at));
         };
         let value = match (&self.values[function as usize], &arguments[..]) {
-            (Value::Global(Global::OrderedDict), []) => Value::Dict(Vec::new()),
-            (Value::Global(Global::OrderedDict), &[pairs]) => {
+            (Object::Global(Global::OrderedDict), []) => Object::Dict(Vec::new()),
+            (Object::Global(Global::OrderedDict), &[pairs]) => {
                 // Python 2 gives the members as a list of pairs.
-                let Value::List(pairs) = &self.values[pairs as usize] else {
+                let Object::List(pairs) = &self.values[pairs as usize] else {
                     return Err(damaged(at));
                 };
                 let pair = |id: &Id| match &self.values[*id as usize] {
-                    Value::List(pair) | Value::Tuple(pair) if pair.len() == 2 => {
+                    Object::List(pair) | Object::Tuple(pair) if pair.len() == 2 => {
                         Ok((pair[0], pair[1]))
                     }
                     _ => Err(damaged(at)),
                 };
                 let dict: Vec<_> = pairs.iter().map(pair).collect::<Parse<_>>()?;
                 self.count(2 * dict.len())?;
-                Value::Dict(dict)
+                Object::Dict(dict)
             }
-            (Value::Global(Global::RebuildTensor), &[storage, offset, size, stride, ..]) => {
-                Value::Tensor(Box::new(self.tensor(storage, offset, size, stride)?))
+            (Object::Global(Global::RebuildTensor), &[storage, offset, size, stride, ..]) => {
+                Object::Tensor(Box::new(self.tensor(storage, offset, size, stride)?))
             }
-            (Value::Global(Global::RebuildParameter), &[tensor, ..]) => {
+            (Object::Global(Global::RebuildParameter), &[tensor, ..]) => {
                 match &self.values[tensor as usize] {
-                    Value::Tensor(tensor) => Value::Tensor(tensor.clone()),
+                    Object::Tensor(tensor) => Object::Tensor(tensor.clone()),
                     _ => return Err(damaged(at)),
                 }
             }
@@ -374,20 +376,20 @@ impl<'a> Machine<'a> {
         self.push(value)
     }
 
-    fn tensor(&self, storage: Id, offset: Id, size: Id, stride: Id) -> Parse<Tensor<'a>> {
+    fn tensor(&self, storage: Id, offset: Id, size: Id, stride: Id) -> Parse<TensorObject<'a>> {
         let value = |id: Id| &self.values[id as usize];
-        let Value::Storage(storage) = *value(storage) else {
+        let Object::Storage(storage) = *value(storage) else {
             return Err(damaged(self.at));
         };
         let natural = |id: Id| match *value(id) {
-            Value::Int(i) => u64::try_from(i).map_err(|_| {
+            Object::Int(i) => u64::try_from(i).map_err(|_| {
                 format!("a tensor in it has the extent, stride or offset {i}, which is negative")
             }),
             _ => Err(damaged(self.at)),
         };
         let naturals = |id: Id| match value(id) {
             // PyTorch itself stops at 64 extents, weights at four.
-            Value::Tuple(items) if items.len() <= 8 => {
+            Object::Tuple(items) if items.len() <= 8 => {
                 items.iter().map(|&i| natural(i).map(|n| n as usize)).collect()
             }
             _ => Err(damaged(self.at)),
@@ -396,7 +398,7 @@ impl<'a> Machine<'a> {
         if size.len() != stride.len() {
             return Err(damaged(self.at));
         }
-        Ok(Tensor { storage, offset: natural(offset)?, size, stride })
+        Ok(TensorObject { storage, offset: natural(offset)?, size, stride })
     }
 
     /// A persistent id: ('storage', class, key, device, count), and the view in old files.
@@ -404,28 +406,28 @@ impl<'a> Machine<'a> {
         let at = self.at;
         let id = self.pop()?;
         let value = |id: Id| &self.values[id as usize];
-        let Value::Tuple(items) = value(id) else { return Err(damaged(at)) };
+        let Object::Tuple(items) = value(id) else { return Err(damaged(at)) };
         let (&[tag, class, key, _device, count], rest) =
             items.split_first_chunk::<5>().ok_or_else(|| damaged(at))?;
         let (
-            &Value::Text("storage"),
-            &Value::Global(Global::Storage(kind)),
-            &Value::Text(key),
-            &Value::Int(count),
+            &Object::Text("storage"),
+            &Object::Global(Global::Storage(kind)),
+            &Object::Text(key),
+            &Object::Int(count),
         ) = (value(tag), value(class), value(key), value(count))
         else {
             return Err(damaged(at));
         };
         let view = match rest.first().map(|&id| value(id)) {
-            None | Some(Value::None) => 0,
-            Some(Value::Tuple(view)) => match view.get(1).map(|&id| value(id)) {
-                Some(&Value::Int(offset)) => u64::try_from(offset).map_err(|_| damaged(at))?,
+            None | Some(Object::None) => 0,
+            Some(Object::Tuple(view)) => match view.get(1).map(|&id| value(id)) {
+                Some(&Object::Int(offset)) => u64::try_from(offset).map_err(|_| damaged(at))?,
                 _ => return Err(damaged(at)),
             },
             Some(_) => return Err(damaged(at)),
         };
         let count = u64::try_from(count).map_err(|_| damaged(at))?;
-        self.push(Value::Storage(Storage { key, kind, count, view }))
+        self.push(Object::Storage(Storage { key, kind, count, view }))
     }
 }
 

@@ -11,7 +11,7 @@
 
 mod machine;
 
-use super::elem::Elem;
+use super::float_type::FloatType;
 use machine::Machine;
 
 /// A parse result; the error is a sentence without the file's name.
@@ -37,7 +37,7 @@ pub enum Global {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Floating-point numbers, which can be read.
-    Float(Elem),
+    Float(FloatType),
     /// Something else of this many bytes each, which can only be skipped.
     Other(usize),
 }
@@ -46,7 +46,7 @@ impl Kind {
     /// Bytes of one element.
     pub const fn size(self) -> usize {
         match self {
-            Kind::Float(elem) => elem.size(),
+            Kind::Float(float_type) => float_type.size(),
             Kind::Other(size) => size,
         }
     }
@@ -54,7 +54,7 @@ impl Kind {
 
 /// What a pickle can build here.
 #[derive(Clone, Debug)]
-pub enum Value<'a> {
+pub enum Object<'a> {
     /// Python's None.
     None,
     /// True or False.
@@ -78,7 +78,7 @@ pub enum Value<'a> {
     /// Numbers stored beside the pickle.
     Storage(Storage<'a>),
     /// A view of a storage.
-    Tensor(Box<Tensor<'a>>),
+    Tensor(Box<TensorObject<'a>>),
 }
 
 /// Numbers stored beside the pickle.
@@ -96,7 +96,7 @@ pub struct Storage<'a> {
 
 /// A view of a storage.
 #[derive(Clone, Debug)]
-pub struct Tensor<'a> {
+pub struct TensorObject<'a> {
     /// Where its numbers are.
     pub storage: Storage<'a>,
     /// First element.
@@ -110,7 +110,7 @@ pub struct Tensor<'a> {
 /// A pickle that was read.
 pub struct Pickle<'a> {
     /// Everything it built; members refer to it by index.
-    pub values: Vec<Value<'a>>,
+    pub values: Vec<Object<'a>>,
     /// What it returns.
     pub root: Id,
     /// Bytes that it took of the input.
@@ -127,7 +127,7 @@ impl<'a> Pickle<'a> {
     }
 
     /// The value behind an index.
-    pub fn get(&self, id: Id) -> &Value<'a> {
+    pub fn get(&self, id: Id) -> &Object<'a> {
         &self.values[id as usize]
     }
 }

@@ -4,8 +4,8 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-use super::super::pickle::{Parse, Pickle, Value};
-use super::{Fault, PICKLE_LIMIT, Place, Places};
+use super::super::pickle::{Object, Parse, Pickle};
+use super::{Fault, PICKLE_LIMIT, Storages, StoredBytes};
 
 /// `torch.serialization.MAGIC_NUMBER`.
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
@@ -17,13 +17,13 @@ const VERSION: i128 = 1001;
 pub fn open<R: Read + Seek>(
     source: &mut R,
     length: u64,
-) -> Result<(Vec<u8>, usize, Places), Fault> {
+) -> Result<(Vec<u8>, usize, Storages), Fault> {
     source.seek(SeekFrom::Start(0))?;
     // Only the beginning of the file, which is mostly numbers.
     let mut input = Vec::with_capacity(length.min(PICKLE_LIMIT) as usize);
     source.take(PICKLE_LIMIT).read_to_end(&mut input)?;
     let (state_at, keys, mut at) = pickles(&input)?;
-    let mut places = Places::new();
+    let mut places = Storages::new();
     for (key, size) in keys {
         source.seek(SeekFrom::Start(at))?;
         let mut count = [0; 8];
@@ -38,7 +38,7 @@ pub fn open<R: Read + Seek>(
                 length.saturating_sub(at)
             )
         })?;
-        places.insert(key, Place { at, bytes });
+        places.insert(key, StoredBytes { at, bytes });
         at += bytes;
     }
     Ok((input, state_at, places))
@@ -55,22 +55,22 @@ fn pickles(input: &[u8]) -> Parse<(usize, Keys, u64)> {
             .to_string()
     };
     let magic = Pickle::read(input).map_err(|_| foreign())?;
-    if !matches!(magic.get(magic.root), Value::Int(MAGIC)) {
+    if !matches!(magic.get(magic.root), Object::Int(MAGIC)) {
         return Err(foreign());
     }
     let mut at = magic.length;
     let version = Pickle::read(&input[at..])?;
     match *version.get(version.root) {
-        Value::Int(VERSION) => {}
-        Value::Int(other) => return Err(format!("its format version is {other}, not {VERSION}")),
+        Object::Int(VERSION) => {}
+        Object::Int(other) => return Err(format!("its format version is {other}, not {VERSION}")),
         _ => return Err("its format version is no number".into()),
     }
     at += version.length;
     let machine = Pickle::read(&input[at..])?;
-    if let Value::Dict(facts) = machine.get(machine.root) {
+    if let Object::Dict(facts) = machine.get(machine.root) {
         let big = facts.iter().any(|&(key, value)| {
-            matches!(machine.get(key), Value::Text("little_endian"))
-                && matches!(machine.get(value), Value::Bool(false))
+            matches!(machine.get(key), Object::Text("little_endian"))
+                && matches!(machine.get(value), Object::Bool(false))
         });
         if big {
             return Err("it was saved on a big-endian machine".into());
@@ -83,18 +83,18 @@ fn pickles(input: &[u8]) -> Parse<(usize, Keys, u64)> {
         .values
         .iter()
         .filter_map(|value| match value {
-            Value::Storage(storage) => Some((storage.key, storage.kind.size() as u64)),
+            Object::Storage(storage) => Some((storage.key, storage.kind.size() as u64)),
             _ => None,
         })
         .collect();
     at += state.length;
     let list = Pickle::read(&input[at..])?;
     at += list.length;
-    let Value::List(items) = list.get(list.root) else {
+    let Object::List(items) = list.get(list.root) else {
         return Err("its list of storages is no list".into());
     };
     let key = |&id: &u32| match list.get(id) {
-        Value::Text(key) => match sizes.get(key) {
+        Object::Text(key) => match sizes.get(key) {
             Some(&size) => Ok((key.to_string(), size)),
             None => Err(format!("it has a storage {} that no tensor uses", key)),
         },

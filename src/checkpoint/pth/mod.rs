@@ -16,8 +16,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::elem::Elem;
-use super::pickle::{Kind, Parse, Pickle, Value};
+use super::float_type::FloatType;
+use super::pickle::{Kind, Object, Parse, Pickle};
 use super::refuse;
 use crate::{Error, Result};
 
@@ -31,13 +31,13 @@ const SHARING: u64 = 4;
 
 /// Where a storage's numbers lie in the file.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct StoredBytes {
     at: u64,
     bytes: u64,
 }
 
 /// The storages of a file by their key.
-type Places = HashMap<String, Place>;
+type Storages = HashMap<String, StoredBytes>;
 
 /// A container went wrong: the disk's doing or the file's.
 #[derive(Debug)]
@@ -63,13 +63,13 @@ impl From<String> for Fault {
 
 /// A tensor of a state dict, not read yet.
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub struct StoredTensor {
     /// Its key in the state dict.
     pub name: String,
     /// Extents in PyTorch's order.
     pub size: Vec<usize>,
     stride: Vec<usize>,
-    elem: Elem,
+    float_type: FloatType,
     /// First byte in the file.
     at: u64,
 }
@@ -78,7 +78,7 @@ pub struct Stored {
 pub struct StateDict<R = BufReader<File>> {
     source: R,
     path: PathBuf,
-    tensors: Vec<Stored>,
+    tensors: Vec<StoredTensor>,
 }
 
 impl StateDict {
@@ -108,7 +108,7 @@ impl<R: Read + Seek> StateDict<R> {
 
     /// The floating-point tensors in the file's order; integers (`num_batches_tracked`) are left
     /// out.
-    pub fn tensors(&self) -> &[Stored] {
+    pub fn tensors(&self) -> &[StoredTensor] {
         &self.tensors
     }
 
@@ -118,7 +118,8 @@ impl<R: Read + Seek> StateDict<R> {
     /// # Errors
     /// [`Error::File`] if the disk fails, [`Error::Input`] if `order` does not fit the tensor.
     pub fn read(&mut self, index: usize, order: &[usize]) -> Result<Vec<f32>> {
-        let Some(Stored { name, size, stride, elem, at }) = self.tensors.get(index) else {
+        let Some(StoredTensor { name, size, stride, float_type, at }) = self.tensors.get(index)
+        else {
             return Err(Error::input(format!("{}: no tensor {index}", self.path.display())));
         };
         if order.len() != size.len() || order.iter().any(|&d| d >= size.len()) {
@@ -129,14 +130,14 @@ impl<R: Read + Seek> StateDict<R> {
         let span = span(size, stride).expect("describe checked the span") as usize;
         let mut numbers = vec![0.0; span];
         let read = self.source.seek(SeekFrom::Start(*at));
-        read.and_then(|_| elem.read(&mut self.source, &mut numbers))
+        read.and_then(|_| float_type.read(&mut self.source, &mut numbers))
             .map_err(|e| Error::file("read", &self.path, e))?;
         let dims: Vec<_> = order.iter().map(|&d| (size[d], stride[d])).collect();
         Ok(gather(numbers, &dims))
     }
 }
 
-fn open<R: Read + Seek>(source: &mut R) -> std::result::Result<Vec<Stored>, Fault> {
+fn open<R: Read + Seek>(source: &mut R) -> std::result::Result<Vec<StoredTensor>, Fault> {
     let length = source.seek(SeekFrom::End(0))?;
     source.seek(SeekFrom::Start(0))?;
     let mut magic = [0; 4];
@@ -151,27 +152,27 @@ fn open<R: Read + Seek>(source: &mut R) -> std::result::Result<Vec<Stored>, Faul
 }
 
 /// The tensors of a pickled state dict, each compared with its storage.
-fn describe(pickle: &Pickle, places: &Places, length: u64) -> Parse<Vec<Stored>> {
-    let Value::Dict(members) = pickle.get(pickle.root) else {
+fn describe(pickle: &Pickle, places: &Storages, length: u64) -> Parse<Vec<StoredTensor>> {
+    let Object::Dict(members) = pickle.get(pickle.root) else {
         return Err("it holds no state dict; save `network.state_dict()` with torch.save".into());
     };
     let mut tensors = Vec::new();
     let mut total = 0u64;
     for &(key, value) in members {
-        let Value::Text(name) = *pickle.get(key) else {
+        let Object::Text(name) = *pickle.get(key) else {
             return Err("its state dict has a key that is no text".into());
         };
-        let Value::Tensor(tensor) = pickle.get(value) else {
+        let Object::Tensor(tensor) = pickle.get(value) else {
             return Err(format!(
                 "its member {name} is no tensor; save `network.state_dict()` by itself"
             ));
         };
         let storage = tensor.storage;
-        let Kind::Float(elem) = storage.kind else { continue };
+        let Kind::Float(float_type) = storage.kind else { continue };
         let place = places.get(storage.key).ok_or_else(|| {
             format!("{name} wants the storage {}, which is not there", storage.key)
         })?;
-        let there = place.bytes / elem.size() as u64;
+        let there = place.bytes / float_type.size() as u64;
         if storage.count > there {
             return Err(format!(
                 "{name} wants a storage of {} numbers, but {there} are there",
@@ -193,21 +194,21 @@ fn describe(pickle: &Pickle, places: &Places, length: u64) -> Parse<Vec<Stored>>
                 tensor.size, tensor.stride
             ));
         };
-        total = total.saturating_add(count.saturating_mul(elem.size() as u64));
+        total = total.saturating_add(count.saturating_mul(float_type.size() as u64));
         if total > SHARING.saturating_mul(length) {
             return Err(format!(
                 "the tensors up to {name} would take {total} bytes, but the file has only {length}"
             ));
         }
-        if tensors.iter().any(|t: &Stored| t.name == name) {
+        if tensors.iter().any(|t: &StoredTensor| t.name == name) {
             return Err(format!("the name {name} comes twice"));
         }
-        tensors.push(Stored {
+        tensors.push(StoredTensor {
             name: name.into(),
             size: tensor.size.clone(),
             stride: tensor.stride.clone(),
-            elem,
-            at: place.at + first * elem.size() as u64,
+            float_type,
+            at: place.at + first * float_type.size() as u64,
         });
     }
     Ok(tensors)

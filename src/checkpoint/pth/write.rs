@@ -6,7 +6,7 @@ use std::path::Path;
 use ::zip::write::SimpleFileOptions;
 use ::zip::{CompressionMethod, ZipWriter};
 
-use super::super::elem;
+use super::super::float_type;
 use crate::atomic;
 use crate::{Error, Result};
 
@@ -46,7 +46,7 @@ pub fn write(
                 return Err(Error::shape("write pth", detail));
             }
             member(&mut archive, &format!("data/{i}"), &[])?;
-            elem::write(&mut archive, &buffer).map_err(|e| fail(&e))?;
+            float_type::write(&mut archive, &buffer).map_err(|e| fail(&e))?;
         }
         member(&mut archive, "version", b"3\n")?;
         archive.finish().map_err(|e| fail(&e))?;

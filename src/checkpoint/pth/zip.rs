@@ -5,20 +5,20 @@ use std::io::{self, Read, Seek};
 use ::zip::result::ZipError;
 use ::zip::{CompressionMethod, ZipArchive};
 
-use super::{Fault, PICKLE_LIMIT, Place, Places};
+use super::{Fault, PICKLE_LIMIT, Storages, StoredBytes};
 
 /// The pickle, where it begins, and where every storage lies. Checksums of all members are compared
 /// here, so that later reads may seek.
 pub fn open<R: Read + Seek>(
     source: &mut R,
     length: u64,
-) -> Result<(Vec<u8>, usize, Places), Fault> {
+) -> Result<(Vec<u8>, usize, Storages), Fault> {
     let mut archive = ZipArchive::new(source).map_err(fault)?;
     if archive.has_duplicate_names() {
         return Err(Fault::Refused("the archive has two members of one name".into()));
     }
     let mut pickle = None;
-    let mut places = Places::new();
+    let mut places = Storages::new();
     let mut total = 0u64;
     for i in 0..archive.len() {
         let mut member = archive.by_index(i).map_err(fault)?;
@@ -42,7 +42,7 @@ pub fn open<R: Read + Seek>(
         }
         if let Some(key) = storage {
             let at = member.data_start().ok_or_else(|| "the archive is damaged".to_string())?;
-            let place = Place { at, bytes: member.size() };
+            let place = StoredBytes { at, bytes: member.size() };
             if at.checked_add(place.bytes).is_none_or(|end| end > length) {
                 return Err(Fault::Refused("the file is truncated".into()));
             }

@@ -91,7 +91,7 @@ address!(
 );
 address!(
     /// The address of counters.
-    TicketAddress => "unsigned*"
+    CounterAddress => "unsigned*"
 );
 address!(
     /// The address of bytes; 0 is null.
@@ -142,7 +142,7 @@ device_struct! {
     pub struct Tensor {
         /// Its first element.
         pub data: ElemAddress,
-        /// Pictures.
+        /// ImageBatch.
         pub n: i32,
         /// Rows.
         pub h: i32,

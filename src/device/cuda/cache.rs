@@ -63,7 +63,7 @@ impl Cache {
 
     /// Keeps `compiled` under `key`. A cache that cannot be written is no error: the next run
     /// compiles again.
-    pub fn put(&self, key: &str, compiled: &Compiled) {
+    pub fn store(&self, key: &str, compiled: &Compiled) {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let Some(folder) = &self.folder else { return };
         let mut bytes = (compiled.ptx.len() as u64).to_le_bytes().to_vec();
@@ -94,7 +94,7 @@ mod tests {
         let compiled = Compiled { ptx: "// ptx".into(), cubin: vec![1, 2, 3], log: String::new() };
         let key = key(&("sources", 80));
         assert_eq!(cache.get(&key), None);
-        cache.put(&key, &compiled);
+        cache.store(&key, &compiled);
         assert_eq!(cache.get(&key), Some(compiled.clone()));
         let path = folder.path().join("a").join(&key);
         let bytes = fs::read(&path).unwrap();
@@ -114,12 +114,12 @@ mod tests {
     #[test]
     fn no_folder_and_one_that_cannot_be_are_no_error() {
         let compiled = Compiled { ptx: String::new(), cubin: Vec::new(), log: String::new() };
-        Cache::at(None).put("k", &compiled);
+        Cache::at(None).store("k", &compiled);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, b"").unwrap();
         let cache = Cache::at(Some(&file));
-        cache.put("k", &compiled);
+        cache.store("k", &compiled);
         assert_eq!(cache.get("k"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Capture and replay: the second time a program is played its launches are recorded, from then on
+//! Capture and replay: the second time a program is run its launches are recorded, from then on
 //! the record is launched.
 
 use std::collections::HashMap;
@@ -37,7 +37,7 @@ impl Graphs {
         self.order.clear();
     }
 
-    fn put(&mut self, program: u64, record: Record) {
+    fn store(&mut self, program: u64, record: Record) {
         if self.records.insert(program, record).is_none() {
             self.order.push(program);
             if self.order.len() > KEPT {
@@ -54,7 +54,7 @@ impl Cuda {
     ///
     /// # Errors
     /// Those of `work` and of the driver.
-    pub fn play_with<W>(&mut self, program: u64, work: W) -> Result<()>
+    pub fn run_with<W>(&mut self, program: u64, work: W) -> Result<()>
     where
         W: FnOnce(&mut Cuda) -> Result<()>,
     {
@@ -65,13 +65,13 @@ impl Cuda {
         match self.graphs.records.get(&program) {
             None => {
                 work(self)?;
-                self.graphs.put(program, Record::Warm);
+                self.graphs.store(program, Record::Warm);
                 Ok(())
             }
             Some(Record::Warm) => {
                 let graph = self.capture(work)?;
                 let launched = graph.launch().map_err(|e| failed("launch a step", &e));
-                self.graphs.put(program, Record::Graph(graph));
+                self.graphs.store(program, Record::Graph(graph));
                 launched
             }
             Some(Record::Graph(graph)) => graph.launch().map_err(|e| failed("launch a step", &e)),

@@ -12,7 +12,7 @@ mod graph;
 mod list;
 mod memory;
 mod nvrtc;
-mod pictures;
+mod staging;
 mod timing;
 
 use std::collections::HashMap;
@@ -26,8 +26,8 @@ use cudarc::driver::{DriverError as Failure, LaunchConfig};
 use cudarc::nvrtc::Ptx;
 
 pub use args::{
-    Arg, Args, ByteAddress, DoubleAddress, ElemAddress, FloatAddress, Named, State, StateAddress,
-    Tensor, TicketAddress,
+    Arg, Args, ByteAddress, CounterAddress, DoubleAddress, ElemAddress, FloatAddress, Named, State,
+    StateAddress, Tensor,
 };
 pub(crate) use args::{device_struct, plain};
 pub use cache::Cache;
@@ -41,7 +41,7 @@ use super::{Device, RING_ROWS, RING_WIDTH, StepState};
 use crate::error::{Error, Result};
 use crate::tensor::{Elem, View};
 use graph::Graphs;
-use pictures::Staging;
+use staging::Staging;
 
 /// How a GPU stores activations and multiplies. Parameters, moments, statistics, losses and every
 /// sum are f32 in all three.
@@ -137,7 +137,7 @@ pub struct CudaOptions {
 }
 
 /// Counters that blocks of a launch share.
-pub const TICKETS: usize = 1024;
+pub const COUNTERS: usize = 1024;
 
 /// A CUDA device.
 pub struct Cuda {
@@ -217,7 +217,7 @@ impl Cuda {
         let context = CudaContext::new(options.ordinal).map_err(opening)?;
         // SAFETY: cudarc would order streams by events that a capture refuses. We order them
         // ourselves: kernels and copies share `stream`, but for the copies of pictures, whose events
-        // `pictures.rs` records and waits for.
+        // `staging.rs` records and waits for.
         unsafe { context.disable_event_tracking() };
         let (major, minor) = gpu.capability;
         let architecture = nvrtc.architecture(10 * major + minor)?;
@@ -232,7 +232,7 @@ impl Cuda {
         let multiprocessors = count.map_err(opening)?.max(1) as usize;
         // Not the default stream, which cannot be captured.
         let stream = context.new_stream().map_err(opening)?;
-        let bytes = STATE_BYTES + 4 * (RING_ROWS * RING_WIDTH + TICKETS);
+        let bytes = STATE_BYTES + 4 * (RING_ROWS * RING_WIDTH + COUNTERS);
         let constants = stream.alloc_zeros::<u8>(bytes).map_err(opening)?;
         let staging = Staging::new(&context)?;
         let step = StepState::default();
@@ -328,9 +328,9 @@ impl Cuda {
         FloatAddress(self.state_address().0 + STATE_BYTES as u64)
     }
 
-    /// [`TICKETS`] counters of 4 bytes that are 0 before and after every launch: the last block that
+    /// [`COUNTERS`] counters of 4 bytes that are 0 before and after every launch: the last block that
     /// uses one sets it back.
-    pub fn tickets_address(&self) -> ByteAddress {
+    pub fn counters_address(&self) -> ByteAddress {
         ByteAddress(self.ring_address().0 + (4 * RING_ROWS * RING_WIDTH) as u64)
     }
 
@@ -431,7 +431,7 @@ impl Cuda {
             Some(compiled) => compiled,
             None => {
                 let compiled = self.nvrtc.compile(file, files, &options)?;
-                self.options.cache.put(&key, &compiled);
+                self.options.cache.store(&key, &compiled);
                 compiled
             }
         };

@@ -1,15 +1,15 @@
-//! The convolution products on a GPU: `kernels/conv.cu`, `conv_transpose.cu`, `conv_thin.cu`,
+//! The convolution passes on a GPU: `kernels/conv.cu`, `conv_dgrad.cu`, `conv_thin.cu`,
 //! `conv_narrow.cu`.
 //!
 //! Here it is decided, from shapes and the number of multiprocessors alone, which tile computes a
-//! product and into how many parts its sum is cut, so that one card gives the same bytes each time.
+//! pass and into how many parts its sum is cut, so that one card gives the same bytes each time.
 
 use super::{Merge, names};
 use crate::device::{
-    ByteAddress, Cuda, Device, FloatAddress, Grid, Kernel, TICKETS, device_struct,
+    ByteAddress, COUNTERS, Cuda, Device, FloatAddress, Grid, Kernel, device_struct,
 };
 use crate::error::{Error, Result};
-use crate::kernel::{Conv, ConvKernels, Product, Workspace, Write};
+use crate::kernel::{Conv, ConvKernels, Pass, Workspace, Write};
 use crate::tensor::{Elem, Shape, View};
 
 device_struct! {
@@ -32,7 +32,7 @@ device_struct! {
         /// The sums of each part: tiles x parts x the tile.
         pub sums: FloatAddress,
         /// A counter a tile, 0 between launches, of the parts that are done.
-        pub tickets: ByteAddress,
+        pub counters: ByteAddress,
         /// Blocks that share a tile.
         pub parts: i32,
     }
@@ -57,9 +57,9 @@ const FEWEST_CHUNKS: usize = 4;
 /// partial sums are few. Of the larger ones each more would leave 16 or 32 KiB of them.
 const SMALL: usize = 16;
 
-/// How a product is computed.
+/// How a pass is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Plan {
+struct ConvPlan {
     kernel: Kernel,
     /// Rows of a tile.
     rows: usize,
@@ -69,7 +69,7 @@ struct Plan {
     parts: usize,
 }
 
-impl Plan {
+impl ConvPlan {
     /// Floats of partial sums.
     fn scratch(&self) -> usize {
         let [x, y] = self.tiles;
@@ -77,7 +77,7 @@ impl Plan {
     }
 }
 
-/// A product as a matrix product: rows x columns, each a sum of `chunks` chunks, in `classes`.
+/// A pass as a matrix product: rows x columns, each a sum of `chunks` chunks, in `classes`.
 #[derive(Clone, Copy, Debug)]
 struct Matrix {
     rows: usize,
@@ -87,24 +87,24 @@ struct Matrix {
 }
 
 impl Matrix {
-    fn of(product: Product, conv: Conv, x: Shape, w: Shape, y: Shape, chunk: usize) -> Self {
+    fn of(pass: Pass, conv: Conv, x: Shape, w: Shape, y: Shape, chunk: usize) -> Self {
         // Taps that meet more than padding, at most.
         let taps = |window: usize, from: usize| window.min(from + conv.pad);
         let class_taps = |window: usize, from: usize| window.div_ceil(conv.stride).min(from);
-        match product {
-            Product::Fprop => Matrix {
+        match pass {
+            Pass::Fprop => Matrix {
                 rows: y.pixels(),
                 columns: w.n,
                 chunks: (taps(w.h, x.h) * taps(w.w, x.w) * w.c).div_ceil(chunk),
                 classes: 1,
             },
-            Product::Dgrad => Matrix {
+            Pass::Dgrad => Matrix {
                 rows: x.n * x.h.div_ceil(conv.stride) * x.w.div_ceil(conv.stride),
                 columns: w.c,
                 chunks: (class_taps(w.h, y.h) * class_taps(w.w, y.w) * w.n).div_ceil(chunk),
                 classes: conv.stride * conv.stride,
             },
-            Product::Wgrad => Matrix {
+            Pass::Wgrad => Matrix {
                 rows: w.n,
                 columns: w.h * w.w * w.c,
                 chunks: y.pixels().div_ceil(chunk),
@@ -114,10 +114,10 @@ impl Matrix {
     }
 
     /// As `conv_thin.cu` has it: tiles of pixels, and chunks of them, end with a row of y.
-    fn by_rows(product: Product, w: Shape, y: Shape, chunk: usize) -> Self {
+    fn by_rows(pass: Pass, w: Shape, y: Shape, chunk: usize) -> Self {
         let (lines, taps) = (y.n * y.h, w.h * w.w * w.c);
-        match product {
-            Product::Wgrad => {
+        match pass {
+            Pass::Wgrad => {
                 let chunks = lines * y.w.div_ceil(chunk);
                 Matrix { rows: w.n, columns: taps, chunks, classes: 1 }
             }
@@ -138,7 +138,7 @@ impl Matrix {
     }
 }
 
-/// How the kernels of a product read their operands.
+/// How the kernels of a pass read their operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Access {
     /// In vectors of 16 bytes.
@@ -158,12 +158,12 @@ const THIN_PIXELS: usize = 64;
 const THIN_ROW: usize = THIN_PIXELS / 2;
 
 /// What `conv_thin.cu` asks of shapes.
-fn in_runs(product: Product, conv: Conv, x: Shape, w: Shape, y: Shape, elem: Elem) -> bool {
+fn in_runs(pass: Pass, conv: Conv, x: Shape, w: Shape, y: Shape, elem: Elem) -> bool {
     let vector = 16 / elem.size();
-    let filters = match product {
-        Product::Fprop => true,
-        Product::Dgrad => false,
-        Product::Wgrad => w.n.is_multiple_of(vector),
+    let filters = match pass {
+        Pass::Fprop => true,
+        Pass::Dgrad => false,
+        Pass::Wgrad => w.n.is_multiple_of(vector),
     };
     filters
         && x.c <= THIN
@@ -173,13 +173,13 @@ fn in_runs(product: Product, conv: Conv, x: Shape, w: Shape, y: Shape, elem: Ele
         && (x.w * x.c).is_multiple_of(vector)
 }
 
-/// What the kernels of whole vectors ask of a product's channels.
-fn in_vectors(product: Product, w: Shape, elem: Elem) -> bool {
+/// What the kernels of whole vectors ask of a pass's channels.
+fn in_vectors(pass: Pass, w: Shape, elem: Elem) -> bool {
     let vector = 16 / elem.size();
-    match product {
-        Product::Fprop => w.c.is_multiple_of(4 * vector),
-        Product::Dgrad => w.n.is_multiple_of(4 * vector) && w.c.is_multiple_of(4),
-        Product::Wgrad => w.n.is_multiple_of(vector) && w.c.is_multiple_of(vector),
+    match pass {
+        Pass::Fprop => w.c.is_multiple_of(4 * vector),
+        Pass::Dgrad => w.n.is_multiple_of(4 * vector) && w.c.is_multiple_of(4),
+        Pass::Wgrad => w.n.is_multiple_of(vector) && w.c.is_multiple_of(vector),
     }
 }
 
@@ -189,39 +189,35 @@ fn aligned(view: View, bytes: usize) -> bool {
     view.at.is_multiple_of(vector) && view.pitch.is_multiple_of(vector)
 }
 
-/// The kernels of a product by the rows of their tile, largest first.
-fn kernels(product: Product, access: Access) -> &'static [(usize, Kernel)] {
+/// The kernels of a pass by the rows of their tile, largest first.
+fn kernels(pass: Pass, access: Access) -> &'static [(usize, Kernel)] {
     use Access::*;
     use names::*;
-    match (product, access) {
-        (Product::Fprop, Vectors) => {
-            &[(128, CONV_FPROP), (64, CONV_FPROP_HALF), (16, CONV_FPROP_FEW)]
-        }
-        (Product::Fprop, Runs) => &[(THIN_PIXELS, CONV_FPROP_THIN)],
-        (Product::Fprop, Any) => &[(64, CONV_FPROP_ANY)],
-        (Product::Dgrad, Vectors) => {
-            &[(128, CONV_DGRAD), (64, CONV_DGRAD_HALF), (16, CONV_DGRAD_FEW)]
-        }
-        (Product::Dgrad, Runs | Any) => &[(64, CONV_DGRAD_ANY)],
-        (Product::Wgrad, Vectors) => &[(128, CONV_WGRAD), (64, CONV_WGRAD_HALF)],
-        (Product::Wgrad, Runs) => &[(16, CONV_WGRAD_THIN)],
-        (Product::Wgrad, Any) => &[(64, CONV_WGRAD_ANY), (16, CONV_WGRAD_FEW)],
+    match (pass, access) {
+        (Pass::Fprop, Vectors) => &[(128, CONV_FPROP), (64, CONV_FPROP_HALF), (16, CONV_FPROP_FEW)],
+        (Pass::Fprop, Runs) => &[(THIN_PIXELS, CONV_FPROP_THIN)],
+        (Pass::Fprop, Any) => &[(64, CONV_FPROP_ANY)],
+        (Pass::Dgrad, Vectors) => &[(128, CONV_DGRAD), (64, CONV_DGRAD_HALF), (16, CONV_DGRAD_FEW)],
+        (Pass::Dgrad, Runs | Any) => &[(64, CONV_DGRAD_ANY)],
+        (Pass::Wgrad, Vectors) => &[(128, CONV_WGRAD), (64, CONV_WGRAD_HALF)],
+        (Pass::Wgrad, Runs) => &[(16, CONV_WGRAD_THIN)],
+        (Pass::Wgrad, Any) => &[(64, CONV_WGRAD_ANY), (16, CONV_WGRAD_FEW)],
     }
 }
 
-/// How a product of these operands is computed: from shapes and addresses alone.
-fn access(product: Product, conv: Conv, [x, w, y]: [View; 3]) -> Access {
-    let of_product = match product {
-        Product::Fprop => aligned(x, 16),
-        Product::Dgrad => aligned(y, 16),
-        Product::Wgrad => aligned(x, 16) && aligned(y, 16),
+/// How a pass of these operands is computed: from shapes and addresses alone.
+fn access(pass: Pass, conv: Conv, [x, w, y]: [View; 3]) -> Access {
+    let of_pass = match pass {
+        Pass::Fprop => aligned(x, 16),
+        Pass::Dgrad => aligned(y, 16),
+        Pass::Wgrad => aligned(x, 16) && aligned(y, 16),
     };
     // Rows of a dense x begin at vectors where the first does.
     let begins = x.is_dense() && x.byte().is_multiple_of(16);
-    let runs = begins && (product == Product::Fprop || aligned(y, 16));
-    if of_product && aligned(w, 16) && in_vectors(product, w.shape, x.elem) {
+    let runs = begins && (pass == Pass::Fprop || aligned(y, 16));
+    if of_pass && aligned(w, 16) && in_vectors(pass, w.shape, x.elem) {
         Access::Vectors
-    } else if runs && in_runs(product, conv, x.shape, w.shape, y.shape, x.elem) {
+    } else if runs && in_runs(pass, conv, x.shape, w.shape, y.shape, x.elem) {
         Access::Runs
     } else {
         Access::Any
@@ -230,17 +226,17 @@ fn access(product: Product, conv: Conv, [x, w, y]: [View; 3]) -> Access {
 
 /// The largest tile that keeps three multiprocessors of four busy, where no smaller one holds all
 /// rows; where none does, the tile of the most blocks.
-fn plan(list: &[(usize, Kernel)], matrix: Matrix, multiprocessors: usize) -> Plan {
-    let mut best: Option<Plan> = None;
+fn plan(list: &[(usize, Kernel)], matrix: Matrix, multiprocessors: usize) -> ConvPlan {
+    let mut best: Option<ConvPlan> = None;
     for &(rows, kernel) in list {
         if next(list, rows).is_some_and(|smaller| matrix.rows <= smaller) {
             continue;
         }
         let want = if rows == SMALL { 2 * multiprocessors } else { multiprocessors };
-        let (tiles, parts) = matrix.cut(rows, want.min(TICKETS));
-        let plan = Plan { kernel, rows, tiles, parts };
-        let blocks = |p: &Plan| p.tiles[0] * p.tiles[1] * p.parts;
-        let idle = |p: &Plan| 4 * blocks(p) < 3 * multiprocessors;
+        let (tiles, parts) = matrix.cut(rows, want.min(COUNTERS));
+        let plan = ConvPlan { kernel, rows, tiles, parts };
+        let blocks = |p: &ConvPlan| p.tiles[0] * p.tiles[1] * p.parts;
+        let idle = |p: &ConvPlan| 4 * blocks(p) < 3 * multiprocessors;
         if best.as_ref().is_none_or(|b| idle(b) && blocks(b) < blocks(&plan)) {
             best = Some(plan);
         }
@@ -263,49 +259,42 @@ fn next(list: &[(usize, Kernel)], rows: usize) -> Option<usize> {
 impl Cuda {
     fn conv_plan(
         &self,
-        product: Product,
+        pass: Pass,
         conv: Conv,
         [x, w, y]: [Shape; 3],
         elem: Elem,
         access: Access,
-    ) -> Plan {
+    ) -> ConvPlan {
         let chunk = 64 / elem.size();
         let matrix = match access {
-            Access::Runs => Matrix::by_rows(product, w, y, chunk),
-            _ => Matrix::of(product, conv, x, w, y, chunk),
+            Access::Runs => Matrix::by_rows(pass, w, y, chunk),
+            _ => Matrix::of(pass, conv, x, w, y, chunk),
         };
-        plan(kernels(product, access), matrix, self.multiprocessors())
+        plan(kernels(pass, access), matrix, self.multiprocessors())
     }
 
-    /// Plan, grid and partial sums of a product of these operands.
+    /// ConvPlan, grid and partial sums of a pass of these operands.
     fn prepare(
         &mut self,
-        product: Product,
+        pass: Pass,
         conv: Conv,
         [x, w, y]: [View; 3],
-    ) -> Result<(Plan, Grid, Split)> {
+    ) -> Result<(ConvPlan, Grid, Split)> {
         let shapes = [x.shape, w.shape, y.shape];
-        let plan = self.conv_plan(product, conv, shapes, x.elem, access(product, conv, [x, w, y]));
-        let need = self.conv_workspace(product, conv, x.shape, w.shape, y.shape).scratch;
+        let plan = self.conv_plan(pass, conv, shapes, x.elem, access(pass, conv, [x, w, y]));
+        let need = self.conv_workspace(pass, conv, x.shape, w.shape, y.shape).scratch;
         let sums = if need > 0 { self.scratch(need)? } else { FloatAddress::default() };
-        let tickets = self.tickets_address();
-        let split = Split { sums, tickets, parts: plan.parts as i32 };
+        let counters = self.counters_address();
+        let split = Split { sums, counters, parts: plan.parts as i32 };
         let blocks = [plan.tiles[0], plan.tiles[1], plan.parts].map(|b| b as u32);
         Ok((plan, Grid { blocks, threads: THREADS, shared: 0 }, split))
     }
 
-    /// The grid of a product whose result `to` has few channels, None where tiles compute it.
-    fn narrow_grid(
-        &self,
-        product: Product,
-        conv: Conv,
-        w: Shape,
-        from: View,
-        to: View,
-    ) -> Option<Grid> {
-        let matrix = match product {
-            Product::Fprop => Matrix::of(product, conv, from.shape, w, to.shape, 1),
-            _ => Matrix::of(product, conv, to.shape, w, from.shape, 1),
+    /// The grid of a pass whose result `to` has few channels, None where tiles compute it.
+    fn narrow_grid(&self, pass: Pass, conv: Conv, w: Shape, from: View, to: View) -> Option<Grid> {
+        let matrix = match pass {
+            Pass::Fprop => Matrix::of(pass, conv, from.shape, w, to.shape, 1),
+            _ => Matrix::of(pass, conv, to.shape, w, from.shape, 1),
         };
         let outs = [1, 3, NARROW].into_iter().find(|&outs| to.shape.c <= outs)?;
         let shared = 4 * outs * matrix.chunks;
@@ -319,7 +308,7 @@ impl Cuda {
     }
 }
 
-/// Activations of one product are stored alike.
+/// Activations of one pass are stored alike.
 fn alike(x: View, y: View) -> Result<()> {
     if x.elem == y.elem {
         return Ok(());
@@ -345,11 +334,11 @@ impl ConvKernels for Cuda {
         let (input, output) = (self.tensor(x), self.tensor(y));
         let (filter, bias) = (self.floats(w), self.maybe_floats(bias));
         let (window, merge) = (Window::from(conv), Merge::from(mode));
-        if let Some(grid) = self.narrow_grid(Product::Fprop, conv, w.shape, x, y) {
+        if let Some(grid) = self.narrow_grid(Pass::Fprop, conv, w.shape, x, y) {
             let args = (input, filter, bias, output, window, merge);
             return self.launch(names::CONV_FPROP_NARROW, y.elem, grid, &args);
         }
-        let (plan, grid, split) = self.prepare(Product::Fprop, conv, [x, w, y])?;
+        let (plan, grid, split) = self.prepare(Pass::Fprop, conv, [x, w, y])?;
         let args = (input, filter, bias, output, window, merge, split);
         self.launch(plan.kernel, y.elem, grid, &args)
     }
@@ -367,18 +356,18 @@ impl ConvKernels for Cuda {
         let (input, output) = (self.tensor(dy), self.tensor(dx));
         let (filter, bias) = (self.floats(w), self.maybe_floats(bias));
         let (window, merge) = (Window::from(conv), Merge::from(mode));
-        if let Some(grid) = self.narrow_grid(Product::Dgrad, conv, w.shape, dy, dx) {
+        if let Some(grid) = self.narrow_grid(Pass::Dgrad, conv, w.shape, dy, dx) {
             let args = (input, filter, bias, output, window, merge);
             return self.launch(names::CONV_DGRAD_NARROW, dx.elem, grid, &args);
         }
-        let (plan, grid, split) = self.prepare(Product::Dgrad, conv, [dx, w, dy])?;
+        let (plan, grid, split) = self.prepare(Pass::Dgrad, conv, [dx, w, dy])?;
         let args = (input, filter, bias, output, window, merge, split);
         self.launch(plan.kernel, dx.elem, grid, &args)
     }
 
     fn conv_wgrad(&mut self, conv: Conv, x: View, dy: View, dw: View, mode: Write) -> Result<()> {
         alike(x, dy)?;
-        let (plan, mut grid, split) = self.prepare(Product::Wgrad, conv, [x, dw, dy])?;
+        let (plan, mut grid, split) = self.prepare(Pass::Wgrad, conv, [x, dw, dy])?;
         // Elements of a filter, its longer side, run along x.
         grid.blocks.swap(0, 1);
         let (x, of) = (self.tensor(x), x.elem);
@@ -387,18 +376,11 @@ impl ConvKernels for Cuda {
         self.launch(plan.kernel, of, grid, &args)
     }
 
-    fn conv_workspace(
-        &self,
-        product: Product,
-        conv: Conv,
-        x: Shape,
-        w: Shape,
-        y: Shape,
-    ) -> Workspace {
+    fn conv_workspace(&self, pass: Pass, conv: Conv, x: Shape, w: Shape, y: Shape) -> Workspace {
         // Addresses are not known here: of the ways that the shapes allow, what takes most.
         let elem = self.elem();
-        let of = |access| self.conv_plan(product, conv, [x, w, y], elem, access).scratch();
-        let runs = if in_runs(product, conv, x, w, y, elem) { of(Access::Runs) } else { 0 };
+        let of = |access| self.conv_plan(pass, conv, [x, w, y], elem, access).scratch();
+        let runs = if in_runs(pass, conv, x, w, y, elem) { of(Access::Runs) } else { 0 };
         Workspace { kept: 0, scratch: of(Access::Vectors).max(of(Access::Any)).max(runs) }
     }
 }
@@ -410,11 +392,11 @@ mod tests {
     /// Multiprocessors of an H100.
     const CARD: usize = 132;
 
-    fn planned(product: Product, conv: Conv, x: Shape, k: usize) -> (Plan, Matrix) {
+    fn planned(pass: Pass, conv: Conv, x: Shape, k: usize) -> (ConvPlan, Matrix) {
         let (w, y) = (Shape::new(k, conv.r, conv.s, x.c), conv.shrink(x, k).unwrap());
-        let matrix = Matrix::of(product, conv, x, w, y, 16);
-        assert!(in_vectors(product, w, Elem::F32));
-        (plan(kernels(product, Access::Vectors), matrix, CARD), matrix)
+        let matrix = Matrix::of(pass, conv, x, w, y, 16);
+        assert!(in_vectors(pass, w, Elem::F32));
+        (plan(kernels(pass, Access::Vectors), matrix, CARD), matrix)
     }
 
     #[test]
@@ -422,13 +404,13 @@ mod tests {
         let mut side = 256;
         for (c, k) in [(64, 128), (128, 256), (256, 512), (512, 512), (512, 512), (1024, 512)] {
             side /= 2;
-            for product in [Product::Fprop, Product::Dgrad, Product::Wgrad] {
+            for pass in [Pass::Fprop, Pass::Dgrad, Pass::Wgrad] {
                 let x = Shape::new(1, side, side, c);
-                let (plan, matrix) = planned(product, Conv::HALVE, x, k);
+                let (plan, matrix) = planned(pass, Conv::HALVE, x, k);
                 let blocks = plan.tiles[0] * plan.tiles[1] * plan.parts;
-                assert!(4 * blocks >= 3 * CARD, "{product:?} {x}: {plan:?}");
+                assert!(4 * blocks >= 3 * CARD, "{pass:?} {x}: {plan:?}");
                 assert!(plan.parts == 1 || matrix.chunks >= plan.parts * FEWEST_CHUNKS);
-                assert!(plan.parts == 1 || plan.tiles[0] * plan.tiles[1] <= TICKETS);
+                assert!(plan.parts == 1 || plan.tiles[0] * plan.tiles[1] <= COUNTERS);
             }
         }
     }
@@ -437,10 +419,10 @@ mod tests {
     fn filters_of_few_pixels_are_read_by_one_row_of_tiles() {
         for side in [2, 4, 8, 16] {
             let x = Shape::new(1, side, side, 512);
-            let (fprop, _) = planned(Product::Fprop, Conv::HALVE, x, 512);
+            let (fprop, _) = planned(Pass::Fprop, Conv::HALVE, x, 512);
             assert_eq!(fprop.tiles[0], 1, "{x}: {fprop:?}");
             // Each class of the adjoint reads taps of its own.
-            let (dgrad, _) = planned(Product::Dgrad, Conv::HALVE, x, 512);
+            let (dgrad, _) = planned(Pass::Dgrad, Conv::HALVE, x, 512);
             assert_eq!(dgrad.tiles[0], 4, "{x}: {dgrad:?}");
         }
     }

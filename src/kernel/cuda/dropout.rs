@@ -8,7 +8,7 @@ use crate::tensor::View;
 
 device_struct! {
     /// [`Dropout`] as a kernel takes it.
-    pub struct Drop {
+    pub struct DropoutArg {
         /// Probability of an element becoming 0.
         pub rate: f32,
         /// Which dropout of the program this is.
@@ -16,16 +16,16 @@ device_struct! {
     }
 }
 
-impl From<Dropout> for Drop {
+impl From<Dropout> for DropoutArg {
     fn from(dropout: Dropout) -> Self {
-        Drop { rate: dropout.rate, stream: dropout.stream }
+        DropoutArg { rate: dropout.rate, stream: dropout.stream }
     }
 }
 
 impl DropoutKernels for Cuda {
     fn dropout(&mut self, dropout: Dropout, x: View, y: View, mode: Write) -> Result<()> {
         let (x, to, state) = (self.tensor(x), self.tensor(y), self.state_address());
-        let args = (x, to, Drop::from(dropout), state, Merge::from(mode));
+        let args = (x, to, DropoutArg::from(dropout), state, Merge::from(mode));
         self.launch(names::DROPOUT, y.elem, spread(self, y), &args)
     }
 }

@@ -1,8 +1,8 @@
-//! Losses on a GPU: `kernels/loss.cu`.
+//! LossPointers on a GPU: `kernels/loss.cu`.
 
 use super::{Merge, NOTHING, blocks, names, spread};
 use crate::device::{
-    Cuda, DoubleAddress, FloatAddress, Grid, RING_WIDTH, Tensor, TicketAddress, device_struct,
+    CounterAddress, Cuda, DoubleAddress, FloatAddress, Grid, RING_WIDTH, Tensor, device_struct,
 };
 use crate::error::{Error, Result};
 use crate::kernel::{Loss, LossKernels, Target, Write};
@@ -27,8 +27,8 @@ device_struct! {
 }
 
 device_struct! {
-    /// Losses to keep: the first `count`.
-    pub struct Losses {
+    /// LossPointers to keep: the first `count`.
+    pub struct LossPointers {
         /// Where a loss is.
         pub p0: FloatAddress,
         /// Where a loss is.
@@ -81,7 +81,7 @@ impl Cuda {
         // Four elements a thread: the block that is last reads a number a block.
         let blocks = blocks(self, count.div_ceil(4 * THREADS as usize * runs), 2);
         let parts = DoubleAddress(self.scratch(2 * blocks * runs)?.0);
-        let args = (self.tensor(x), aim, y, parts, TicketAddress(self.tickets_address().0));
+        let args = (self.tensor(x), aim, y, parts, CounterAddress(self.counters_address().0));
         let grid = Grid { blocks: [blocks as u32, runs as u32, 1], ..Grid::line(1, THREADS) };
         self.launch(names::LOSS, x.elem, grid, &args)
     }
@@ -158,7 +158,7 @@ impl LossKernels for Cuda {
         all.iter_mut().zip(losses).for_each(|(to, view)| *to = self.floats(*view));
         let [p0, p1, p2, p3, p4, p5, p6, p7] = all;
         let count = losses.len() as i32;
-        let losses = Losses { p0, p1, p2, p3, p4, p5, p6, p7, count };
+        let losses = LossPointers { p0, p1, p2, p3, p4, p5, p6, p7, count };
         let args = (losses, self.ring_address(), self.state_address());
         self.launch(names::KEEP_LOSSES, Elem::F32, Grid::line(1, 32), &args)
     }

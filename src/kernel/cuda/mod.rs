@@ -6,9 +6,9 @@
 mod adam;
 mod conv;
 mod dropout;
+mod image;
 mod loss;
 mod norm;
-mod picture;
 mod pointwise;
 
 use crate::device::{
@@ -95,14 +95,14 @@ pub fn sources() -> Result<Vec<(String, String)>> {
         conv::Split::declaration(),
         pointwise::Rule::declaration(),
         pointwise::Pairs::declaration(),
-        dropout::Drop::declaration(),
+        dropout::DropoutArg::declaration(),
         loss::Aim::declaration(),
-        loss::Losses::declaration(),
+        loss::LossPointers::declaration(),
         norm::NormRule::declaration(),
         norm::Stats::declaration(),
         norm::Grads::declaration(),
-        picture::Uncropped::declaration(),
-        picture::Corner::declaration(),
+        image::Uncropped::declaration(),
+        image::CropArg::declaration(),
     ];
     let text = structs.into_iter().collect();
     files.push(("structs.cuh".to_string(), text));
@@ -110,12 +110,12 @@ pub fn sources() -> Result<Vec<(String, String)>> {
 }
 
 impl Backend for Cuda {
-    fn play(
+    fn run_program(
         &mut self,
         program: u64,
         work: &mut (dyn FnMut(&mut dyn Backend) -> Result<()> + Send),
     ) -> Result<()> {
-        self.play_with(program, |cuda| work(cuda))
+        self.run_with(program, |cuda| work(cuda))
     }
 }
 

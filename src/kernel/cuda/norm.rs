@@ -1,9 +1,9 @@
-//! Batch and instance norm on a GPU: `kernels/batch_norm.cu`.
+//! Batch and instance norm on a GPU: `kernels/norm.cu`.
 
-use super::dropout::Drop;
+use super::dropout::DropoutArg;
 use super::pointwise::Rule;
 use super::{Merge, NOTHING, names};
-use crate::device::{Cuda, FloatAddress, Grid, TICKETS, TicketAddress, device_struct};
+use crate::device::{COUNTERS, CounterAddress, Cuda, FloatAddress, Grid, device_struct};
 use crate::error::{Error, Result};
 use crate::kernel::{Norm, NormKernels, NormParams, NormScope, Statistics, Write};
 use crate::tensor::{Shape, View};
@@ -22,7 +22,7 @@ device_struct! {
         /// Last.
         pub rule: Rule,
         /// Before that; a rate of 0 for none.
-        pub drop: Drop,
+        pub drop: DropoutArg,
     }
 }
 
@@ -32,7 +32,7 @@ device_struct! {
         /// Mean, (groups, c).
         pub mean: FloatAddress,
         /// 1 / sqrt(var + eps), (groups, c).
-        pub inv: FloatAddress,
+        pub rstd: FloatAddress,
         /// Scale.
         pub weight: FloatAddress,
         /// Shift.
@@ -69,7 +69,7 @@ const FEW: usize = 1024;
 const RANGE: usize = 64;
 
 /// Blocks of a norm.
-struct Plan {
+struct NormPlan {
     groups: usize,
     /// Blocks side by side over the channels.
     tiles: usize,
@@ -79,7 +79,7 @@ struct Plan {
     each: usize,
 }
 
-impl Plan {
+impl NormPlan {
     fn new(cuda: &Cuda, norm: Norm, shape: Shape, together: bool) -> Self {
         let groups = norm.statistics_shape(shape).n;
         let (pixels, tiles) = (shape.pixels() / groups, shape.c.div_ceil(LANES));
@@ -88,16 +88,16 @@ impl Plan {
         // No range may be empty: each is of `ceil(pixels / ranges)` pixels.
         let wanted = pixels.div_ceil(RANGE).clamp(1, most);
         let ranges = pixels.div_ceil(pixels.div_ceil(wanted));
-        Plan { groups, tiles, ranges, each: if together { groups } else { 1 } }
+        NormPlan { groups, tiles, ranges, each: if together { groups } else { 1 } }
     }
 
     /// # Errors
     /// More channels than blocks can count, over 32,768.
     fn check(&self) -> Result<()> {
-        if self.tiles <= TICKETS {
+        if self.tiles <= COUNTERS {
             return Ok(());
         }
-        let most = TICKETS * LANES;
+        let most = COUNTERS * LANES;
         Err(Error::machine(format!("a GPU norms at most {most} channels; use fewer channels")))
     }
 
@@ -124,12 +124,12 @@ fn rule(norm: Norm, groups: usize) -> NormRule {
         groups: groups as i32,
         own: i32::from(norm.statistics == Statistics::Batch),
         rule: norm.activation.into(),
-        drop: norm.dropout.map_or(Drop { rate: 0.0, stream: 0 }, Drop::from),
+        drop: norm.dropout.map_or(DropoutArg { rate: 0.0, stream: 0 }, DropoutArg::from),
     }
 }
 
 fn stats(cuda: &Cuda, norm: Norm, params: NormParams, kept: [View; 2]) -> Stats {
-    let [mean, inv] = kept.map(|view| cuda.floats(view));
+    let [mean, rstd] = kept.map(|view| cuda.floats(view));
     let pair = |views: Option<[View; 2]>| match views {
         Some(views) => views.map(|view| cuda.floats(view)),
         None => [FloatAddress::default(); 2],
@@ -138,7 +138,7 @@ fn stats(cuda: &Cuda, norm: Norm, params: NormParams, kept: [View; 2]) -> Stats 
     // Those of an instance norm are never moved.
     let used = norm.statistics == Statistics::Running || norm.scope != NormScope::Instance;
     let [running_mean, running_var] = pair(params.running.filter(|_| used));
-    Stats { mean, inv, weight, bias, running_mean, running_var }
+    Stats { mean, rstd, weight, bias, running_mean, running_var }
 }
 
 impl NormKernels for Cuda {
@@ -149,25 +149,25 @@ impl NormKernels for Cuda {
         params: NormParams,
         kept: [View; 2],
         y: View,
-        also: Option<View>,
+        skip: Option<View>,
     ) -> Result<()> {
         // Running statistics move group after group, in one block.
-        let plan = Plan::new(self, norm, x.shape, params.running.is_some());
+        let plan = NormPlan::new(self, norm, x.shape, params.running.is_some());
         plan.check()?;
         let (rule, stats) = (rule(norm, plan.groups), stats(self, norm, params, kept));
         let (from, to, state) = (self.tensor(x), self.tensor(y), self.state_address());
-        let also = also.map_or(NOTHING, |view| self.tensor(view));
+        let skip = skip.map_or(NOTHING, |view| self.tensor(view));
         if norm.statistics == Statistics::Batch {
             if x.shape.pixels() / plan.groups <= FEW {
-                let args = (from, to, also, rule, stats, plan.each as i32, state);
-                return self.launch(names::BATCH_NORM, x.elem, plan.small(), &args);
+                let args = (from, to, skip, rule, stats, plan.each as i32, state);
+                return self.launch(names::NORM_FUSED, x.elem, plan.small(), &args);
             }
             let parts = self.scratch(plan.parts(x.shape))?;
-            let args = (from, rule, stats, parts, TicketAddress(self.tickets_address().0));
-            self.launch(names::BATCH_NORM_SUMS, x.elem, plan.large(), &args)?;
+            let args = (from, rule, stats, parts, CounterAddress(self.counters_address().0));
+            self.launch(names::NORM_SUMS, x.elem, plan.large(), &args)?;
         }
-        let args = (from, to, also, rule, stats, state);
-        self.launch(names::BATCH_NORM_APPLY, x.elem, plan.large(), &args)
+        let args = (from, to, skip, rule, stats, state);
+        self.launch(names::NORM_APPLY, x.elem, plan.large(), &args)
     }
 
     fn norm_grad(
@@ -177,12 +177,12 @@ impl NormKernels for Cuda {
         params: NormParams,
         kept: [View; 2],
         dy: View,
-        dalso: Option<View>,
+        dskip: Option<View>,
         dx: Option<(View, Write)>,
         daffine: [Option<(View, Write)>; 2],
     ) -> Result<()> {
         // Gradients of scale and shift are sums over all groups, in one block.
-        let plan = Plan::new(self, norm, x.shape, daffine.iter().any(Option::is_some));
+        let plan = NormPlan::new(self, norm, x.shape, daffine.iter().any(Option::is_some));
         plan.check()?;
         let (rule, stats) = (rule(norm, plan.groups), stats(self, norm, params, kept));
         let merge = |to: Option<(View, Write)>| Merge::from(to.map_or(Write::Set, |(_, m)| m));
@@ -196,25 +196,25 @@ impl NormKernels for Cuda {
         };
         let (from, gradient, state) = (self.tensor(x), self.tensor(dy), self.state_address());
         let to = dx.map_or(NOTHING, |(view, _)| self.tensor(view));
-        let dalso = dalso.map_or(NOTHING, |view| self.tensor(view));
+        let dskip = dskip.map_or(NOTHING, |view| self.tensor(view));
         if x.shape.pixels() / plan.groups <= FEW {
-            let args = (from, gradient, dalso, to, rule, stats, grads, plan.each as i32, state);
-            return self.launch(names::BATCH_NORM_GRAD, x.elem, plan.small(), &args);
+            let args = (from, gradient, dskip, to, rule, stats, grads, plan.each as i32, state);
+            return self.launch(names::NORM_GRAD, x.elem, plan.small(), &args);
         }
         let parts = self.scratch(self.norm_scratch(norm, x.shape))?;
         let sums = FloatAddress(parts.0 + 4 * plan.parts(x.shape) as u64);
-        let tickets = TicketAddress(self.tickets_address().0);
-        let args = (from, gradient, dalso, rule, stats, grads, parts, sums, tickets, state);
-        self.launch(names::BATCH_NORM_GRAD_SUMS, x.elem, plan.large(), &args)?;
+        let counters = CounterAddress(self.counters_address().0);
+        let args = (from, gradient, dskip, rule, stats, grads, parts, sums, counters, state);
+        self.launch(names::NORM_GRAD_SUMS, x.elem, plan.large(), &args)?;
         if dx.is_some() {
-            let args = (from, gradient, dalso, to, rule, stats, grads.merge, sums, state);
-            self.launch(names::BATCH_NORM_GRAD_APPLY, x.elem, plan.large(), &args)?;
+            let args = (from, gradient, dskip, to, rule, stats, grads.merge, sums, state);
+            self.launch(names::NORM_GRAD_APPLY, x.elem, plan.large(), &args)?;
         }
         Ok(())
     }
 
     fn norm_scratch(&self, norm: Norm, x: Shape) -> usize {
-        let plan = Plan::new(self, norm, x, false);
+        let plan = NormPlan::new(self, norm, x, false);
         if x.pixels() / plan.groups <= FEW { 0 } else { plan.parts(x) + 2 * plan.groups * x.c }
     }
 }

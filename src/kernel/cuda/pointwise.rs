@@ -1,7 +1,7 @@
-//! Functions of one element on a GPU: `kernels/activation.cu`, `kernels/concat.cu`.
+//! Functions of one element on a GPU: `kernels/pointwise.cu`, `kernels/stack.cu`.
 
 use super::{Merge, NOTHING, names, spread};
-use crate::device::{Cuda, Grid, TICKETS, Tensor, TicketAddress, device_struct};
+use crate::device::{COUNTERS, CounterAddress, Cuda, Grid, Tensor, device_struct};
 use crate::error::Result;
 use crate::kernel::{Activation, PointwiseKernels, Write};
 use crate::tensor::View;
@@ -75,7 +75,7 @@ impl PointwiseKernels for Cuda {
         self.launch(names::ACTIVATION_GRAD, dx.elem, spread(self, dx), &args)
     }
 
-    fn concat(&mut self, parts: &[(View, View)]) -> Result<()> {
+    fn stack(&mut self, parts: &[(View, View)]) -> Result<()> {
         for parts in parts.chunks(COPIES) {
             let mut all = [[NOTHING; 2]; COPIES];
             let mut grid = Grid::line(1, 256);
@@ -86,7 +86,7 @@ impl PointwiseKernels for Cuda {
             grid.blocks[1] = parts.len() as u32;
             let [[x0, y0], [x1, y1], [x2, y2], [x3, y3]] = all;
             let pairs = Pairs { x0, y0, x1, y1, x2, y2, x3, y3 };
-            self.launch(names::CONCAT, parts[0].1.elem, grid, &(pairs,))?;
+            self.launch(names::STACK, parts[0].1.elem, grid, &(pairs,))?;
         }
         Ok(())
     }
@@ -103,11 +103,11 @@ impl PointwiseKernels for Cuda {
 
     fn channel_sum(&mut self, dy: View, db: View, mode: Write) -> Result<()> {
         let rows = dy.shape.c.div_ceil(THREADS);
-        assert!(rows <= TICKETS, "{} channels have more blocks than tickets", dy.shape.c);
+        assert!(rows <= COUNTERS, "{} channels have more blocks than counters", dy.shape.c);
         let blocks = dy.shape.pixels().div_ceil(PIXELS).clamp(1, 2 * self.multiprocessors());
         let parts = self.scratch(blocks * dy.shape.c)?;
-        let tickets = TicketAddress(self.tickets_address().0);
-        let args = (self.tensor(dy), self.floats(db), parts, tickets, Merge::from(mode));
+        let counters = CounterAddress(self.counters_address().0);
+        let args = (self.tensor(dy), self.floats(db), parts, counters, Merge::from(mode));
         let grid =
             Grid { blocks: [blocks as u32, rows as u32, 1], ..Grid::line(1, THREADS as u32) };
         self.launch(names::CHANNEL_SUM, dy.elem, grid, &args)

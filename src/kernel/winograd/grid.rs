@@ -5,15 +5,15 @@ use crate::tensor::View;
 
 /// Tiles of a batch of grids of `h` x `w` outputs.
 #[derive(Clone, Copy)]
-pub(super) struct Grid {
+pub(super) struct TileGrid {
     pub(super) n: usize,
     pub(super) rows: usize,
     pub(super) cols: usize,
 }
 
-impl Grid {
+impl TileGrid {
     pub(super) fn new(n: usize, h: usize, w: usize, m: usize) -> Self {
-        Grid { n, rows: h.div_ceil(m), cols: w.div_ceil(m) }
+        TileGrid { n, rows: h.div_ceil(m), cols: w.div_ceil(m) }
     }
 
     pub(super) fn tiles(self) -> usize {
@@ -58,7 +58,11 @@ impl Stacked {
 
 /// Cuts `data`, which holds one [tiles x channels] matrix after another, into the parts that
 /// belong to rows of tiles: for every row of tiles one slice of each matrix.
-pub(super) fn by_tile_row(data: &mut [f32], grid: Grid, channels: usize) -> Vec<Vec<&mut [f32]>> {
+pub(super) fn by_tile_row(
+    data: &mut [f32],
+    grid: TileGrid,
+    channels: usize,
+) -> Vec<Vec<&mut [f32]>> {
     let mut rows: Vec<Vec<&mut [f32]>> = (0..grid.n * grid.rows).map(|_| Vec::new()).collect();
     for matrix in data.chunks_exact_mut(grid.tiles() * channels) {
         for (row, part) in rows.iter_mut().zip(matrix.chunks_exact_mut(grid.cols * channels)) {

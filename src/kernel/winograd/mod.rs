@@ -25,11 +25,11 @@ mod tile;
 use rayon::prelude::*;
 
 use self::filters::{filters_backward, filters_forward, write_filters};
-use self::grid::{Grid, Stacked};
+use self::grid::{Stacked, TileGrid};
 use self::pixels::{transform_windows, write_tiles};
 use self::tile::{Tile, transpose};
 use super::product::{Mat, product};
-use super::{Conv, Product, Workspace, Write};
+use super::{Conv, Pass, Workspace, Write};
 use crate::device::{Cpu, Filter, Work, grown};
 use crate::tensor::{Shape, View};
 
@@ -102,7 +102,7 @@ fn multiply(
 }
 
 /// What a product takes beside its operands.
-pub(super) fn workspace(product: Product, conv: Conv, x: Shape, w: Shape, y: Shape) -> Workspace {
+pub(super) fn workspace(pass: Pass, conv: Conv, x: Shape, w: Shape, y: Shape) -> Workspace {
     let (k, channels) = (w.n, conv.stride * conv.stride * w.c);
     let positions = |len: usize| (len + conv.pad).div_ceil(conv.stride);
     // Square tiles: m outputs by a * a matrices.
@@ -111,16 +111,16 @@ pub(super) fn workspace(product: Product, conv: Conv, x: Shape, w: Shape, y: Sha
         (_, ..=16) => (2, 3),
         _ => (3, 4),
     };
-    let outputs = Grid::new(y.n, y.h, y.w, m).tiles();
-    let inputs = Grid::new(x.n, positions(x.h), positions(x.w), m).tiles();
-    match product {
-        Product::Fprop => {
+    let outputs = TileGrid::new(y.n, y.h, y.w, m).tiles();
+    let inputs = TileGrid::new(x.n, positions(x.h), positions(x.w), m).tiles();
+    match pass {
+        Pass::Fprop => {
             Workspace { kept: a * a * channels * k, scratch: a * a * outputs * (channels + k) }
         }
-        Product::Dgrad => {
+        Pass::Dgrad => {
             Workspace { kept: a * a * channels * k, scratch: a * a * inputs * (channels + k) }
         }
-        Product::Wgrad => {
+        Pass::Wgrad => {
             Workspace { kept: 0, scratch: a * a * (outputs * (channels + k) + channels * k) }
         }
     }
@@ -169,7 +169,7 @@ fn fprop_tiles<const M: usize, const R: usize, const A: usize>(
 ) {
     let source = Stacked::of(conv, x);
     let (k, channels) = (w.shape.n, source.channels());
-    let grid = Grid::new(y.shape.n, y.shape.h, y.shape.w, M);
+    let grid = TileGrid::new(y.shape.n, y.shape.h, y.shape.w, M);
     let ([out], rest, work) = cpu.split([y]);
     let filter = (rest.get(w), w.shape);
     let (pool, arch, scratch, filters) =
@@ -202,7 +202,7 @@ fn dgrad_tiles<const M: usize, const R: usize, const A: usize>(
     let target = Stacked::of(conv, dx);
     let (k, channels) = (w.shape.n, target.channels());
     let positions = |len: usize| (len + conv.pad).div_ceil(conv.stride);
-    let grid = Grid::new(dx.shape.n, positions(dx.shape.h), positions(dx.shape.w), M);
+    let grid = TileGrid::new(dx.shape.n, positions(dx.shape.h), positions(dx.shape.w), M);
     let ([out], rest, work) = cpu.split([dx]);
     let filter = (rest.get(w), w.shape);
     let (pool, arch, scratch, filters) =
@@ -235,7 +235,7 @@ fn wgrad_tiles<const M: usize, const R: usize, const A: usize>(
 ) {
     let source = Stacked::of(conv, x);
     let (k, channels) = (dw.shape.n, source.channels());
-    let grid = Grid::new(dy.shape.n, dy.shape.h, dy.shape.w, M);
+    let grid = TileGrid::new(dy.shape.n, dy.shape.h, dy.shape.w, M);
     let ([out], rest, work) = cpu.split([dw]);
     let (pool, arch) = (&work.pool, work.arch);
     let tiles = grid.tiles();

@@ -1,4 +1,4 @@
-//! Pictures into the transformed space and back: windows of inputs and gradients, tiles of outputs.
+//! ImageBatch into the transformed space and back: windows of inputs and gradients, tiles of outputs.
 // Loops over fixed arrays by index and no closures: what runs here must be inlined into the function
 // that has the instruction set, and unrolled there.
 #![allow(clippy::needless_range_loop)]
@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::super::Write;
 use super::blocks;
-use super::grid::{Grid, Stacked, by_tile_row};
+use super::grid::{Stacked, TileGrid, by_tile_row};
 use super::tile::{load, sandwich, store};
 
 /// left * d * left^T of the I x I windows at every tile of m outputs, windows beginning `back`
@@ -16,7 +16,7 @@ use super::tile::{load, sandwich, store};
 pub(super) fn transform_windows<const O: usize, const I: usize>(
     work: (&rayon::ThreadPool, pulp::Arch),
     left: &[[f32; I]; O],
-    (grid, m, back): (Grid, usize, usize),
+    (grid, m, back): (TileGrid, usize, usize),
     (source, from): (&[f32], Stacked),
     to: &mut [f32],
 ) {
@@ -37,7 +37,7 @@ struct Windows<'a, 'b, const O: usize, const I: usize> {
     left: &'a [[f32; I]; O],
     cols: usize,
     m: usize,
-    /// Picture, first position down, positions before a tile.
+    /// Image, first position down, positions before a tile.
     at: (usize, isize, isize),
     source: &'a [f32],
     from: Stacked,
@@ -87,7 +87,7 @@ impl<const O: usize, const I: usize> WithSimd for Windows<'_, '_, O, I> {
 pub(super) fn write_tiles<const M: usize, const A: usize>(
     work: (&rayon::ThreadPool, pulp::Arch),
     at: &[[f32; A]; M],
-    grid: Grid,
+    grid: TileGrid,
     results: &[f32],
     (out, to): (&mut [f32], Stacked),
     mode: Write,
@@ -117,7 +117,7 @@ pub(super) fn write_tiles<const M: usize, const A: usize>(
 /// The outputs of one row of tiles.
 struct Tiles<'a, 'b, const M: usize, const A: usize> {
     at: &'a [[f32; A]; M],
-    grid: Grid,
+    grid: TileGrid,
     row: usize,
     i0: usize,
     results: &'a [f32],

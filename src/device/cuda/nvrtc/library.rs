@@ -58,12 +58,12 @@ type GetSize = unsafe extern "C" fn(Handle, *mut usize) -> c_int;
 type Get = unsafe extern "C" fn(Handle, *mut c_char) -> c_int;
 
 /// A program of NVRTC, destroyed at the end.
-pub struct Program {
+pub struct NvrtcProgram {
     library: Library,
     handle: Handle,
 }
 
-impl Drop for Program {
+impl Drop for NvrtcProgram {
     fn drop(&mut self) {
         // SAFETY: made by `nvrtcCreateProgram` in `Library::program`, destroyed here alone.
         unsafe { (self.library.nvrtcDestroyProgram)(&mut self.handle) };
@@ -134,7 +134,7 @@ impl Library {
         &self,
         (name, source): (&CStr, &CStr),
         headers: &[(CString, CString)],
-    ) -> Result<Program, String> {
+    ) -> Result<NvrtcProgram, String> {
         let names: Vec<*const c_char> = headers.iter().map(|(name, _)| name.as_ptr()).collect();
         let bodies: Vec<*const c_char> = headers.iter().map(|(_, body)| body.as_ptr()).collect();
         let mut handle = null_mut();
@@ -151,15 +151,15 @@ impl Library {
             )
         };
         self.said(code)?;
-        Ok(Program { library: *self, handle })
+        Ok(NvrtcProgram { library: *self, handle })
     }
 }
 
-impl Program {
+impl NvrtcProgram {
     /// Compiles it.
     ///
     /// # Errors
-    /// What kind of error it is; [`Program::log`] has the lines.
+    /// What kind of error it is; [`NvrtcProgram::log`] has the lines.
     pub fn compile(&self, options: &[CString]) -> Result<(), String> {
         let options: Vec<*const c_char> = options.iter().map(|option| option.as_ptr()).collect();
         let compile = self.library.nvrtcCompileProgram;

@@ -1,17 +1,17 @@
-//! Pictures in and out of a GPU: `kernels/image.cu`.
+//! ImageBatch in and out of a GPU: `kernels/image.cu`.
 
 use super::{names, spread};
 use crate::device::{ByteAddress, Cuda, device_struct};
 use crate::error::{Error, Result};
-use crate::kernel::{Crop, PictureKernels, Pictures};
+use crate::kernel::{Crop, ImageBatch, ImageKernels};
 use crate::tensor::View;
 
 device_struct! {
-    /// Pictures before they are cropped.
+    /// ImageBatch before they are cropped.
     pub struct Uncropped {
         /// (n, h, w, c), dense.
         pub bytes: ByteAddress,
-        /// A [`Corner`] a picture.
+        /// A [`CropArg`] a picture.
         pub corners: ByteAddress,
         /// Rows of a picture.
         pub h: i32,
@@ -22,7 +22,7 @@ device_struct! {
 
 device_struct! {
     /// [`Crop`] as a kernel reads it from memory: no argument of a launch changes between steps.
-    pub struct Corner {
+    pub struct CropArg {
         /// Columns left of the crop.
         pub x: i32,
         /// Rows above it.
@@ -32,14 +32,14 @@ device_struct! {
     }
 }
 
-/// Bytes of a [`Corner`] each.
+/// Bytes of a [`CropArg`] each.
 fn corners(crops: &[Crop]) -> Vec<u8> {
     let words = |c: &Crop| [c.x as i32, c.y as i32, i32::from(c.flip)].map(i32::to_le_bytes);
     crops.iter().flat_map(words).flatten().collect()
 }
 
-impl PictureKernels for Cuda {
-    fn upload_crops(&mut self, from: Pictures, to: View) -> Result<()> {
+impl ImageKernels for Cuda {
+    fn upload_crops(&mut self, from: ImageBatch, to: View) -> Result<()> {
         from.check(to)?;
         let [h, w] = [from.height, from.width].map(|side| side as i32);
         self.stage([from.bytes, &corners(from.crops)], |cuda, [bytes, corners]| {
@@ -48,10 +48,10 @@ impl PictureKernels for Cuda {
         })
     }
 
-    fn download_pictures(&mut self, from: View, bytes: &mut [u8]) -> Result<()> {
+    fn download_images(&mut self, from: View, bytes: &mut [u8]) -> Result<()> {
         if bytes.len() != from.shape.count() {
             let detail = format!("{} bytes for {}", bytes.len(), from.shape);
-            return Err(Error::shape("download_pictures", detail));
+            return Err(Error::shape("download_images", detail));
         }
         self.fetch(bytes, |cuda, at| {
             let args = (cuda.tensor(from), at);

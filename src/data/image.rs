@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// RGB pixels: `pixels[(y * width + x) * 3 + channel]`, so one picture is the NHWC bytes of a batch
 /// of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Picture {
+pub struct Image {
     /// Pixels in a row.
     pub width: usize,
     /// Rows.
@@ -19,7 +19,7 @@ pub struct Picture {
     pub pixels: Vec<u8>,
 }
 
-impl Picture {
+impl Image {
     /// A picture from its bytes; refuses a length other than `width * height * 3`, and no pixels.
     pub fn new(width: usize, height: usize, pixels: Vec<u8>) -> Result<Self> {
         if pixels.is_empty()
@@ -30,13 +30,13 @@ impl Picture {
                 format!("{} bytes are not {width}x{height} RGB pixels", pixels.len()),
             ));
         }
-        Ok(Picture { width, height, pixels })
+        Ok(Image { width, height, pixels })
     }
 
     /// A picture of one colour.
     pub fn filled(width: usize, height: usize, colour: [u8; 3]) -> Self {
         let pixels = colour.iter().copied().cycle().take(width * height * 3).collect();
-        Picture { width, height, pixels }
+        Image { width, height, pixels }
     }
 
     /// The bytes of row `y`.
@@ -52,19 +52,19 @@ impl Picture {
 
     /// The part of `width` x `height` pixels whose upper left corner is at (`x`, `y`). It must lie
     /// inside the picture.
-    pub fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Picture {
+    pub fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Image {
         let mut pixels = Vec::with_capacity(width * height * 3);
         for row in y..y + height {
             pixels.extend_from_slice(&self.row(row)[x * 3..(x + width) * 3]);
         }
-        Picture { width, height, pixels }
+        Image { width, height, pixels }
     }
 
     /// Left and right exchanged.
-    pub fn mirror(&self) -> Picture {
+    pub fn mirror(&self) -> Image {
         let mut pixels = self.pixels.clone();
         mirror_rows(&mut pixels, self.width);
-        Picture { pixels, ..*self }
+        Image { pixels, ..*self }
     }
 
     /// Writes a PNG, atomically: a reader never sees half a picture. The folder must exist.

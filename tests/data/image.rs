@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pix2pix_engine::data::{Header, Picture};
+use pix2pix_engine::data::{Image, ImageHeader};
 
 use crate::{Reader, golden, marked};
 
@@ -30,11 +30,11 @@ fn every_kind_decodes_to_what_pillow_sees() {
             "q95.jpg" | "progressive.jpg" | "grey.jpg" | "camera.jpg" | "lossy.webp" => JPEG,
             _ => 0,
         };
-        let (got, notes) = Picture::read_noted(&path).unwrap();
+        let (got, notes) = Image::read_noted(&path).unwrap();
         assert_eq!((got.width, got.height), (w, h), "{name}");
         let worst = got.pixels.iter().zip(&want.pixels).map(|(a, b)| a.abs_diff(*b)).max();
         assert!(worst.unwrap() <= bound, "{name}: off by {worst:?}, allowed {bound}");
-        let header = Header::read(&path).unwrap();
+        let header = ImageHeader::read(&path).unwrap();
         assert_eq!((header.width, header.height), (w, h), "header of {name}");
         assert_eq!(header.alpha, name.contains("alpha"), "{name}");
         assert_eq!(notes.alpha, header.alpha, "{name}");
@@ -67,15 +67,15 @@ fn every_truncation_is_an_error_and_never_half_a_picture() {
     for name in kinds {
         let path = golden("pictures").join(name);
         let bytes = std::fs::read(&path).unwrap();
-        let whole = Picture::read(&path).unwrap();
+        let whole = Image::read(&path).unwrap();
         for length in 0..bytes.len() {
-            match Picture::decode(&bytes[..length], &path) {
+            match Image::decode(&bytes[..length], &path) {
                 // What a format stores behind the pixels may go missing.
                 Ok((picture, _)) => assert_eq!(picture, whole, "{name} cut to {length} bytes"),
                 Err(error) => assert_sentence(&error.to_string(), name),
             }
         }
-        let half = Picture::decode(&bytes[..bytes.len() / 2], &path);
+        let half = Image::decode(&bytes[..bytes.len() / 2], &path);
         assert!(half.is_err(), "half of {name} decoded");
     }
 }
@@ -130,7 +130,7 @@ fn bad_pictures_are_refused_by_name_with_the_cure() {
     for (name, bytes, says) in cases {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
-        let error = Picture::read(&path).expect_err(name);
+        let error = Image::read(&path).expect_err(name);
         assert_eq!(error.exit_code(), 1, "{error}");
         let text = error.to_string();
         assert_sentence(&text, name);
@@ -138,10 +138,10 @@ fn bad_pictures_are_refused_by_name_with_the_cure() {
             assert!(text.contains(say), "{text:?} does not say {say:?}");
         }
     }
-    let missing = Picture::read(&folder.path().join("missing.png")).unwrap_err();
+    let missing = Image::read(&folder.path().join("missing.png")).unwrap_err();
     assert_eq!(missing.exit_code(), 2);
     assert!(missing.to_string().contains("missing.png"), "{missing}");
-    assert!(Picture::read(folder.path()).is_err());
+    assert!(Image::read(folder.path()).is_err());
 }
 
 /// A PNG that promises so many pixels and holds none.
@@ -191,9 +191,9 @@ fn a_long_jpeg_header_is_read_too() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("long.jpg");
     std::fs::write(&path, long).unwrap();
-    let header = Header::read(&path).unwrap();
+    let header = ImageHeader::read(&path).unwrap();
     assert_eq!((header.width, header.height), (24, 16));
-    assert_eq!(Picture::read(&path).unwrap().width, 24);
+    assert_eq!(Image::read(&path).unwrap().width, 24);
 }
 
 #[test]
@@ -204,10 +204,10 @@ fn a_written_png_reads_back_and_leaves_nothing_beside_it() {
     for _ in 0..2 {
         picture.write_png(&path).unwrap();
     }
-    assert_eq!(Picture::read(&path).unwrap(), picture);
+    assert_eq!(Image::read(&path).unwrap(), picture);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     let nowhere = picture.write_png(Path::new("/nonexistent-folder/out.png")).unwrap_err();
     assert!(nowhere.to_string().contains("/nonexistent-folder/out.png"), "{nowhere}");
-    assert!(Picture::new(2, 2, vec![0; 11]).is_err());
-    assert!(Picture::new(0, 0, vec![]).is_err());
+    assert!(Image::new(2, 2, vec![0; 11]).is_err());
+    assert!(Image::new(0, 0, vec![]).is_err());
 }

@@ -8,9 +8,9 @@ use crate::common::numbers;
 use crate::desk::{ORDERS, Place, on_softgpu};
 
 #[test]
-fn concat_is_its_parts() {
+fn stack_is_its_parts() {
     for precision in STORED {
-        on_softgpu("concat_is_its_parts", precision, &ORDERS, |desk| {
+        on_softgpu("stack_is_its_parts", precision, &ORDERS, |desk| {
             // Five parts take two launches; channels on and off vectors.
             for channels in [[3, 3, 1, 2, 6], [8, 16, 24, 8, 64]] {
                 let all = channels.iter().sum();
@@ -30,13 +30,13 @@ fn concat_is_its_parts() {
                 }
                 let cpu: Vec<_> = pairs.iter().map(|(x, y)| (x.cpu, y.cpu)).collect();
                 let gpu: Vec<_> = pairs.iter().map(|(x, y)| (x.gpu, y.gpu)).collect();
-                desk.cpu.concat(&cpu).unwrap();
-                desk.cuda.concat(&gpu).unwrap();
-                same(desk, to, "concat");
-                // And back: the gradient of a concat is its parts.
+                desk.cpu.stack(&cpu).unwrap();
+                desk.cuda.stack(&gpu).unwrap();
+                same(desk, to, "stack");
+                // And back: the gradient of a stack is its parts.
                 let back: Vec<_> = gpu.iter().map(|(x, y)| (*y, *x)).collect();
-                desk.cuda.concat(&back).unwrap();
-                pairs.iter().for_each(|(x, _)| same(desk, *x, "parts of a concat"));
+                desk.cuda.stack(&back).unwrap();
+                pairs.iter().for_each(|(x, _)| same(desk, *x, "parts of a stack"));
             }
         });
     }

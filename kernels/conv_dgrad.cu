@@ -1,4 +1,4 @@
-// conv_transpose.cu - the adjoint of a convolution: the gradient of its input, and a transposed convolution.
+// conv_dgrad.cu - the adjoint of a convolution: the gradient of its input, and a transposed convolution.
 //   math    conv_dgrad: dx[n,h,w,c] = bias[c] + sum over r,s,k with h = p*stride-pad+r of dy[n,p,q,k] * w[k,r,s,c]
 //   shapes  dy (n,p,q,k), dx (n,h,w,c) of elem; w (k,r,s,c), bias (c) of f32. Vectors: k in whole chunks of 64 bytes, c in
 //           vectors of 4; conv_dgrad_any takes all other channels and addresses

@@ -1,4 +1,4 @@
-// concat.cu - up to four tensors, each to a place of its own in another: what a concatenation copies where its inputs
+// stack.cu - up to four tensors, each to a place of its own in another: what a concatenation copies where its inputs
 // do not already lie in it, and what its gradient copies back.
 //   math    y_i = x_i
 //   shapes  each pair (n,h,w,c) of one shape, any pitch
@@ -7,7 +7,7 @@
 //   source  checked by tests/parity rows concat
 #include "maps.cuh"
 
-extern "C" __global__ void __launch_bounds__(256) concat(Pairs pairs)
+extern "C" __global__ void __launch_bounds__(256) stack(Pairs pairs)
 {
     Tensor x = pairs.x0, y = pairs.y0;
     if (blockIdx.y == 1) x = pairs.x1, y = pairs.y1;

@@ -1,4 +1,4 @@
-//! Pictures in and out: bytes to numbers in [-1, 1], cropped and flipped, and back.
+//! ImageBatch in and out: bytes to numbers in [-1, 1], cropped and flipped, and back.
 
 use crate::device::{Cpu, Device};
 use crate::error::{Error, Result};
@@ -17,7 +17,7 @@ pub struct Crop {
 
 /// A batch of pictures as bytes, and what is taken of each.
 #[derive(Clone, Copy, Debug)]
-pub struct Pictures<'a> {
+pub struct ImageBatch<'a> {
     /// (n, height, width, c), dense.
     pub bytes: &'a [u8],
     /// Rows of a picture.
@@ -28,13 +28,13 @@ pub struct Pictures<'a> {
     pub crops: &'a [Crop],
 }
 
-impl Pictures<'_> {
+impl ImageBatch<'_> {
     /// Whether these fill `to`.
     ///
     /// # Errors
     /// Another number of bytes or of crops, a crop that ends outside its picture.
     pub(super) fn check(&self, to: View) -> Result<()> {
-        let Pictures { bytes, height, width, crops } = *self;
+        let ImageBatch { bytes, height, width, crops } = *self;
         let (shape, len) = (to.shape, to.shape.n * height * width * to.shape.c);
         let detail = if bytes.len() != len {
             format!(
@@ -60,32 +60,32 @@ impl Pictures<'_> {
     }
 }
 
-/// Pictures of a machine. Bytes are (n, h, w, c), dense.
-pub trait PictureKernels {
+/// ImageBatch of a machine. Bytes are (n, h, w, c), dense.
+pub trait ImageKernels {
     /// x[n, h, w, c] = byte[n, y + h, x + w, c] / 127.5 - 1 with the corner (x, y) of picture n's crop;
     /// where that is flipped, w counts from its right end.
     ///
     /// # Errors
     /// Bytes or crops that do not fill `to`, a crop outside its picture: nothing is sent then.
-    fn upload_crops(&mut self, from: Pictures, to: View) -> Result<()>;
+    fn upload_crops(&mut self, from: ImageBatch, to: View) -> Result<()>;
 
-    /// [`PictureKernels::upload_crops`] of whole pictures: x = byte / 127.5 - 1.
+    /// [`ImageKernels::upload_crops`] of whole pictures: x = byte / 127.5 - 1.
     ///
     /// # Errors
     /// Another number of bytes.
-    fn upload_pictures(&mut self, bytes: &[u8], to: View) -> Result<()> {
+    fn upload_images(&mut self, bytes: &[u8], to: View) -> Result<()> {
         let crops = vec![Crop::default(); to.shape.n];
         let (height, width) = (to.shape.h, to.shape.w);
-        self.upload_crops(Pictures { bytes, height, width, crops: &crops }, to)
+        self.upload_crops(ImageBatch { bytes, height, width, crops: &crops }, to)
     }
 
     /// byte = round((x + 1) * 127.5), kept in 0..=255. Rounding, where the PyTorch port truncates,
     /// makes upload and download inverses of each other.
-    fn download_pictures(&mut self, from: View, bytes: &mut [u8]) -> Result<()>;
+    fn download_images(&mut self, from: View, bytes: &mut [u8]) -> Result<()>;
 }
 
-impl PictureKernels for Cpu {
-    fn upload_crops(&mut self, from: Pictures, to: View) -> Result<()> {
+impl ImageKernels for Cpu {
+    fn upload_crops(&mut self, from: ImageBatch, to: View) -> Result<()> {
         from.check(to)?;
         let ([out], _, _) = self.split([to]);
         let (shape, row) = (to.shape, from.width * to.shape.c);
@@ -104,7 +104,7 @@ impl PictureKernels for Cpu {
         Ok(())
     }
 
-    fn download_pictures(&mut self, from: View, bytes: &mut [u8]) -> Result<()> {
+    fn download_images(&mut self, from: View, bytes: &mut [u8]) -> Result<()> {
         let mut values = vec![0.0; bytes.len()];
         self.download(from, &mut values)?;
         for (byte, x) in bytes.iter_mut().zip(values) {

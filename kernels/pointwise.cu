@@ -1,4 +1,4 @@
-// activation.cu - functions of one element: LeakyReLU, ReLU, tanh and their gradients, scaled sums, fills; sums a channel.
+// pointwise.cu - functions of one element: LeakyReLU, ReLU, tanh and their gradients, scaled sums, fills; sums a channel.
 //   math    y = f(x);  dx = dy * f'(y), all of these keep the sign, so y tells the slope;  y = s x;  y = v;  db[c] = sum of dy[.., c]
 //   shapes  tensors (n,h,w,c) of one shape, each with its own pitch; db: c f32
 //   launch  256 threads, 16 bytes a thread a turn where channels and addresses allow, else one element; any number of blocks
@@ -32,7 +32,7 @@ extern "C" __global__ void __launch_bounds__(256) fill(Tensor y, float value)
 // Block (x, y): channels 256 y .., a run of pixels; its threads stand `rows` deep over the channels. The block that
 // is last sums what all wrote, part after part, so that the result does not depend on who is last.
 extern "C" __global__ void __launch_bounds__(256)
-channel_sum(Tensor dy, float* db, float* parts, unsigned* tickets, Merge merge)
+channel_sum(Tensor dy, float* db, float* parts, unsigned* counters, Merge merge)
 {
     __shared__ float sums[256];
     int from = blockIdx.y * 256, channels = min(dy.c - from, 256), rows = 256 / channels;
@@ -47,7 +47,7 @@ channel_sum(Tensor dy, float* db, float* parts, unsigned* tickets, Merge merge)
         for (int r = 1; r < rows; r++) sum += sums[r * channels + c];
         parts[blockIdx.x * dy.c + from + c] = sum;
     }
-    if (!last_block(tickets + blockIdx.y, gridDim.x)) return;
+    if (!last_block(counters + blockIdx.y, gridDim.x)) return;
     if (row == 0) {
         float all = 0.0f;
         for (int part = 0; part < gridDim.x; part++) all += parts[part * dy.c + from + c];

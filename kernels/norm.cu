@@ -1,19 +1,19 @@
-// batch_norm.cu - batch and instance norm with the dropout and the activation behind them, forward and backward.
-//   math    xhat = (x - mean) / sqrt(var + eps), y = f(mask * (weight xhat + bias)), also = max(y, 0); g = (dy + dalso where y > 0) f' mask,
+// norm.cu - batch and instance norm with the dropout and the activation behind them, forward and backward.
+//   math    xhat = (x - mean) / sqrt(var + eps), y = f(mask * (weight xhat + bias)), skip = max(y, 0); g = (dy + dskip where y > 0) f' mask,
 //           dx = weight / sqrt(var + eps) * (g - mean(g) - xhat mean(g xhat)), dweight = sum g xhat, dbias = sum g
 //   shapes  x, y, dy, dx (n,h,w,c), any pitch; statistics (groups, c): the pictures are `groups` runs, each with its own
-//   launch  a block is 32 channels wide and 8 or 16 pixels deep; small tensors take one launch (batch_norm, batch_norm_grad), in
+//   launch  a block is 32 channels wide and 8 or 16 pixels deep; small tensors take one launch (norm, norm_grad), in
 //           which a block goes over all pixels of its channels; large ones two: sums over runs of pixels, added in order by
 //           the block that is last, then the map. Deterministic.
 //   cost    small: x (and dy) once from memory, the second look from cache; large: x (and dy) twice, y or dx once
-//   source  Ioffe and Szegedy, ICML 2015; sums about a first value, so that a large mean costs no digits; tests/parity rows batch_norm
+//   source  Ioffe and Szegedy, ICML 2015; sums about a first value, so that a large mean costs no digits; tests/parity rows norm
 #include "philox.cuh"
 #include "rules.cuh"
 
 // One channel of one group.
-struct Line { float mean, inv, weight, bias; };
+struct Line { float mean, rstd, weight, bias; };
 
-__device__ __forceinline__ float hat(Line line, float x) { return (x - line.mean) * line.inv; }
+__device__ __forceinline__ float hat(Line line, float x) { return (x - line.mean) * line.rstd; }
 
 // What dropout multiplies element `c` of pixel `i` by.
 __device__ __forceinline__ float kept(NormRule norm, const State* state, Tensor x, size_t i, int c)
@@ -28,20 +28,20 @@ __device__ __forceinline__ float forward(NormRule norm, Line line, const State* 
 }
 
 // y of one element, and max(y, 0) to the tensor that a skip connection takes.
-__device__ __forceinline__ void write(NormRule norm, Line line, const State* state, Tensor x, Tensor y, Tensor also, size_t i, int c)
+__device__ __forceinline__ void write(NormRule norm, Line line, const State* state, Tensor x, Tensor y, Tensor skip, size_t i, int c)
 {
     float v = forward(norm, line, state, x, i, c);
     pixel(y, i)[c] = from_float(v);
-    if (also.data) pixel(also, i)[c] = from_float(fmaxf(v, 0.0f));
+    if (skip.data) pixel(skip, i)[c] = from_float(fmaxf(v, 0.0f));
 }
 
 // The gradient of weight xhat + bias, from those of y and of max(y, 0).
-__device__ __forceinline__ float pulled(NormRule norm, Line line, const State* state, Tensor x, Tensor dy, Tensor dalso, size_t i, int c)
+__device__ __forceinline__ float pulled(NormRule norm, Line line, const State* state, Tensor x, Tensor dy, Tensor dskip, size_t i, int c)
 {
     float mask = kept(norm, state, x, i, c);
     float y = value(norm.rule, (hat(line, to_float(pixel(x, i)[c])) * line.weight + line.bias) * mask);
     float g = to_float(pixel(dy, i)[c]);
-    if (dalso.data && y > 0.0f) g += to_float(pixel(dalso, i)[c]);
+    if (dskip.data && y > 0.0f) g += to_float(pixel(dskip, i)[c]);
     return g * slope(norm.rule, y) * mask;
 }
 
@@ -77,24 +77,24 @@ __device__ __forceinline__ float2 moments(Tensor x, size_t begin, size_t end, in
 // Statistics of a group from its moments: kept for the way back, and the running ones moved.
 __device__ __forceinline__ Line settle(NormRule norm, Stats stats, int at, int c, float mean, float squares, float count)
 {
-    float inv = 1.0f / sqrtf(squares / count + norm.eps);
+    float rstd = 1.0f / sqrtf(squares / count + norm.eps);
     stats.mean[at] = mean;
-    stats.inv[at] = inv;
+    stats.rstd[at] = rstd;
     if (stats.running_mean) {
         float keep = 1.0f - norm.momentum;
         stats.running_mean[c] = keep * stats.running_mean[c] + norm.momentum * mean;
         stats.running_var[c] = keep * stats.running_var[c] + norm.momentum * (squares / fmaxf(count - 1.0f, 1.0f));
     }
-    return Line{mean, inv, 0.0f, 0.0f};
+    return Line{mean, rstd, 0.0f, 0.0f};
 }
 
 __device__ __forceinline__ Line line_of(Stats stats, int at, int c)
 {
-    return Line{stats.mean[at], stats.inv[at], stats.weight ? stats.weight[c] : 1.0f, stats.bias ? stats.bias[c] : 0.0f};
+    return Line{stats.mean[at], stats.rstd[at], stats.weight ? stats.weight[c] : 1.0f, stats.bias ? stats.bias[c] : 0.0f};
 }
 
 extern "C" __global__ void __launch_bounds__(512, 2)
-batch_norm(Tensor x, Tensor y, Tensor also, NormRule norm, Stats stats, int each, const State* state)
+norm_fused(Tensor x, Tensor y, Tensor skip, NormRule norm, Stats stats, int each, const State* state)
 {
     __shared__ float shared[512];
     int c = blockIdx.x * 32 + threadIdx.x % 32, row = threadIdx.x / 32;
@@ -107,12 +107,12 @@ batch_norm(Tensor x, Tensor y, Tensor also, NormRule norm, Stats stats, int each
         Line line = {m.x, 1.0f / sqrtf(m.y / (float)count + norm.eps), 1.0f, 0.0f};
         if (on && stats.weight) line.weight = stats.weight[c], line.bias = stats.bias[c];
         if (on)
-            for (size_t i = begin + row; i < end; i += 16) write(norm, line, state, x, y, also, i, c);
+            for (size_t i = begin + row; i < end; i += 16) write(norm, line, state, x, y, skip, i, c);
     }
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-batch_norm_sums(Tensor x, NormRule norm, Stats stats, float* parts, unsigned* tickets)
+norm_sums(Tensor x, NormRule norm, Stats stats, float* parts, unsigned* counters)
 {
     __shared__ float shared[256];
     int c = blockIdx.x * 32 + threadIdx.x % 32, row = threadIdx.x / 32, ranges = gridDim.y;
@@ -125,7 +125,7 @@ batch_norm_sums(Tensor x, NormRule norm, Stats stats, float* parts, unsigned* ti
         part[0] = m.x;
         part[1] = m.y;
     }
-    if (!last_block(tickets + blockIdx.x, ranges * gridDim.z)) return;
+    if (!last_block(counters + blockIdx.x, ranges * gridDim.z)) return;
     if (row > 0 || !on) return;
     for (int group = 0; group < norm.groups; group++) {
         const float* part = parts + 2 * ((size_t)group * ranges * x.c + c);
@@ -146,7 +146,7 @@ batch_norm_sums(Tensor x, NormRule norm, Stats stats, float* parts, unsigned* ti
 
 // Also the whole of a norm with running statistics: where `own` is 0 they are used, and kept for the way back.
 extern "C" __global__ void __launch_bounds__(256)
-batch_norm_apply(Tensor x, Tensor y, Tensor also, NormRule norm, Stats stats, const State* state)
+norm_apply(Tensor x, Tensor y, Tensor skip, NormRule norm, Stats stats, const State* state)
 {
     int c = blockIdx.x * 32 + threadIdx.x % 32, row = threadIdx.x / 32;
     if (c >= x.c) return;
@@ -158,14 +158,14 @@ batch_norm_apply(Tensor x, Tensor y, Tensor also, NormRule norm, Stats stats, co
         line = line_of(stats, at, c);
     } else {
         line.mean = stats.running_mean[c];
-        line.inv = 1.0f / sqrtf(stats.running_var[c] + norm.eps);
+        line.rstd = 1.0f / sqrtf(stats.running_var[c] + norm.eps);
         if (stats.weight) line.weight = stats.weight[c], line.bias = stats.bias[c];
         if (row == 0 && blockIdx.y == 0) {
             stats.mean[at] = line.mean;
-            stats.inv[at] = line.inv;
+            stats.rstd[at] = line.rstd;
         }
     }
-    for (size_t i = from + begin + row; i < from + end; i += 8) write(norm, line, state, x, y, also, i, c);
+    for (size_t i = from + begin + row; i < from + end; i += 8) write(norm, line, state, x, y, skip, i, c);
 }
 
 // Gradients of scale and shift from the sums over all groups.
@@ -177,17 +177,17 @@ __device__ __forceinline__ void settle_grad(Grads grads, int c, float ones, floa
 
 // dx of pixels begin .. end - 1, where ones and products are the means of g and g xhat.
 template <int ROWS>
-__device__ __forceinline__ void pull(Tensor x, Tensor dy, Tensor dalso, Tensor dx, NormRule norm, Line line, Merge merge,
+__device__ __forceinline__ void pull(Tensor x, Tensor dy, Tensor dskip, Tensor dx, NormRule norm, Line line, Merge merge,
                                      const State* state, size_t begin, size_t end, int c, float ones, float products)
 {
     for (size_t i = begin + threadIdx.x / 32; i < end; i += ROWS) {
-        float g = pulled(norm, line, state, x, dy, dalso, i, c), x_hat = hat(line, to_float(pixel(x, i)[c]));
-        put(pixel(dx, i) + c, line.weight * line.inv * (g - ones - x_hat * products), merge);
+        float g = pulled(norm, line, state, x, dy, dskip, i, c), x_hat = hat(line, to_float(pixel(x, i)[c]));
+        store(pixel(dx, i) + c, line.weight * line.rstd * (g - ones - x_hat * products), merge);
     }
 }
 
 extern "C" __global__ void __launch_bounds__(512, 2)
-batch_norm_grad(Tensor x, Tensor dy, Tensor dalso, Tensor dx, NormRule norm, Stats stats, Grads grads, int each, const State* state)
+norm_grad(Tensor x, Tensor dy, Tensor dskip, Tensor dx, NormRule norm, Stats stats, Grads grads, int each, const State* state)
 {
     __shared__ float shared[512];
     int c = blockIdx.x * 32 + threadIdx.x % 32, row = threadIdx.x / 32;
@@ -201,7 +201,7 @@ batch_norm_grad(Tensor x, Tensor dy, Tensor dalso, Tensor dx, NormRule norm, Sta
         if (on) {
             line = line_of(stats, group * x.c + c, c);
             for (size_t i = begin + row; i < end; i += 16) {
-                float g = pulled(norm, line, state, x, dy, dalso, i, c);
+                float g = pulled(norm, line, state, x, dy, dskip, i, c);
                 ones += g;
                 products += g * hat(line, to_float(pixel(x, i)[c]));
             }
@@ -212,13 +212,13 @@ batch_norm_grad(Tensor x, Tensor dy, Tensor dalso, Tensor dx, NormRule norm, Sta
         all_products += products;
         float share = norm.own ? 1.0f / (float)count : 0.0f;
         if (on && dx.data)
-            pull<16>(x, dy, dalso, dx, norm, line, grads.merge, state, begin, end, c, ones * share, products * share);
+            pull<16>(x, dy, dskip, dx, norm, line, grads.merge, state, begin, end, c, ones * share, products * share);
     }
     if (row == 0 && on) settle_grad(grads, c, all_ones, all_products);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-batch_norm_grad_sums(Tensor x, Tensor dy, Tensor dalso, NormRule norm, Stats stats, Grads grads, float* parts, float* sums, unsigned* tickets,
+norm_grad_sums(Tensor x, Tensor dy, Tensor dskip, NormRule norm, Stats stats, Grads grads, float* parts, float* sums, unsigned* counters,
                      const State* state)
 {
     __shared__ float shared[256];
@@ -230,7 +230,7 @@ batch_norm_grad_sums(Tensor x, Tensor dy, Tensor dalso, NormRule norm, Stats sta
     if (on) {
         Line line = line_of(stats, blockIdx.z * x.c + c, c);
         for (size_t i = from + begin + row; i < from + end; i += 8) {
-            float g = pulled(norm, line, state, x, dy, dalso, i, c);
+            float g = pulled(norm, line, state, x, dy, dskip, i, c);
             ones += g;
             products += g * hat(line, to_float(pixel(x, i)[c]));
         }
@@ -242,7 +242,7 @@ batch_norm_grad_sums(Tensor x, Tensor dy, Tensor dalso, NormRule norm, Stats sta
         part[0] = ones;
         part[1] = products;
     }
-    if (!last_block(tickets + blockIdx.x, ranges * gridDim.z)) return;
+    if (!last_block(counters + blockIdx.x, ranges * gridDim.z)) return;
     if (row > 0 || !on) return;
     float all_ones = 0.0f, all_products = 0.0f;
     for (int group = 0; group < norm.groups; group++) {
@@ -261,7 +261,7 @@ batch_norm_grad_sums(Tensor x, Tensor dy, Tensor dalso, NormRule norm, Stats sta
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-batch_norm_grad_apply(Tensor x, Tensor dy, Tensor dalso, Tensor dx, NormRule norm, Stats stats, Merge merge, const float* sums,
+norm_grad_apply(Tensor x, Tensor dy, Tensor dskip, Tensor dx, NormRule norm, Stats stats, Merge merge, const float* sums,
                       const State* state)
 {
     int c = blockIdx.x * 32 + threadIdx.x % 32;
@@ -270,6 +270,6 @@ batch_norm_grad_apply(Tensor x, Tensor dy, Tensor dalso, Tensor dx, NormRule nor
     size_t begin = blockIdx.y * each, end = min(begin + each, count), from = blockIdx.z * count;
     int at = blockIdx.z * x.c + c;
     float share = norm.own ? 1.0f / (float)count : 0.0f;
-    pull<8>(x, dy, dalso, dx, norm, line_of(stats, at, c), merge, state, from + begin, from + end, c, sums[2 * at] * share,
+    pull<8>(x, dy, dskip, dx, norm, line_of(stats, at, c), merge, state, from + begin, from + end, c, sums[2 * at] * share,
             sums[2 * at + 1] * share);
 }

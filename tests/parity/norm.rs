@@ -87,10 +87,10 @@ fn norm(scope: NormScope, statistics: Statistics, activation: Activation, rate: 
 /// The least of each kernel: two orders, few channels, less and just more than what one launch takes. The
 /// 1,072 pixels fall into 17 ranges, whose lengths would be one too short without being rounded up.
 #[test]
-fn batch_norm_at_its_edges() {
+fn norm_at_its_edges() {
     let (own, running) = (Statistics::Batch, Statistics::Running);
     for precision in STORED {
-        on_softgpu("batch_norm_at_its_edges", precision, &ORDERS[2..], |desk| {
+        on_softgpu("norm_at_its_edges", precision, &ORDERS[2..], |desk| {
             let state = StepState { seed: 11, step: 5, lr: 0.0 };
             desk.cpu.set_state(state);
             desk.cuda.set_state(state);
@@ -109,9 +109,9 @@ fn batch_norm_at_its_edges() {
 /// A picture of one number is nothing but its mean: y is 0, from which no gradient of a skip
 /// connection's ReLU comes.
 #[test]
-fn batch_norm_of_one_number() {
+fn norm_of_one_number() {
     let precision = pix2pix_engine::device::Precision::F32;
-    on_softgpu("batch_norm_of_one_number", precision, &ORDERS[..1], |desk| {
+    on_softgpu("norm_of_one_number", precision, &ORDERS[..1], |desk| {
         let one = norm(NormScope::Batch, Statistics::Batch, Activation::Identity, 0.0);
         for shape in [Shape::new(1, 3, 3, 5), Shape::new(1, 33, 33, 3)] {
             let count = shape.count();
@@ -133,11 +133,11 @@ fn batch_norm_of_one_number() {
 }
 
 #[test]
-fn batch_norm_of_every_kind() {
+fn norm_of_every_kind() {
     let leaky = Activation::LeakyRelu(0.2);
     let (batch, own, running) = (NormScope::Batch, Statistics::Batch, Statistics::Running);
     for precision in STORED {
-        on_softgpu("batch_norm_of_every_kind", precision, &ORDERS, |desk| {
+        on_softgpu("norm_of_every_kind", precision, &ORDERS, |desk| {
             let state = StepState { seed: 11, step: 5, lr: 0.0 };
             desk.cpu.set_state(state);
             desk.cuda.set_state(state);
@@ -169,10 +169,10 @@ fn batch_norm_of_every_kind() {
 
 /// Pixels of the networks' layers, with fewer channels, which are computed apart.
 #[test]
-fn batch_norm_at_the_networks_shapes() {
+fn norm_at_the_networks_shapes() {
     let leaky = Activation::LeakyRelu(0.2);
     for precision in STORED {
-        on_softgpu("batch_norm_at_the_networks_shapes", precision, &ORDERS[..2], |desk| {
+        on_softgpu("norm_at_the_networks_shapes", precision, &ORDERS[..2], |desk| {
             for side in [2, 4, 8, 16, 31, 32, 64, 128] {
                 let shape = Shape::new(1, side, side, if side > 32 { 16 } else { 40 });
                 let one = norm(NormScope::Batch, Statistics::Batch, leaky, 0.0);
@@ -187,9 +187,9 @@ fn batch_norm_at_the_networks_shapes() {
 
 /// A mean of 40 deviations costs no digits of y: sums are taken about a first value.
 #[test]
-fn batch_norm_of_a_large_mean() {
+fn norm_of_a_large_mean() {
     let precision = pix2pix_engine::device::Precision::F32;
-    on_softgpu("batch_norm_of_a_large_mean", precision, &ORDERS[..1], |desk| {
+    on_softgpu("norm_of_a_large_mean", precision, &ORDERS[..1], |desk| {
         let one = norm(NormScope::Batch, Statistics::Batch, Activation::Identity, 0.0);
         for shape in [Shape::new(1, 16, 16, 32), Shape::new(1, 48, 48, 32)] {
             check(desk, one, shape, [true, true], 10.0);
