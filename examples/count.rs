@@ -99,7 +99,7 @@ fn main() -> Result<()> {
     let choice = kernels::Choice { ordinal: 0, precision: all[index], graph: true };
     let mut device: Cuda = kernels::open(&choice)?;
     let networks = Networks::new(&config)?;
-    let step = networks.step(&config, device.elem())?;
+    let step = networks.step(&config, &device)?;
     device.reserve(step.program.end())?;
     networks.init(&mut device, 0)?;
     // As the training jitters.

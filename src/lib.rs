@@ -31,14 +31,14 @@
 //!
 //! ```
 //! use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
-//! use pix2pix_engine::kernel::{Adam, Conv};
-//! use pix2pix_engine::nn::{Init, Params};
+//! use pix2pix_engine::kernel::{Adam, Conv, Write};
+//! use pix2pix_engine::nn::{Init, Params, Storage};
 //! use pix2pix_engine::tape::Tape;
 //! use pix2pix_engine::tensor::Shape;
 //!
 //! let (mut params, mut arena) = (Params::default(), Arena::default());
 //! let w = params.add("w", Shape::vector(1), Init::Constant(0.0));
-//! params.place(&mut arena, true);
+//! params.place(&mut arena, Storage::Training(&Adam::STATE));
 //!
 //! let mut tape = Tape::new();
 //! let x = tape.input("x", Shape::new(1, 4, 4, 1));
@@ -47,10 +47,11 @@
 //! let y = tape.conv(Conv::PIXEL, x, filter, None)?;
 //! let loss = tape.l2(y, target)?;
 //! tape.output("loss", loss);
-//! tape.update(loss, params.group(), Adam::default())?;
-//! let program = tape.compile(arena.len());
+//! tape.backward(&[(1.0, loss)], params.group(), Write::Set)?;
+//! tape.optimise(params.group(), Adam::default())?;
 //!
 //! let mut cpu = Cpu::new(1)?;
+//! let program = tape.compile(&cpu, arena.len())?;
 //! cpu.reserve(program.end())?;
 //! params.init(&mut cpu, 0, 0)?;
 //! let mut last = [1.0];

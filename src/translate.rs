@@ -14,7 +14,7 @@ use crate::device::{Arena, StepState};
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, Statistics};
 use crate::model::{Generator, GeneratorConfig, NormKind};
-use crate::nn::{Mode, Running};
+use crate::nn::{Mode, Running, Storage};
 use crate::tape::{Program, Tape};
 use crate::tensor::Shape;
 use crate::train::{self, RunConfig, Side};
@@ -72,7 +72,7 @@ impl Translator {
         }
         let mut generator = Generator::new(&config)?;
         let mut arena = Arena::default();
-        generator.params.place(&mut arena, false);
+        generator.params.place(&mut arena, Storage::Values);
         backend.reserve(arena.len())?;
         train::load(&mut *backend, &generator.params, &tensors, path)?;
         let run: Option<RunConfig> =
@@ -129,7 +129,7 @@ impl Translator {
         let mode = Mode { statistics, dropout, running: Running::Keep, runs: 1 };
         let y = self.generator.forward(tape, x, mode)?;
         tape.output("y", y);
-        let program = tape.compile_as(self.backend.elem(), self.base);
+        let program = tape.compile(&*self.backend, self.base)?;
         let free = self.backend.free_memory();
         let needed = 4 * (program.planned() + program.workspace(&*self.backend)) as u64;
         if let Some(free) = free.filter(|&free| needed > free) {

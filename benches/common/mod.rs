@@ -7,7 +7,7 @@ use pix2pix_engine::device::{Arena, Cpu, Cuda, Precision, StepState, Stopwatch, 
 use pix2pix_engine::error::Result;
 use pix2pix_engine::kernel::{Backend, cuda};
 use pix2pix_engine::model::Generator;
-use pix2pix_engine::nn::Mode;
+use pix2pix_engine::nn::{Mode, Storage};
 use pix2pix_engine::tape::{Program, Tape};
 use pix2pix_engine::tensor::Shape;
 use pix2pix_engine::train::{Networks, RunConfig, Step};
@@ -124,7 +124,7 @@ impl Training {
         let b = machine.backend();
         let config = RunConfig::default();
         let networks = Networks::new(&config).expect("the default networks are possible");
-        let step = networks.step(&config, b.elem()).expect("the default step is possible");
+        let step = networks.step(&config, b).expect("the default step is possible");
         b.reserve(step.program.end()).expect("memory is there");
         networks.init(b, 0).expect("memory is reserved");
         Training { machine, step, pictures: pictures(), done: 0 }
@@ -167,12 +167,12 @@ impl Model {
         let b = machine.backend();
         let mut g = Generator::new(&RunConfig::default().generator).expect("it is possible");
         let mut arena = Arena::default();
-        g.params.place(&mut arena, false);
+        g.params.place(&mut arena, Storage::Values);
         let mut tape = Tape::new();
         let x = tape.input("x", size());
         let y = g.forward(&mut tape, x, Mode::TRAIN).expect("the size fits");
         tape.output("y", y);
-        let forward = tape.compile_as(b.elem(), arena.len());
+        let forward = tape.compile(b, arena.len()).expect("the device can do it");
         b.reserve(forward.end()).expect("memory is there");
         g.params.init(b, 0, 0).expect("memory is reserved");
         Model { machine, forward, pictures: pictures() }

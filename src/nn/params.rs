@@ -39,11 +39,24 @@ impl Param {
     }
 }
 
+/// What memory parameters are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage<'a> {
+    /// That of their values.
+    Values,
+    /// Also that of their gradients, and of a vector of each of these names: what an optimiser
+    /// ([`Adam::STATE`](crate::kernel::Adam::STATE)) and an average ([`Group::AVERAGE`]) keep.
+    Training(&'a [&'static str]),
+}
+
 /// All parameters and running statistics of one network, in the order in which they were added:
 /// that order is the order in files, in memory and for the optimizer.
 #[derive(Clone, Debug, Default)]
 pub struct Params {
     list: Vec<Param>,
+    /// All trained values, once they have a place.
+    values: Option<View>,
+    /// Those with their gradients, where they are to be trained.
     group: Option<Group>,
 }
 
@@ -64,28 +77,32 @@ impl Params {
     }
 
     /// Gives every parameter its place: trained ones in one run, statistics behind them.
-    /// `training` takes room for gradients and moments too.
-    pub fn place(&mut self, arena: &mut Arena, training: bool) {
+    pub fn place(&mut self, arena: &mut Arena, storage: Storage) {
         let start = arena.len();
-        for trained in [true, false] {
-            for param in self.list.iter_mut().filter(|p| p.trained == trained) {
-                param.view = arena.take(param.shape);
+        for param in self.list.iter_mut().filter(|p| p.trained) {
+            param.view = arena.take(param.shape);
+        }
+        let values = View::dense(start, Shape::vector(arena.len() - start));
+        self.values = Some(values);
+        self.group = match storage {
+            Storage::Values => None,
+            Storage::Training(names) => {
+                let grads = arena.take(values.shape);
+                let state = names.iter().map(|&name| (name, arena.take(values.shape))).collect();
+                Some(Group { values, grads, state })
             }
-            if trained {
-                let values = View::dense(start, Shape::vector(arena.len() - start));
-                let mut more = || if training { arena.take(values.shape) } else { values };
-                let (grads, moments) = (more(), [more(), more()]);
-                self.group = Some(Group { values, grads, moments });
-            }
+        };
+        for param in self.list.iter_mut().filter(|p| !p.trained) {
+            param.view = arena.take(param.shape);
         }
     }
 
-    /// What [`Tape::update`] trains.
+    /// What [`Tape::backward`] and [`Tape::optimise`] train.
     ///
     /// # Panics
-    /// Before [`Params::place`].
-    pub fn group(&self) -> Group {
-        self.group.expect("parameters are placed before they are trained")
+    /// Before [`Params::place`] with [`Storage::Training`].
+    pub fn group(&self) -> &Group {
+        self.group.as_ref().expect("parameters are placed for training before they are trained")
     }
 
     /// Parameter number `index` on a tape.
@@ -126,20 +143,16 @@ impl Params {
         Ok(())
     }
 
-    /// Sets parameters, gradients and moments to 0: also the gaps between parameters, which Adam steps
-    /// like all else.
+    /// Sets parameters, gradients and what an optimiser keeps to 0: also the gaps between parameters,
+    /// which an optimiser steps like all else.
     ///
     /// # Errors
     /// What the device reports.
     pub fn clear(&self, b: &mut dyn Backend) -> Result<()> {
-        let group = self.group();
-        b.fill(group.values, 0.0)?;
-        if group.grads != group.values {
-            for view in [group.grads, group.moments[0], group.moments[1]] {
-                b.fill(view, 0.0)?;
-            }
-        }
-        Ok(())
+        let state = self.group.iter().flat_map(|g| g.state.iter().map(|(_, view)| *view));
+        let grads = self.group.iter().map(|g| g.grads);
+        let mut all = self.values.into_iter().chain(grads).chain(state);
+        all.try_for_each(|view| b.fill(view, 0.0))
     }
 
     /// Writes one parameter's values by name.

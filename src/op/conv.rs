@@ -4,9 +4,9 @@
 //! p = (h + 2 pad - r) / stride + 1.
 
 use crate::error::{Error, Result};
-use crate::kernel::{Backend, Conv, Pass, Workspace, Write};
-use crate::tape::{Io, Op, Tape, Var};
-use crate::tensor::{Shape, View};
+use crate::kernel::{Backend, Conv, Pass, Write};
+use crate::tape::{Attribute, Io, Need, Op, Phase, Tape, Var};
+use crate::tensor::Shape;
 
 #[derive(Debug)]
 struct Convolution {
@@ -46,15 +46,47 @@ impl Op for Convolution {
         Ok(())
     }
 
-    fn workspace(&self, b: &dyn Backend, io: &Io, backward: bool) -> Vec<(View, Pass, Workspace)> {
-        let (x, w, y) = (io.x[0], io.x[1], io.y);
-        let need = |p| (w, p, b.conv_workspace(p, self.conv, x.shape, w.shape, y.shape));
-        if !backward {
-            return vec![need(Pass::Fprop)];
-        }
-        let wanted = [Pass::Dgrad, Pass::Wgrad].into_iter().zip(&io.dx);
-        wanted.filter(|(_, dx)| dx.is_some()).map(|(p, _)| need(p)).collect()
+    fn operations(&self, io: &Io, phase: Phase) -> u64 {
+        operations(io.y.shape, io, phase)
     }
+
+    fn workspace(&self, b: &dyn Backend, io: &Io, phase: Phase) -> Vec<Need> {
+        let (x, w, y) = (io.x[0], io.x[1], io.y);
+        let need = |pass| Need {
+            filter: Some((w, pass)),
+            workspace: b.conv_workspace(pass, self.conv, x.shape, w.shape, y.shape),
+        };
+        match phase {
+            Phase::Forward => vec![need(Pass::Fprop)],
+            Phase::Backward => {
+                let wanted = [Pass::Dgrad, Pass::Wgrad].into_iter().zip(&io.dx);
+                wanted.filter(|(_, dx)| dx.is_some()).map(|(pass, _)| need(pass)).collect()
+            }
+        }
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        attributes(self.conv)
+    }
+}
+
+/// What convolutions in both directions say of themselves.
+pub(super) fn attributes(conv: Conv) -> Vec<(&'static str, Attribute)> {
+    vec![
+        ("window", Attribute::Counts(vec![conv.r, conv.s])),
+        ("stride", Attribute::Count(conv.stride)),
+        ("pad", Attribute::Count(conv.pad)),
+    ]
+}
+
+/// 2 x pixels x taps x c x k for each pass, `smaller` being the side with fewer pixels. The filter is
+/// (k,r,s,c).
+pub(super) fn operations(smaller: Shape, io: &Io, phase: Phase) -> u64 {
+    let passes = match phase {
+        Phase::Forward => 1,
+        Phase::Backward => io.dx.iter().take(2).flatten().count() as u64,
+    };
+    passes * 2 * (smaller.pixels() * io.x[1].shape.count()) as u64
 }
 
 /// The filter has the window's extents and the bias one number a channel of the output.

@@ -5,11 +5,11 @@
 //! h' = (h - 1) stride + r - 2 pad. Source: Dumoulin and Visin, "A guide to convolution arithmetic
 //! for deep learning", section 4.
 
-use super::conv::check_filter;
+use super::conv::{attributes, check_filter, operations};
 use crate::error::{Error, Result};
-use crate::kernel::{Backend, Conv, Pass, Workspace, Write};
-use crate::tape::{Io, Op, Tape, Var};
-use crate::tensor::{Shape, View};
+use crate::kernel::{Backend, Conv, Pass, Write};
+use crate::tape::{Attribute, Io, Need, Op, Phase, Tape, Var};
+use crate::tensor::Shape;
 
 #[derive(Debug)]
 struct ConvTranspose {
@@ -49,14 +49,27 @@ impl Op for ConvTranspose {
         Ok(())
     }
 
-    fn workspace(&self, b: &dyn Backend, io: &Io, backward: bool) -> Vec<(View, Pass, Workspace)> {
+    fn operations(&self, io: &Io, phase: Phase) -> u64 {
+        operations(io.x[0].shape, io, phase)
+    }
+
+    fn workspace(&self, b: &dyn Backend, io: &Io, phase: Phase) -> Vec<Need> {
         let (x, w, y) = (io.y, io.x[1], io.x[0]);
-        let need = |p| (w, p, b.conv_workspace(p, self.conv, x.shape, w.shape, y.shape));
-        if !backward {
-            return vec![need(Pass::Dgrad)];
+        let need = |pass| Need {
+            filter: Some((w, pass)),
+            workspace: b.conv_workspace(pass, self.conv, x.shape, w.shape, y.shape),
+        };
+        match phase {
+            Phase::Forward => vec![need(Pass::Dgrad)],
+            Phase::Backward => {
+                let wanted = [Pass::Fprop, Pass::Wgrad].into_iter().zip(&io.dx);
+                wanted.filter(|(_, dx)| dx.is_some()).map(|(pass, _)| need(pass)).collect()
+            }
         }
-        let wanted = [Pass::Fprop, Pass::Wgrad].into_iter().zip(&io.dx);
-        wanted.filter(|(_, dx)| dx.is_some()).map(|(p, _)| need(p)).collect()
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        attributes(self.conv)
     }
 }
 

@@ -1,11 +1,9 @@
 //! Batch norm and instance norm, with the dropout and the activation that follow them in one pass.
 
 use crate::error::{Error, Result};
-use crate::kernel::{
-    Activation, Backend, Norm, NormParams, NormScope, Pass, Statistics, Workspace,
-};
-use crate::tape::{Io, Op, Tape, Var};
-use crate::tensor::{Shape, View};
+use crate::kernel::{Activation, Backend, Norm, NormParams, NormScope, Statistics};
+use crate::tape::{Io, Need, Op, Phase, Tape, Var};
+use crate::tensor::Shape;
 
 /// PyTorch's default, and the Torch original's: added to the variance.
 const EPS: f32 = 1e-5;
@@ -75,9 +73,19 @@ impl Op for Normalise {
         b.norm_grad(self.norm, io.x[0], params, kept, io.dy, io.dskip, io.dx[0], affine)
     }
 
-    fn workspace(&self, b: &dyn Backend, io: &Io, backward: bool) -> Vec<(View, Pass, Workspace)> {
-        let scratch = if backward { b.norm_scratch(self.norm, io.x[0].shape) } else { 0 };
-        vec![(io.x[0], Pass::Fprop, Workspace { kept: 0, scratch })]
+    fn workspace(&self, b: &dyn Backend, io: &Io, phase: Phase) -> Vec<Need> {
+        match phase {
+            Phase::Forward => Vec::new(),
+            Phase::Backward => vec![Need::scratch(b.norm_scratch(self.norm, io.x[0].shape))],
+        }
+    }
+
+    fn moves(&self) -> Vec<usize> {
+        let moved = self.running
+            && self.norm.statistics == Statistics::Batch
+            && self.norm.scope != NormScope::Instance;
+        let at = 1 + 2 * usize::from(self.affine);
+        if moved { vec![at, at + 1] } else { Vec::new() }
     }
 
     fn keeps(&self, inputs: &[Shape]) -> Vec<Shape> {

@@ -10,7 +10,7 @@ use crate::metric;
 use crate::model::Generator;
 use crate::nn::{Mode, Running};
 use crate::tape::{Program, Tape};
-use crate::tensor::{Elem, Shape};
+use crate::tensor::Shape;
 
 /// Means over a set of pictures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -74,15 +74,15 @@ pub struct Viewer {
 }
 
 impl Viewer {
-    /// Records the pass behind `base`, with activations stored as `elem`.
+    /// Records the pass for a device, behind `base`.
     ///
     /// # Errors
-    /// A size that the generator cannot take.
+    /// A size that the generator cannot take, or that the device cannot.
     pub fn record(
         generator: &Generator,
         size: usize,
         direction: Direction,
-        elem: Elem,
+        b: &dyn Backend,
         base: usize,
     ) -> Result<Self> {
         let tape = &mut Tape::new();
@@ -91,7 +91,7 @@ impl Viewer {
             Mode { statistics: Statistics::Batch, dropout: false, running: Running::Keep, runs: 1 };
         let y = generator.forward(tape, a, mode)?;
         tape.output("y", y);
-        Ok(Viewer { program: tape.compile_as(elem, base), size, direction })
+        Ok(Viewer { program: tape.compile(b, base)?, size, direction })
     }
 
     /// Elements of the arena it needs.

@@ -8,10 +8,10 @@ use super::{RunConfig, Step, differences};
 use crate::checkpoint::{self, DISCRIMINATOR, GENERATOR, Tensors, safetensors};
 use crate::device::Arena;
 use crate::error::{Error, Result};
-use crate::kernel::Backend;
+use crate::kernel::{Adam, Backend};
 use crate::model::{Discriminator, Generator};
-use crate::nn::Params;
-use crate::tensor::{Elem, Shape, View};
+use crate::nn::{Params, Storage};
+use crate::tensor::{Shape, View};
 
 /// The networks of a run, placed.
 #[derive(Debug)]
@@ -35,20 +35,21 @@ impl Networks {
     pub fn new(config: &RunConfig) -> Result<Self> {
         let mut arena = Arena::default();
         let mut generator = Generator::new(&config.generator)?;
-        generator.params.place(&mut arena, true);
+        let storage = Storage::Training(&Adam::STATE);
+        generator.params.place(&mut arena, storage);
         let mut discriminator =
             config.discriminator.as_ref().map(Discriminator::new).transpose()?;
         if let Some(d) = &mut discriminator {
-            d.params.place(&mut arena, true);
+            d.params.place(&mut arena, storage);
         }
         Ok(Networks { generator, discriminator, arena })
     }
 
-    /// The training step of a configuration on these networks, with activations stored as `elem`.
+    /// The training step of a configuration on these networks, for a device.
     ///
     /// # Errors
     /// ImageBatch of a size that the networks cannot take.
-    pub fn step(&self, config: &RunConfig, elem: Elem) -> Result<Step> {
+    pub fn step(&self, config: &RunConfig, b: &dyn Backend) -> Result<Step> {
         let channels = config.generator.in_channels;
         Step::record(
             &self.generator,
@@ -56,7 +57,7 @@ impl Networks {
             config.objective,
             config.adam(),
             Shape::new(config.batch_size, config.size, config.size, channels),
-            elem,
+            b,
             self.arena.len(),
         )
     }
@@ -113,19 +114,19 @@ impl Networks {
         load(b, &mine.params, &tensors, path)
     }
 
-    /// Every tensor of a checkpoint: values, running statistics, and Adam's moments.
+    /// Every tensor of a checkpoint: values, running statistics, and what the optimiser keeps of each
+    /// parameter.
     fn tensors(&self) -> Vec<NamedView> {
         let mut all = Vec::new();
         let mut add = |prefix: &str, params: &Params| {
             all.extend(params.iter().map(|p| (format!("{prefix}{}", p.name), p.view())));
             let group = params.group();
-            for (moment, home) in [("m", group.moments[0]), ("v", group.moments[1])] {
+            for (state, vector) in &group.state {
+                let kind = if Adam::STATE.contains(state) { "adam." } else { "" };
                 for p in params.iter().filter(|p| p.trained) {
-                    let at = home.at + p.view().at - group.values.at;
-                    all.push((
-                        format!("adam.{moment}.{prefix}{}", p.name),
-                        View { at, ..p.view() },
-                    ));
+                    let part = group.part(*vector, p.view());
+                    let part = part.expect("a trained parameter lies in its group");
+                    all.push((format!("{kind}{state}.{prefix}{}", p.name), part));
                 }
             }
         };

@@ -4,11 +4,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::kernel::{Adam, Loss};
+use crate::kernel::{Adam, Backend, Loss, Write};
 use crate::model::{Discriminator, Generator};
 use crate::nn::Mode;
 use crate::tape::{Program, Tape};
-use crate::tensor::{Elem, Shape};
+use crate::tensor::Shape;
 
 /// Label of a real picture.
 const REAL: f32 = 1.0;
@@ -73,11 +73,11 @@ pub struct Step {
 }
 
 impl Step {
-    /// Records a step on pictures of `size` (the input's shape), planned behind `base` with
-    /// activations stored as `elem`.
+    /// Records a step on pictures of `size` (the input's shape) for a device, planned behind `base`.
     ///
     /// # Errors
-    /// Shapes that do not fit the networks; the objective wants a discriminator and there is none.
+    /// Shapes that do not fit the networks or the device; the objective wants a discriminator and
+    /// there is none.
     #[allow(clippy::too_many_arguments)]
     pub fn record(
         g: &Generator,
@@ -85,7 +85,7 @@ impl Step {
         objective: Objective,
         adam: Adam,
         size: Shape,
-        elem: Elem,
+        device: &dyn Backend,
         base: usize,
     ) -> Result<Step> {
         let tape = &mut Tape::new();
@@ -125,7 +125,8 @@ impl Step {
             let map = d.forward(tape, pairs, Mode { runs: 2, ..Mode::TRAIN })?;
             let d_losses = tape.labelled(kind, map, &[FAKE, REAL])?;
             // Halved, to slow D down beside G (section 3.3).
-            tape.update_sum(&[(0.5, d_losses)], d.params.group(), adam)?;
+            tape.backward(&[(0.5, d_losses)], d.params.group(), Write::Set)?;
+            tape.optimise(d.params.group(), adam)?;
 
             let judged_map = d.forward(tape, judged, Mode::TRAIN)?;
             let g_gan = tape.labelled(kind, judged_map, &[REAL])?;
@@ -135,9 +136,10 @@ impl Step {
             tape.output_channel("d_fake", d_losses, 0);
             losses.extend(["g_gan", "d_real", "d_fake"]);
         }
-        tape.update_sum(&terms, g.params.group(), adam)?;
+        tape.backward(&terms, g.params.group(), Write::Set)?;
+        tape.optimise(g.params.group(), adam)?;
         tape.output("fake", fake);
         tape.keep(&losses)?;
-        Ok(Step { program: tape.compile_as(elem, base), losses })
+        Ok(Step { program: tape.compile(device, base)?, losses })
     }
 }

@@ -120,10 +120,9 @@ impl Trainer {
         }
         let networks = Networks::new(&config)?;
         let base = networks.arena.len();
-        let step = networks.step(&config, backend.elem())?;
+        let step = networks.step(&config, &*backend)?;
         let direction = config.direction.into();
-        let viewer =
-            Viewer::record(&networks.generator, config.size, direction, backend.elem(), base)?;
+        let viewer = Viewer::record(&networks.generator, config.size, direction, &*backend, base)?;
         let progress = Progress::default();
         Ok(Trainer { config, options, networks, step, viewer, train, val, progress, backend })
     }

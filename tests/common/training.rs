@@ -1,12 +1,12 @@
 //! Small training steps of every kind.
 
 use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
-use pix2pix_engine::kernel::Adam;
+use pix2pix_engine::kernel::{Adam, Backend};
 use pix2pix_engine::model::{
     Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, GeneratorKind, NormKind,
 };
-use pix2pix_engine::nn::Params;
-use pix2pix_engine::tensor::{Elem, Shape};
+use pix2pix_engine::nn::{Params, Storage};
+use pix2pix_engine::tensor::Shape;
 use pix2pix_engine::train::{Distance, Gan, Objective, Step};
 
 /// What a step is made of.
@@ -57,8 +57,8 @@ impl Setup {
         all
     }
 
-    /// The recorded step, its networks' parameters, and the end of the persistent arena.
-    pub fn record(&self) -> (Step, Params, Option<Params>, usize) {
+    /// The step recorded for a device, its networks' parameters, and the end of the persistent arena.
+    pub fn record(&self, b: &dyn Backend) -> (Step, Params, Option<Params>, usize) {
         let Setup { kind, norm, gan, conditional, depth, base, layers, dropout, size } = *self;
         let objective = Objective { gan, distance: Distance::L1, lambda: 100.0, conditional };
         let mut g = Generator::new(&GeneratorConfig {
@@ -77,13 +77,12 @@ impl Setup {
             Discriminator::new(&config).unwrap()
         });
         let mut arena = Arena::default();
-        g.params.place(&mut arena, true);
+        g.params.place(&mut arena, Storage::Training(&Adam::STATE));
         if let Some(d) = &mut d {
-            d.params.place(&mut arena, true);
+            d.params.place(&mut arena, Storage::Training(&Adam::STATE));
         }
         let adam = Adam::default();
-        let step =
-            Step::record(&g, d.as_ref(), objective, adam, size, Elem::F32, arena.len()).unwrap();
+        let step = Step::record(&g, d.as_ref(), objective, adam, size, b, arena.len()).unwrap();
         (step, g.params, d.map(|d| d.params), arena.len())
     }
 }
@@ -100,8 +99,8 @@ pub struct Training {
 
 impl Training {
     pub fn new(setup: &Setup, threads: usize) -> Training {
-        let (step, g, d, base) = setup.record();
         let mut cpu = Cpu::new(threads).unwrap();
+        let (step, g, d, base) = setup.record(&cpu);
         cpu.reserve(step.program.end()).unwrap();
         let mut training = Training { cpu, step, g, d, base, at: 0 };
         training.init(3);
@@ -151,15 +150,11 @@ impl Training {
                 if !param.trained {
                     continue;
                 }
-                for (what, vector) in [
-                    ("gradient", group.grads),
-                    ("mean", group.moments[0]),
-                    ("square", group.moments[1]),
-                ] {
-                    let at = vector.at + view.at - group.values.at;
-                    let same = pix2pix_engine::tensor::View { at, ..view };
+                let gradient = [("gradient", group.grads)];
+                for (what, vector) in gradient.iter().chain(&group.state) {
+                    let part = group.part(*vector, view).unwrap();
                     let name = format!("{net} {what} of {}", param.name);
-                    left.push((name, bits(super::read(&self.cpu, same))));
+                    left.push((name, bits(super::read(&self.cpu, part))));
                 }
             }
         }

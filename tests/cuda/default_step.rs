@@ -26,7 +26,7 @@ fn picture_tolerance(precision: Precision) -> f64 {
 fn first_step(b: &mut dyn Backend) -> (Vec<(&'static str, f32)>, Vec<f32>) {
     let config = RunConfig::default();
     let networks = Networks::new(&config).unwrap();
-    let step = networks.step(&config, b.elem()).unwrap();
+    let step = networks.step(&config, b).unwrap();
     b.reserve(step.program.end()).unwrap();
     networks.init(b, 1).unwrap();
     b.set_state(StepState { seed: 1, step: 1, lr: config.lr });

@@ -6,8 +6,8 @@ use pix2pix_engine::kernel::Adam;
 use pix2pix_engine::model::{
     Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, GeneratorKind, NormKind,
 };
-use pix2pix_engine::nn::Params;
-use pix2pix_engine::tensor::{Elem, Shape};
+use pix2pix_engine::nn::{Params, Storage};
+use pix2pix_engine::tensor::Shape;
 use pix2pix_engine::train::{Distance, Gan, Objective, Step};
 use serde_json::Value;
 
@@ -61,13 +61,12 @@ impl Run {
         let config = DiscriminatorConfig { in_channels, base_channels: 8, layers: LAYERS, norm };
         let mut d = Discriminator::new(&config).unwrap();
         let mut arena = Arena::default();
-        g.params.place(&mut arena, true);
-        d.params.place(&mut arena, true);
+        g.params.place(&mut arena, Storage::Training(&Adam::STATE));
+        d.params.place(&mut arena, Storage::Training(&Adam::STATE));
         let size = Shape::new(batch, 64, 64, 3);
         let adam = Adam::default();
-        let step =
-            Step::record(&g, Some(&d), objective, adam, size, Elem::F32, arena.len()).unwrap();
         let mut cpu = Cpu::new(2).unwrap();
+        let step = Step::record(&g, Some(&d), objective, adam, size, &cpu, arena.len()).unwrap();
         cpu.reserve(step.program.end()).unwrap();
         names::load(&mut cpu, &g.params, file, "weight/g/", |n| names::generator(DEPTH, n));
         let d_file = if conditional { file } else { &alone(file) };
