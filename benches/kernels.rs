@@ -128,7 +128,7 @@ fn adam(c: &mut Criterion) {
     group.sample_size(10);
     for place in places() {
         let (mut machine, [w, g, m, v]) = opened(&place, [(shape, Some(Elem::F32)); 4]);
-        machine.backend().set_state(StepState { seed: 0, step: 1, lr: 2e-4 });
+        machine.backend().set_state(StepState { seed: 0, step: 1, lr: 2e-4, micro: 0 });
         timed(&mut group, "57 M parameters", &place, &mut machine, |b| {
             b.adam(Adam::default(), w, g, m, v)
         });

@@ -109,7 +109,7 @@ fn main() -> Result<()> {
         // The first play compiles and takes memory; the second is the graph that is counted.
         device.finish()?;
         gpu.reset();
-        device.set_state(StepState { seed: 0, step: number, lr: 2e-4 });
+        device.set_state(StepState { seed: 0, step: number, lr: 2e-4, micro: 0 });
         for name in ["a", "b"] {
             let view = step.program.view(name)?;
             let bytes: Vec<u8> = (0..load * load * 3).map(|i| (i * 7 % 256) as u8).collect();

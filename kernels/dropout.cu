@@ -1,4 +1,4 @@
-// dropout.cu - dropout whose mask is a function of (seed, step, layer, element): nothing is stored.
+// dropout.cu - dropout whose mask is a function of (seed, step, micro-step, layer, element): nothing is stored.
 //   math    y = x * mask / (1 - rate); the gradient is the same map
 //   shapes  x, y (n,h,w,c), any pitch; the mask counts elements of the dense tensor, channels fastest
 //   launch  256 threads, four elements that share a draw a thread a turn; any number of blocks

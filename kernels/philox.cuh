@@ -19,7 +19,8 @@ __device__ __forceinline__ uint4 philox(unsigned long long key, uint4 x)
 // The factor of element `i` of a dense tensor: 0 or 1 / (1 - rate). Four elements share a draw.
 __device__ __forceinline__ float4 dropout_factors(DropoutArg drop, const State* state, unsigned quad)
 {
-    uint4 word = philox(state->seed, make_uint4(quad, drop.stream, (unsigned)state->step, 2u));
+    // The purpose, 2, takes the lowest 8 bits of the last word.
+    uint4 word = philox(state->seed, make_uint4(quad, drop.stream, (unsigned)state->step, 2u | state->micro << 8));
     float scale = 1.0f / (1.0f - drop.rate);
     unsigned words[4] = {word.x, word.y, word.z, word.w};
     float factor[4];

@@ -56,7 +56,7 @@
 //! params.init(&mut cpu, 0, 0)?;
 //! let mut last = [1.0];
 //! for step in 1..=200 {
-//!     cpu.set_state(StepState { seed: 0, step, lr: 0.05 });
+//!     cpu.set_state(StepState { seed: 0, step, lr: 0.05, micro: 0 });
 //!     cpu.upload(program.view("x")?, &[0.5; 16])?;
 //!     cpu.upload(program.view("target")?, &[1.0; 16])?;
 //!     program.run(&mut cpu)?;

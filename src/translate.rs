@@ -109,7 +109,7 @@ impl Translator {
         self.record(h, w)?;
         let (_, program) = self.program.as_ref().expect("recorded just above");
         let backend = &mut *self.backend;
-        backend.set_state(StepState { seed: self.options.seed, step: 1, lr: 0.0 });
+        backend.set_state(StepState { seed: self.options.seed, step: 1, lr: 0.0, micro: 0 });
         backend.upload_images(&padded.pixels, program.view("x")?)?;
         program.run(backend)?;
         let mut bytes = vec![0; h * w * 3];

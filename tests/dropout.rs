@@ -20,7 +20,7 @@ fn mask(threads: usize, dropout: Dropout, seed: u64, step: u64) -> Vec<f32> {
     let (x, y) = (arena.take(SHAPE), wide.channels(2..2 + SHAPE.c).unwrap());
     let mut cpu: Cpu = common::cpu(threads, &arena);
     cpu.fill(x, 1.0).unwrap();
-    cpu.set_state(StepState { seed, step, lr: 0.0 });
+    cpu.set_state(StepState { seed, step, lr: 0.0, micro: 0 });
     cpu.dropout(dropout, x, y, Write::Set).unwrap();
     read(&cpu, y)
 }

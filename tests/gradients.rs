@@ -421,7 +421,7 @@ fn an_update_touches_its_group_alone() {
     let mut cpu = Cpu::new(1).unwrap();
     let program = tape.compile(&cpu, arena.len()).unwrap();
     cpu.reserve(program.end()).unwrap();
-    cpu.set_state(StepState { seed: 0, step: 1, lr: 0.125 });
+    cpu.set_state(StepState { seed: 0, step: 1, lr: 0.125, micro: 0 });
     let [mine, other] = [0, 1].map(|i| groups[i].group());
     let state = other.state.iter().map(|(_, view)| *view);
     let all: Vec<View> = [other.values, other.grads].into_iter().chain(state).collect();

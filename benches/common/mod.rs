@@ -134,7 +134,7 @@ impl Training {
     pub fn run(&mut self) {
         self.done += 1;
         let b = self.machine.backend();
-        b.set_state(StepState { seed: 0, step: self.done, lr: 2e-4 });
+        b.set_state(StepState { seed: 0, step: self.done, lr: 2e-4, micro: 0 });
         for name in ["a", "b"] {
             let view = self.step.program.view(name).expect("a step has a and b");
             b.upload_images(&self.pictures, view).expect("sizes agree");

@@ -186,6 +186,10 @@ impl Device for Cpu {
         Ok(())
     }
 
+    fn copy_constant(&mut self, values: &Arc<[f32]>, to: View) -> Result<()> {
+        self.upload(to, values)
+    }
+
     fn download(&self, from: View, to: &mut [f32]) -> Result<()> {
         if to.len() != from.shape.count() {
             let detail = format!("{} numbers from {}", to.len(), from.shape);

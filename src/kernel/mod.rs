@@ -14,6 +14,7 @@ mod narrow;
 mod norm;
 mod pointwise;
 mod product;
+mod vector;
 mod winograd;
 
 pub use adam::{Adam, AdamKernels};
@@ -23,6 +24,7 @@ pub use image::{Crop, ImageBatch, ImageKernels};
 pub use loss::{Loss, LossKernels, Target};
 pub use norm::{Norm, NormKernels, NormParams, NormScope, Statistics};
 pub use pointwise::{Activation, PointwiseKernels};
+pub use vector::VectorKernels;
 
 use crate::device::{Cpu, Device};
 use crate::error::Result;
@@ -58,6 +60,7 @@ pub trait Backend:
     + DropoutKernels
     + LossKernels
     + AdamKernels
+    + VectorKernels
     + ImageKernels
 {
     /// Runs a program: `work` is all its kernels in order, the same each time for one `program`

@@ -3,7 +3,7 @@
 
 use crate::device::Arena;
 use crate::error::{Error, Result};
-use crate::kernel::Backend;
+use crate::kernel::{Backend, Write};
 use crate::random::{self, Purpose};
 use crate::tape::{Group, Tape, Var};
 use crate::tensor::{Shape, View};
@@ -121,7 +121,7 @@ impl Params {
     }
 
     /// Writes first values: a function of the seed, of `network` (so that two networks of one run
-    /// differ) and of the parameter's place in the list; moments 0.
+    /// differ) and of the parameter's place in the list; moments 0, an average as the values.
     ///
     /// # Errors
     /// What the device reports.
@@ -140,7 +140,20 @@ impl Params {
             };
             b.upload(param.view, &values)?;
         }
-        Ok(())
+        self.start_average(b)
+    }
+
+    /// Sets the average of the values, [`Group::AVERAGE`], to the values as they are; nothing where no
+    /// average was asked for.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn start_average(&self, b: &mut dyn Backend) -> Result<()> {
+        let group = self.group.as_ref();
+        match group.and_then(|g| g.state(Group::AVERAGE).map(|mean| (g.values, mean))) {
+            Some((values, mean)) => b.scale(1.0, values, mean, Write::Set),
+            None => Ok(()),
+        }
     }
 
     /// Sets parameters, gradients and what an optimiser keeps to 0: also the gaps between parameters,

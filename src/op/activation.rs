@@ -1,8 +1,9 @@
 //! Activations of their own, where no norm comes before them: LeakyReLU, ReLU, tanh.
 
+use super::{gradients, stored_alike};
 use crate::error::{Error, Result};
 use crate::kernel::{Activation, Backend};
-use crate::tape::{Io, Op, Reads, Tape, Var};
+use crate::tape::{Attribute, Io, Op, Phase, Reads, Tape, Var};
 use crate::tensor::Shape;
 
 #[derive(Debug)]
@@ -38,6 +39,20 @@ impl Op for Activate {
 
     fn reads_back(&self) -> Reads {
         Reads::OUTPUT
+    }
+
+    fn supports(&self, _: &dyn Backend, io: &Io, phase: Phase) -> Result<()> {
+        match phase {
+            Phase::Forward => stored_alike(self.name(), &[io.x[0], io.y]),
+            Phase::Backward => stored_alike(self.name(), &gradients(&[io.y, io.dy], io)),
+        }
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        match self.activation {
+            Activation::LeakyRelu(slope) => vec![("slope", Attribute::Number(slope))],
+            Activation::Identity | Activation::Relu | Activation::Tanh => Vec::new(),
+        }
     }
 }
 

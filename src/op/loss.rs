@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, Loss, Target};
-use crate::tape::{Io, Op, Tape, Var};
+use crate::tape::{Attribute, Io, Op, Tape, Var};
 use crate::tensor::Shape;
 
 #[derive(Debug)]
@@ -42,6 +42,14 @@ impl Op for MeanLoss {
 
     fn keep_f32(&self) -> bool {
         true
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        let mut all = vec![("weight", Attribute::Number(self.weight))];
+        if !self.labels.is_empty() {
+            all.push(("labels", Attribute::Numbers(self.labels.clone())));
+        }
+        all
     }
 
     fn forward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {

@@ -1,8 +1,8 @@
 //! Batch norm and instance norm, with the dropout and the activation that follow them in one pass.
 
 use crate::error::{Error, Result};
-use crate::kernel::{Activation, Backend, Norm, NormParams, NormScope, Statistics};
-use crate::tape::{Io, Need, Op, Phase, Tape, Var};
+use crate::kernel::{Activation, Backend, Dropout, Norm, NormParams, NormScope, Statistics};
+use crate::tape::{Attribute, Io, Need, Op, Phase, Tape, Var};
 use crate::tensor::Shape;
 
 /// PyTorch's default, and the Torch original's: added to the variance.
@@ -86,6 +86,37 @@ impl Op for Normalise {
             && self.norm.scope != NormScope::Instance;
         let at = 1 + 2 * usize::from(self.affine);
         if moved { vec![at, at + 1] } else { Vec::new() }
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        let Norm { scope, statistics, eps, momentum, dropout, activation } = self.norm;
+        let scope = match scope {
+            NormScope::Batch => ("scope", Attribute::Choice("batch")),
+            NormScope::Runs(runs) => ("runs", Attribute::Count(runs)),
+            NormScope::Instance => ("scope", Attribute::Choice("picture")),
+        };
+        let statistics = match statistics {
+            Statistics::Batch => Attribute::Choice("own"),
+            Statistics::Running => Attribute::Choice("running"),
+        };
+        let mut all = vec![scope, ("statistics", statistics), ("eps", Attribute::Number(eps))];
+        if !self.moves().is_empty() {
+            all.push(("momentum", Attribute::Number(momentum)));
+        }
+        if let Some(Dropout { rate, stream }) = dropout {
+            all.push(("dropout", Attribute::Number(rate)));
+            all.push(("stream", Attribute::Count(stream as usize)));
+        }
+        match activation {
+            Activation::Identity => {}
+            Activation::Relu => all.push(("activation", Attribute::Choice("relu"))),
+            Activation::Tanh => all.push(("activation", Attribute::Choice("tanh"))),
+            Activation::LeakyRelu(slope) => {
+                all.push(("activation", Attribute::Choice("leaky_relu")));
+                all.push(("slope", Attribute::Number(slope)));
+            }
+        }
+        all
     }
 
     fn keeps(&self, inputs: &[Shape]) -> Vec<Shape> {

@@ -105,7 +105,7 @@ impl Tape {
                     .nodes
                     .get(node)
                     .is_some_and(|n| n.inputs.iter().any(|v| reached.contains(v))),
-                Source::Input | Source::Detached(_) => false,
+                Source::Input | Source::Constant | Source::Entry | Source::Detached(_) => false,
             };
             if depends {
                 reached.insert(Var(i));

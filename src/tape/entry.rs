@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::backward::GradPlace;
 use super::instruction::{Application, Instruction, Need, Phase, Work, bytes, place, places};
 use super::plan::{Buffer, Plan};
-use super::{Io, Op, Tape};
+use super::{Io, Op, Tape, Var};
 use crate::error::Result;
-use crate::kernel::{Backend, Write};
+use crate::kernel::{Backend, Workspace, Write};
 use crate::tensor::View;
 
 /// One entry of a tape, in the order in which it runs.
@@ -41,6 +41,10 @@ pub(super) struct Fill(pub GradPlace, pub f32);
 /// Keeps outputs, by their place in `Tape::outputs`, for the host to read some runs later.
 #[derive(Debug)]
 pub(super) struct Keep(pub Vec<usize>);
+
+/// Writes the numbers of a constant.
+#[derive(Debug)]
+pub(super) struct Constant(pub Var, pub Arc<[f32]>);
 
 fn kept(tape: &Tape, node: usize) -> impl Iterator<Item = Buffer> {
     (0..tape.nodes[node].kept.len()).map(move |i| Buffer::Kept(node, i))
@@ -120,6 +124,16 @@ impl Entry for Keep {
 
     fn place(&self, tape: &Tape, plan: &Plan) -> Box<dyn Instruction> {
         Box::new(Kept { losses: self.0.iter().map(|&i| plan.output(tape, i)).collect() })
+    }
+}
+
+impl Entry for Constant {
+    fn touches(&self, _: &Tape) -> Vec<Buffer> {
+        vec![Buffer::Value(self.0)]
+    }
+
+    fn place(&self, tape: &Tape, plan: &Plan) -> Box<dyn Instruction> {
+        Box::new(Copied { values: self.1.clone(), to: plan.value(tape, self.0) })
     }
 }
 
@@ -273,5 +287,45 @@ impl Instruction for Kept {
 
     fn detail(&self) -> String {
         format!("{} losses", self.losses.len())
+    }
+}
+
+/// Copies a constant to its place, in every run: planned memory is shared, with other programs too.
+#[derive(Debug)]
+struct Copied {
+    values: Arc<[f32]>,
+    to: View,
+}
+
+impl Instruction for Copied {
+    fn name(&self) -> String {
+        "constant".to_string()
+    }
+
+    fn reads(&self) -> Vec<View> {
+        Vec::new()
+    }
+
+    fn writes(&self) -> Vec<View> {
+        vec![self.to]
+    }
+
+    /// Read from memory that is no part of the arena.
+    fn work(&self) -> Work {
+        Work { operations: 0, bytes: 2 * bytes(&[self.to]) }
+    }
+
+    /// What a device with memory of its own copies from.
+    fn workspace(&self, b: &dyn Backend) -> Vec<Need> {
+        let kept = if b.is_host() { 0 } else { self.values.len() };
+        vec![Need { filter: None, workspace: Workspace { kept, scratch: 0 } }]
+    }
+
+    fn run(&self, b: &mut dyn Backend) -> Result<()> {
+        b.copy_constant(&self.values, self.to)
+    }
+
+    fn detail(&self) -> String {
+        place(&self.to)
     }
 }

@@ -1,13 +1,13 @@
 //! What is done with all parameters of a network at once: an optimiser's step, their average, the
 //! norm of their gradients.
 
-use super::Tape;
 use super::entry::Entry;
-use super::instruction::{Instruction, place};
+use super::instruction::{Instruction, Need, place};
 use super::plan::{Buffer, Plan};
+use super::{Source, Tape, Var};
 use crate::error::{Error, Result};
 use crate::kernel::{Adam, Backend};
-use crate::tensor::View;
+use crate::tensor::{Shape, View};
 
 /// The parameters of one network in the arena: vectors of one length, so that an optimiser's step is
 /// one call. Between parameters lie gaps that hold 0 in all of them.
@@ -62,6 +62,33 @@ impl Tape {
         self.entries.push(Box::new(AdamStep { adam, values: of.values, grads: of.grads, m, v }));
         Ok(())
     }
+
+    /// Moves the average of a group's values, its state [`Group::AVERAGE`], towards them:
+    /// average = decay average + (1 - decay) values. 0.999 is usual for a generator (Yazici et al.,
+    /// ICLR 2019).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the group was placed without that state, or decay is not in 0..1.
+    pub fn average(&mut self, of: &Group, decay: f32) -> Result<()> {
+        if !(0.0..1.0).contains(&decay) {
+            return Err(Error::shape("average", format!("the decay {decay} is not in 0..1")));
+        }
+        let mean = of.required("average", Group::AVERAGE)?;
+        self.entries.push(Box::new(Average { decay, values: of.values, mean }));
+        Ok(())
+    }
+
+    /// The Euclidean norm of a group's gradients as [`Tape::backward`] has left them, over all its
+    /// parameters: one f32 number, which [`Tape::output`] and [`Tape::keep`] take.
+    ///
+    /// # Errors
+    /// None for a group that was placed for training.
+    pub fn gradient_norm(&mut self, name: &str, of: &Group) -> Result<Var> {
+        let var = self.value(name, Shape::SCALAR, Source::Entry);
+        self.values[var.0].keep_f32 = true;
+        self.entries.push(Box::new(GradientNorm { grads: of.grads, to: var }));
+        Ok(var)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -103,5 +130,90 @@ impl Instruction for AdamStep {
 
     fn detail(&self) -> String {
         format!("{} parameters {}", self.values.shape.count(), place(&self.values))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Average {
+    decay: f32,
+    values: View,
+    mean: View,
+}
+
+impl Entry for Average {
+    fn touches(&self, _: &Tape) -> Vec<Buffer> {
+        Vec::new()
+    }
+
+    fn place(&self, _: &Tape, _: &Plan) -> Box<dyn Instruction> {
+        Box::new(self.clone())
+    }
+}
+
+impl Instruction for Average {
+    fn name(&self) -> String {
+        "average".to_string()
+    }
+
+    fn reads(&self) -> Vec<View> {
+        vec![self.values, self.mean]
+    }
+
+    fn writes(&self) -> Vec<View> {
+        vec![self.mean]
+    }
+
+    fn run(&self, b: &mut dyn Backend) -> Result<()> {
+        b.moving_average(self.decay, self.values, self.mean)
+    }
+
+    fn detail(&self) -> String {
+        let (mean, values) = (place(&self.mean), place(&self.values));
+        format!("{mean} <- {values}; decay {}", self.decay)
+    }
+}
+
+#[derive(Debug)]
+struct GradientNorm {
+    grads: View,
+    to: Var,
+}
+
+impl Entry for GradientNorm {
+    fn touches(&self, _: &Tape) -> Vec<Buffer> {
+        vec![Buffer::Value(self.to)]
+    }
+
+    fn place(&self, tape: &Tape, plan: &Plan) -> Box<dyn Instruction> {
+        Box::new(VectorNorm { grads: self.grads, to: plan.value(tape, self.to) })
+    }
+}
+
+#[derive(Debug)]
+struct VectorNorm {
+    grads: View,
+    to: View,
+}
+
+impl Instruction for VectorNorm {
+    fn name(&self) -> String {
+        "gradient norm".to_string()
+    }
+
+    fn reads(&self) -> Vec<View> {
+        vec![self.grads]
+    }
+
+    fn writes(&self) -> Vec<View> {
+        vec![self.to]
+    }
+
+    fn workspace(&self, b: &dyn Backend) -> Vec<Need> {
+        let workspace = b.vector_norm_workspace(self.grads.shape.count());
+        vec![Need { filter: None, workspace }]
+    }
+
+    fn run(&self, b: &mut dyn Backend) -> Result<()> {
+        b.vector_norm(self.grads, self.to)
     }
 }

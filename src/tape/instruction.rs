@@ -70,7 +70,8 @@ pub struct Work {
 /// Memory of a device that an instruction takes beside its operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Need {
-    /// The filter, and the pass, for which `workspace.kept` is kept.
+    /// The filter, and the pass, for which `workspace.kept` is kept: once for all instructions that
+    /// use it. None where it is kept for this instruction alone.
     pub filter: Option<(View, Pass)>,
     /// How much.
     pub workspace: Workspace,

@@ -47,6 +47,10 @@ enum Source {
     Input,
     /// It lies in the persistent arena.
     Param(View),
+    /// The recording holds its numbers.
+    Constant,
+    /// An entry that no gradient flows through computes it.
+    Entry,
     /// An operation computes it.
     Node(usize),
     /// The same memory as another value, with no path back.
@@ -122,6 +126,23 @@ impl Tape {
         let var = self.value(name, view.shape, Source::Param(view));
         self.params.insert(view.at, var);
         var
+    }
+
+    /// Numbers that never change, f32 on every device: a fixed filter, say. They belong to the program,
+    /// are no parameter, and never reach a checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where there are not as many numbers as the shape has elements.
+    pub fn constant(&mut self, name: &str, shape: Shape, values: Vec<f32>) -> Result<Var> {
+        if values.len() != shape.count() {
+            let detail =
+                format!("{} numbers for {shape}, which has {}", values.len(), shape.count());
+            return Err(Error::shape("constant", detail));
+        }
+        let var = self.value(name, shape, Source::Constant);
+        self.values[var.0].keep_f32 = true;
+        self.entries.push(Box::new(entry::Constant(var, values.into())));
+        Ok(var)
     }
 
     /// The same memory, with no path back.

@@ -81,15 +81,18 @@ impl Program {
 
     /// Elements that the device takes beside the arena.
     pub fn workspace(&self, b: &dyn Backend) -> usize {
-        let (mut kept, mut scratch) = (HashMap::new(), 0);
+        let (mut filters, mut kept, mut scratch) = (HashMap::new(), 0, 0);
         for need in self.instructions.iter().flat_map(|instruction| instruction.workspace(b)) {
-            if let Some((filter, pass)) = need.filter {
-                let most: &mut usize = kept.entry((filter.at, pass)).or_default();
-                *most = need.workspace.kept.max(*most);
+            match need.filter {
+                Some((filter, pass)) => {
+                    let most: &mut usize = filters.entry((filter.at, pass)).or_default();
+                    *most = need.workspace.kept.max(*most);
+                }
+                None => kept += need.workspace.kept,
             }
             scratch = scratch.max(need.workspace.scratch);
         }
-        kept.values().sum::<usize>() + scratch
+        filters.values().sum::<usize>() + kept + scratch
     }
 
     /// Instructions of a run.

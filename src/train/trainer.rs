@@ -412,7 +412,7 @@ impl Trainer {
     fn run_step(&mut self, batch: &Batch, step: u64, lr: f32) -> Result<()> {
         let program = &self.step.program;
         let backend = &mut *self.backend;
-        backend.set_state(StepState { seed: self.config.seed, step, lr });
+        backend.set_state(StepState { seed: self.config.seed, step, lr, micro: 0 });
         let crop = |draw: &Draw| Crop { x: draw.x, y: draw.y, flip: draw.flip };
         let crops: Vec<Crop> = batch.draws.iter().map(crop).collect();
         for (name, bytes) in [("a", &batch.a), ("b", &batch.b)] {

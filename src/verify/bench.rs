@@ -171,7 +171,7 @@ pub fn steps(config: &RunConfig, gpu: Cuda, effort: &Effort) -> Result<f64> {
     let mut begun = Instant::now();
     let steps = effort.steps.max(1) as u64;
     for number in 1..=FIRST + steps {
-        b.set_state(StepState { seed: SEED, step: number, lr: config.lr });
+        b.set_state(StepState { seed: SEED, step: number, lr: config.lr, micro: 0 });
         for (view, bytes) in &pairs {
             b.upload_images(bytes, *view)?;
         }

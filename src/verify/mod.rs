@@ -171,7 +171,7 @@ impl<B: Backend> OnDevice<B> {
 
     /// Step number, rate and pictures of step `number`.
     fn begin(&mut self, config: &RunConfig, number: u64) -> Result<()> {
-        self.b.set_state(StepState { seed: SEED, step: number, lr: config.lr });
+        self.b.set_state(StepState { seed: SEED, step: number, lr: config.lr, micro: 0 });
         for (i, name) in NAMES.into_iter().enumerate() {
             let view = self.step.program.view(name)?;
             self.b.upload_images(&pictures(view, 2 * number + i as u64), view)?;

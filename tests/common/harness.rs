@@ -107,7 +107,7 @@ impl Harness {
 
     /// Seed and step number of the runs to come.
     pub fn at(&mut self, seed: u64, step: u64) {
-        self.cpu.set_state(StepState { seed, step, lr: 0.0 });
+        self.cpu.set_state(StepState { seed, step, lr: 0.0, micro: 0 });
     }
 
     fn find(&self, name: &str) -> (View, &Group) {

@@ -122,7 +122,7 @@ impl Training {
             self.cpu.upload(self.step.program.view(name).unwrap(), values).unwrap();
         }
         self.at += 1;
-        self.cpu.set_state(StepState { seed: 9, step: self.at, lr });
+        self.cpu.set_state(StepState { seed: 9, step: self.at, lr, micro: 0 });
     }
 
     /// One step on a pair.

@@ -29,7 +29,7 @@ fn first_step(b: &mut dyn Backend) -> (Vec<(&'static str, f32)>, Vec<f32>) {
     let step = networks.step(&config, b).unwrap();
     b.reserve(step.program.end()).unwrap();
     networks.init(b, 1).unwrap();
-    b.set_state(StepState { seed: 1, step: 1, lr: config.lr });
+    b.set_state(StepState { seed: 1, step: 1, lr: config.lr, micro: 0 });
     for (name, prime) in [("a", 2_654_435_761), ("b", 2_246_822_519)] {
         let view = step.program.view(name).unwrap();
         let bytes: Vec<u8> = (0..view.shape.count()).map(|i| ((i * prime) >> 13) as u8).collect();

@@ -82,7 +82,7 @@ impl Run {
             self.cpu.upload(view, &uniform_tensor(stream, self.size, 1.0)).unwrap();
         }
         self.at += 1;
-        self.cpu.set_state(StepState { seed: 0, step: self.at, lr: LEARNING_RATE });
+        self.cpu.set_state(StepState { seed: 0, step: self.at, lr: LEARNING_RATE, micro: 0 });
         self.step.program.run(&mut self.cpu).unwrap();
         LOSSES.map(|name| f64::from(self.output(name)[0]))
     }

@@ -86,7 +86,7 @@ fn losses_are_kept_run_by_run() {
             let all = [1.0, 2.0, 3.0].map(|v| desk.floats(Shape::SCALAR, &[v]));
             // More runs than the ring has rows.
             for step in 1..=70u64 {
-                let state = StepState { seed: 0, step, lr: 0.0 };
+                let state = StepState { seed: 0, step, lr: 0.0, micro: 0 };
                 desk.cpu.set_state(state);
                 desk.cuda.set_state(state);
                 desk.set(all[1], &[step as f32]);

@@ -91,7 +91,7 @@ fn norm_at_its_edges() {
     let (own, running) = (Statistics::Batch, Statistics::Running);
     for precision in STORED {
         on_softgpu("norm_at_its_edges", precision, &ORDERS[2..], |desk| {
-            let state = StepState { seed: 11, step: 5, lr: 0.0 };
+            let state = StepState { seed: 11, step: 5, lr: 0.0, micro: 0 };
             desk.cpu.set_state(state);
             desk.cuda.set_state(state);
             for shape in [Shape::new(2, 5, 7, 33), Shape::new(2, 16, 67, 3)] {
@@ -138,7 +138,7 @@ fn norm_of_every_kind() {
     let (batch, own, running) = (NormScope::Batch, Statistics::Batch, Statistics::Running);
     for precision in STORED {
         on_softgpu("norm_of_every_kind", precision, &ORDERS, |desk| {
-            let state = StepState { seed: 11, step: 5, lr: 0.0 };
+            let state = StepState { seed: 11, step: 5, lr: 0.0, micro: 0 };
             desk.cpu.set_state(state);
             desk.cuda.set_state(state);
             // One launch, and two: more than 1,024 pixels.

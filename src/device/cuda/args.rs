@@ -166,6 +166,8 @@ device_struct! {
         pub lr: f32,
         /// The row of the losses' ring that this step writes.
         pub row: u32,
+        /// Number of the batch within the step, from 0.
+        pub micro: u32,
     }
 }
 address!(

@@ -16,7 +16,7 @@ mod staging;
 mod timing;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use cudarc::driver::result::DriverError;
 use cudarc::driver::sys::CUdevice_attribute as Attribute;
@@ -151,6 +151,8 @@ pub struct Cuda {
     /// What products need beside their operands; grows to the largest request.
     scratch: Option<CudaSlice<u8>>,
     constants: CudaSlice<u8>,
+    /// Constants of programs.
+    held: Vec<Constant>,
     state: State,
     step: StepState,
     /// Whether the device has `state`.
@@ -160,6 +162,12 @@ pub struct Cuda {
     graphs: Graphs,
     staging: Staging,
     launches: u64,
+}
+
+/// Numbers that programs copy from, on the device as long as a program may.
+struct Constant {
+    values: Weak<[f32]>,
+    copy: CudaSlice<u8>,
 }
 
 /// Bytes of [`State`], and where the losses' ring begins behind it.
@@ -236,7 +244,8 @@ impl Cuda {
         let constants = stream.alloc_zeros::<u8>(bytes).map_err(opening)?;
         let staging = Staging::new(&context)?;
         let step = StepState::default();
-        let state = State { seed: step.seed, step: step.step, lr: step.lr, row: 0 };
+        let StepState { seed, step: number, lr, micro } = step;
+        let state = State { seed, step: number, lr, row: 0, micro };
         let mut cuda = Cuda {
             options,
             context,
@@ -247,6 +256,7 @@ impl Cuda {
             arena: None,
             scratch: None,
             constants,
+            held: Vec::new(),
             state,
             step,
             told: false,
@@ -273,6 +283,12 @@ impl Cuda {
     /// Launches so far: those of a recording count, those of its replays do not.
     pub fn launches(&self) -> u64 {
         self.launches
+    }
+
+    /// Bytes of scratch and constants held beside the arena.
+    pub fn side_bytes(&self) -> usize {
+        let constants: usize = self.held.iter().map(|c| c.copy.len()).sum();
+        self.scratch.as_ref().map_or(0, CudaSlice::len) + constants
     }
 
     /// The compiler in use.
@@ -485,12 +501,13 @@ impl Cuda {
         if std::mem::replace(&mut self.told, true) {
             return Ok(());
         }
-        let mut bytes = [0; 24];
+        let mut bytes = [0; 28];
         bytes[0..8].copy_from_slice(&self.state.seed.to_le_bytes());
         bytes[8..16].copy_from_slice(&self.state.step.to_le_bytes());
         bytes[16..20].copy_from_slice(&self.state.lr.to_le_bytes());
         bytes[20..24].copy_from_slice(&self.state.row.to_le_bytes());
-        let mut target = self.constants.slice_mut(0..24);
+        bytes[24..28].copy_from_slice(&self.state.micro.to_le_bytes());
+        let mut target = self.constants.slice_mut(0..28);
         // Few bytes of pageable memory: the driver has copied them when the call returns.
         let copied = self.stream.memcpy_htod(&bytes, &mut target);
         copied.map_err(|e| failed("be told the step", &e))

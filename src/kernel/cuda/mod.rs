@@ -10,6 +10,7 @@ mod image;
 mod loss;
 mod norm;
 mod pointwise;
+mod vector;
 
 use crate::device::{
     Cache, Cuda, CudaOptions, ElemAddress, Grid, Precision, State, Tensor, device_struct,
