@@ -1,7 +1,7 @@
 //! Activations of their own, where no norm comes before them: LeakyReLU, ReLU, tanh.
 
 use crate::error::{Error, Result};
-use crate::kernel::{Activation, Backend};
+use crate::kernel::{Activation, ActivationGradArgs, Backend};
 use crate::tape::{Io, Op, Reads, Tape, Var};
 use crate::tensor::Shape;
 
@@ -33,7 +33,8 @@ impl Op for Activate {
 
     fn backward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
         let Some((dx, mode)) = io.dx[0] else { return Ok(()) };
-        b.activation_grad(self.activation, io.y, io.dy, dx, mode)
+        let (activation, y, dy) = (self.activation, io.y, io.dy);
+        b.activation_grad(&ActivationGradArgs { activation, y, dy, dx, mode })
     }
 
     fn reads_back(&self) -> Reads {

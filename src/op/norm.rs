@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::kernel::{
-    Activation, Backend, Norm, NormParams, NormScope, Pass, Statistics, Workspace,
+    Activation, Backend, Norm, NormArgs, NormGradArgs, NormParams, NormScope, Pass, Statistics,
+    Workspace,
 };
 use crate::tape::{Io, Op, Tape, Var};
 use crate::tensor::{Shape, View};
@@ -26,6 +27,24 @@ impl Normalise {
         NormParams {
             affine: self.affine.then(|| [io.x[1], io.x[2]]),
             running: self.running.then(|| [io.x[at], io.x[at + 1]]),
+        }
+    }
+
+    fn forward_args(&self, io: &Io) -> NormArgs {
+        let (norm, params, kept) = (self.norm, self.params(io), [io.kept[0], io.kept[1]]);
+        NormArgs { norm, x: io.x[0], params, kept, y: io.y, skip: io.skip }
+    }
+
+    fn backward_args(&self, io: &Io) -> NormGradArgs {
+        NormGradArgs {
+            norm: self.norm,
+            x: io.x[0],
+            params: self.params(io),
+            kept: [io.kept[0], io.kept[1]],
+            dy: io.dy,
+            dskip: io.dskip,
+            dx: io.dx[0],
+            daffine: if self.affine { [io.dx[1], io.dx[2]] } else { [None, None] },
         }
     }
 }
@@ -64,20 +83,20 @@ impl Op for Normalise {
     }
 
     fn forward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
-        let kept = [io.kept[0], io.kept[1]];
-        b.norm(self.norm, io.x[0], self.params(io), kept, io.y, io.skip)
+        b.norm(&self.forward_args(io))
     }
 
     fn backward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
-        let affine = if self.affine { [io.dx[1], io.dx[2]] } else { [None, None] };
-        let kept = [io.kept[0], io.kept[1]];
-        let params = self.params(io);
-        b.norm_grad(self.norm, io.x[0], params, kept, io.dy, io.dskip, io.dx[0], affine)
+        b.norm_grad(&self.backward_args(io))
     }
 
     fn workspace(&self, b: &dyn Backend, io: &Io, backward: bool) -> Vec<(View, Pass, Workspace)> {
-        let scratch = if backward { b.norm_scratch(self.norm, io.x[0].shape) } else { 0 };
-        vec![(io.x[0], Pass::Fprop, Workspace { kept: 0, scratch })]
+        let need = if backward {
+            b.norm_grad_workspace(&self.backward_args(io))
+        } else {
+            b.norm_workspace(&self.forward_args(io))
+        };
+        vec![(io.x[0], Pass::Fprop, need)]
     }
 
     fn keeps(&self, inputs: &[Shape]) -> Vec<Shape> {
