@@ -10,7 +10,7 @@ mod cuda;
 
 pub use arena::{ALIGNMENT, Arena};
 pub use cpu::Cpu;
-pub(crate) use cpu::{Filter, Work, grown};
+pub(crate) use cpu::{Filter, Rest, Work, grown};
 pub use cuda::*;
 pub(crate) use cuda::{device_struct, plain};
 

@@ -2,7 +2,7 @@
 
 use super::{gradients, stored_alike};
 use crate::error::{Error, Result};
-use crate::kernel::{Activation, Backend};
+use crate::kernel::{Activation, ActivationGradArgs, Backend};
 use crate::tape::{Attribute, Io, Op, Phase, Reads, Tape, Var};
 use crate::tensor::Shape;
 
@@ -34,17 +34,18 @@ impl Op for Activate {
 
     fn backward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
         let Some((dx, mode)) = io.dx[0] else { return Ok(()) };
-        b.activation_grad(self.activation, io.y, io.dy, dx, mode)
+        let (activation, y, dy) = (self.activation, io.y, io.dy);
+        b.activation_grad(&ActivationGradArgs { activation, y, dy, dx, mode })
     }
 
     fn reads_back(&self) -> Reads {
         Reads::OUTPUT
     }
 
-    fn supports(&self, _: &dyn Backend, io: &Io, phase: Phase) -> Result<()> {
+    fn supports(&self, b: &dyn Backend, io: &Io, phase: Phase) -> Result<()> {
         match phase {
-            Phase::Forward => stored_alike(self.name(), &[io.x[0], io.y]),
-            Phase::Backward => stored_alike(self.name(), &gradients(&[io.y, io.dy], io)),
+            Phase::Forward => stored_alike(b, &[io.x[0], io.y]),
+            Phase::Backward => stored_alike(b, &gradients(&[io.y, io.dy], io)),
         }
     }
 

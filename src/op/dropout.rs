@@ -36,10 +36,10 @@ impl Op for DropoutOp {
         Reads::NOTHING
     }
 
-    fn supports(&self, _: &dyn Backend, io: &Io, phase: Phase) -> Result<()> {
+    fn supports(&self, b: &dyn Backend, io: &Io, phase: Phase) -> Result<()> {
         match phase {
-            Phase::Forward => stored_alike(self.name(), &[io.x[0], io.y]),
-            Phase::Backward => stored_alike(self.name(), &gradients(&[io.dy], io)),
+            Phase::Forward => stored_alike(b, &[io.x[0], io.y]),
+            Phase::Backward => stored_alike(b, &gradients(&[io.dy], io)),
         }
     }
 

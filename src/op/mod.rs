@@ -13,24 +13,16 @@ mod stack;
 
 pub use norm::{NormUse, NormVars};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::kernel::Backend;
 use crate::tape::Io;
 use crate::tensor::View;
 
-/// Refuses tensors of one operation that are stored differently: a kernel reads all as one type.
-fn stored_alike(op: &'static str, views: &[View]) -> Result<()> {
+/// Whether the device can read and write all of these tensors in one kernel, as it can those of a
+/// scaled copy.
+fn stored_alike(b: &dyn Backend, views: &[View]) -> Result<()> {
     let Some((first, rest)) = views.split_first() else { return Ok(()) };
-    match rest.iter().find(|view| view.elem != first.elem) {
-        None => Ok(()),
-        Some(other) => {
-            let detail = format!(
-                "{} is stored as {:?} and {} as {:?} in this precision; use --precision f32, or a \
-                 tensor that a layer has computed in place of a parameter, a constant or a loss",
-                first.shape, first.elem, other.shape, other.elem
-            );
-            Err(Error::shape(op, detail))
-        }
-    }
+    rest.iter().try_for_each(|view| b.scale_supports(*first, *view))
 }
 
 /// What a backward pass reads, and the gradients that it writes.

@@ -75,10 +75,10 @@ impl Op for Stack {
         Reads::NOTHING
     }
 
-    fn supports(&self, _: &dyn Backend, io: &Io, phase: Phase) -> Result<()> {
+    fn supports(&self, b: &dyn Backend, io: &Io, phase: Phase) -> Result<()> {
         match phase {
-            Phase::Forward => stored_alike(self.name(), &[&io.x[..], &[io.y]].concat()),
-            Phase::Backward => stored_alike(self.name(), &gradients(&[io.dy], io)),
+            Phase::Forward => stored_alike(b, &[&io.x[..], &[io.y]].concat()),
+            Phase::Backward => stored_alike(b, &gradients(&[io.dy], io)),
         }
     }
 

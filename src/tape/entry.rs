@@ -318,7 +318,7 @@ impl Instruction for Copied {
     /// What a device with memory of its own copies from.
     fn workspace(&self, b: &dyn Backend) -> Vec<Need> {
         let kept = if b.is_host() { 0 } else { self.values.len() };
-        vec![Need { filter: None, workspace: Workspace { kept, scratch: 0 } }]
+        vec![Need::of(Workspace { kept, scratch: 0 })]
     }
 
     fn run(&self, b: &mut dyn Backend) -> Result<()> {

@@ -209,8 +209,7 @@ impl Instruction for VectorNorm {
     }
 
     fn workspace(&self, b: &dyn Backend) -> Vec<Need> {
-        let workspace = b.vector_norm_workspace(self.grads.shape.count());
-        vec![Need { filter: None, workspace }]
+        vec![Need::of(b.vector_norm_workspace(self.grads.shape.count()))]
     }
 
     fn run(&self, b: &mut dyn Backend) -> Result<()> {

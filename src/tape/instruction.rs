@@ -78,9 +78,9 @@ pub struct Need {
 }
 
 impl Need {
-    /// Memory for the time of the instruction: `elements` f32 numbers.
-    pub fn scratch(elements: usize) -> Need {
-        Need { filter: None, workspace: Workspace { kept: 0, scratch: elements } }
+    /// What is not kept for a filter.
+    pub fn of(workspace: Workspace) -> Need {
+        Need { filter: None, workspace }
     }
 }
 

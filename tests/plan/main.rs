@@ -11,6 +11,7 @@ mod desk;
 
 mod constant;
 mod describe;
+mod device;
 mod flow;
 mod group;
 mod memory;

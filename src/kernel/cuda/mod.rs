@@ -15,7 +15,7 @@ mod vector;
 use crate::device::{
     Cache, Cuda, CudaOptions, ElemAddress, Grid, Precision, State, Tensor, device_struct,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::{Backend, Write};
 use crate::tensor::View;
 
@@ -118,6 +118,18 @@ impl Backend for Cuda {
     ) -> Result<()> {
         self.run_with(program, |cuda| work(cuda))
     }
+}
+
+/// Whether a kernel can read both tensors: it is compiled for one type of elements.
+fn stored_alike(family: &str, a: View, b: View) -> Result<()> {
+    if a.elem == b.elem {
+        return Ok(());
+    }
+    Err(Error::machine(format!(
+        "{family}: {} and {} are stored differently, as a single number is in bf16; use larger \
+         pictures or --precision f32",
+        a.shape, b.shape
+    )))
 }
 
 /// Blocks that `tasks` tasks of a block each make, at most `waves` a multiprocessor: kernels loop

@@ -1,9 +1,9 @@
 //! Functions of one element on a GPU: `kernels/pointwise.cu`, `kernels/stack.cu`.
 
-use super::{Merge, NOTHING, names, spread};
+use super::{Merge, NOTHING, names, spread, stored_alike};
 use crate::device::{COUNTERS, CounterAddress, Cuda, Grid, Tensor, device_struct};
-use crate::error::Result;
-use crate::kernel::{Activation, PointwiseKernels, Write};
+use crate::error::{Error, Result};
+use crate::kernel::{Activation, ActivationGradArgs, PointwiseKernels, Workspace, Write};
 use crate::tensor::View;
 
 device_struct! {
@@ -62,14 +62,8 @@ impl PointwiseKernels for Cuda {
         self.launch(names::ACTIVATION, y.elem, spread(self, y), &args)
     }
 
-    fn activation_grad(
-        &mut self,
-        activation: Activation,
-        y: View,
-        dy: View,
-        dx: View,
-        mode: Write,
-    ) -> Result<()> {
+    fn activation_grad(&mut self, args: &ActivationGradArgs) -> Result<()> {
+        let ActivationGradArgs { activation, y, dy, dx, mode } = *args;
         let [y, dy, to] = [y, dy, dx].map(|view| self.tensor(view));
         let args = (y, dy, to, Rule::from(activation), Merge::from(mode));
         self.launch(names::ACTIVATION_GRAD, dx.elem, spread(self, dx), &args)
@@ -101,15 +95,42 @@ impl PointwiseKernels for Cuda {
         self.launch(names::SCALE, y.elem, spread(self, y), &args)
     }
 
+    fn scale_supports(&self, x: View, y: View) -> Result<()> {
+        stored_alike("scale", x, y)
+    }
+
     fn channel_sum(&mut self, dy: View, db: View, mode: Write) -> Result<()> {
-        let rows = dy.shape.c.div_ceil(THREADS);
-        assert!(rows <= COUNTERS, "{} channels have more blocks than counters", dy.shape.c);
-        let blocks = dy.shape.pixels().div_ceil(PIXELS).clamp(1, 2 * self.multiprocessors());
-        let parts = self.scratch(blocks * dy.shape.c)?;
+        debug_assert!(self.channel_sum_supports(dy).is_ok(), "asked before a program runs");
+        let [blocks, rows] = sum_blocks(self, dy);
+        let parts = self.scratch(self.channel_sum_workspace(dy).scratch)?;
         let counters = CounterAddress(self.counters_address().0);
         let args = (self.tensor(dy), self.floats(db), parts, counters, Merge::from(mode));
         let grid =
             Grid { blocks: [blocks as u32, rows as u32, 1], ..Grid::line(1, THREADS as u32) };
         self.launch(names::CHANNEL_SUM, dy.elem, grid, &args)
     }
+
+    fn channel_sum_workspace(&self, dy: View) -> Workspace {
+        let [blocks, _] = sum_blocks(self, dy);
+        Workspace::scratch(blocks * dy.shape.c)
+    }
+
+    fn channel_sum_supports(&self, dy: View) -> Result<()> {
+        // A counter serves THREADS channels.
+        let most = COUNTERS * THREADS;
+        if dy.shape.c <= most {
+            return Ok(());
+        }
+        Err(Error::machine(format!(
+            "channel_sum: {} has more than the {most} channels that a GPU sums; use a smaller \
+             --base-channels or --device cpu",
+            dy.shape
+        )))
+    }
+}
+
+/// Blocks of `channel_sum`, over pixels and over channels.
+fn sum_blocks(cuda: &Cuda, dy: View) -> [usize; 2] {
+    let most = 2 * cuda.multiprocessors();
+    [dy.shape.pixels().div_ceil(PIXELS).clamp(1, most), dy.shape.c.div_ceil(THREADS)]
 }

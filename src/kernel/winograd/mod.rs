@@ -29,7 +29,7 @@ use self::grid::{Stacked, TileGrid};
 use self::pixels::{transform_windows, write_tiles};
 use self::tile::{Tile, transpose};
 use super::product::{Mat, product};
-use super::{Conv, Pass, Workspace, Write};
+use super::{Conv, ConvArgs, Pass, Workspace};
 use crate::device::{Cpu, Filter, Work, grown};
 use crate::tensor::{Shape, View};
 
@@ -101,28 +101,20 @@ fn multiply(
     });
 }
 
-/// What a product takes beside its operands.
-pub(super) fn workspace(pass: Pass, conv: Conv, x: Shape, w: Shape, y: Shape) -> Workspace {
-    let (k, channels) = (w.n, conv.stride * conv.stride * w.c);
-    let positions = |len: usize| (len + conv.pad).div_ceil(conv.stride);
+/// What a pass takes beside its operands.
+pub(super) fn workspace(args: &ConvArgs) -> Workspace {
+    let (conv, x, y) = (args.conv, args.x.shape, args.y.shape);
+    let (k, channels) = (args.w.shape.n, conv.stride * conv.stride * args.w.shape.c);
     // Square tiles: m outputs by a * a matrices.
-    let (m, a) = match (conv.stride, y.h.min(y.w)) {
-        (1, _) => (3, 6),
-        (_, ..=16) => (2, 3),
-        _ => (3, 4),
-    };
+    let (m, a) = with_tile!(conv, y.h.min(y.w), |tile| tile.extents());
     let outputs = TileGrid::new(y.n, y.h, y.w, m).tiles();
-    let inputs = TileGrid::new(x.n, positions(x.h), positions(x.w), m).tiles();
-    match pass {
-        Pass::Fprop => {
-            Workspace { kept: a * a * channels * k, scratch: a * a * outputs * (channels + k) }
-        }
-        Pass::Dgrad => {
-            Workspace { kept: a * a * channels * k, scratch: a * a * inputs * (channels + k) }
-        }
-        Pass::Wgrad => {
-            Workspace { kept: 0, scratch: a * a * (outputs * (channels + k) + channels * k) }
-        }
+    let inputs = TileGrid::over(x, conv, m).tiles();
+    let filters = a * a * channels * k;
+    let both = |tiles: usize| a * a * tiles * (channels + k);
+    match args.pass {
+        Pass::Fprop => Workspace { kept: filters, scratch: both(outputs) },
+        Pass::Dgrad => Workspace { kept: filters, scratch: both(inputs) },
+        Pass::Wgrad => Workspace::scratch(both(outputs) + filters),
     }
 }
 
@@ -152,21 +144,16 @@ fn cached(
 }
 
 /// y = conv(x, w), or y += that.
-pub(super) fn fprop(cpu: &mut Cpu, conv: Conv, x: View, w: View, y: View, mode: Write) {
-    with_tile!(conv, y.shape.h.min(y.shape.w), |tile| {
-        fprop_tiles(cpu, tile, conv, x, w, y, mode);
-    });
+pub(super) fn fprop(cpu: &mut Cpu, args: &ConvArgs) {
+    with_tile!(args.conv, args.y.shape.h.min(args.y.shape.w), |tile| fprop_tiles(cpu, tile, args));
 }
 
 fn fprop_tiles<const M: usize, const R: usize, const A: usize>(
     cpu: &mut Cpu,
     tile: Tile<M, R, A>,
-    conv: Conv,
-    x: View,
-    w: View,
-    y: View,
-    mode: Write,
+    args: &ConvArgs,
 ) {
+    let ConvArgs { conv, x, w, y, mode, .. } = *args;
     let source = Stacked::of(conv, x);
     let (k, channels) = (w.shape.n, source.channels());
     let grid = TileGrid::new(y.shape.n, y.shape.h, y.shape.w, M);
@@ -184,25 +171,19 @@ fn fprop_tiles<const M: usize, const R: usize, const A: usize>(
 }
 
 /// dx = adjoint(dy, w), or dx += that.
-pub(super) fn dgrad(cpu: &mut Cpu, conv: Conv, dy: View, w: View, dx: View, mode: Write) {
-    with_tile!(conv, dy.shape.h.min(dy.shape.w), |tile| {
-        dgrad_tiles(cpu, tile, conv, dy, w, dx, mode);
-    });
+pub(super) fn dgrad(cpu: &mut Cpu, args: &ConvArgs) {
+    with_tile!(args.conv, args.y.shape.h.min(args.y.shape.w), |tile| dgrad_tiles(cpu, tile, args));
 }
 
 fn dgrad_tiles<const M: usize, const R: usize, const A: usize>(
     cpu: &mut Cpu,
     tile: Tile<M, R, A>,
-    conv: Conv,
-    dy: View,
-    w: View,
-    dx: View,
-    mode: Write,
+    args: &ConvArgs,
 ) {
+    let ConvArgs { conv, x: dx, w, y: dy, mode, .. } = *args;
     let target = Stacked::of(conv, dx);
     let (k, channels) = (w.shape.n, target.channels());
-    let positions = |len: usize| (len + conv.pad).div_ceil(conv.stride);
-    let grid = TileGrid::new(dx.shape.n, positions(dx.shape.h), positions(dx.shape.w), M);
+    let grid = TileGrid::over(dx.shape, conv, M);
     let ([out], rest, work) = cpu.split([dx]);
     let filter = (rest.get(w), w.shape);
     let (pool, arch, scratch, filters) =
@@ -218,21 +199,16 @@ fn dgrad_tiles<const M: usize, const R: usize, const A: usize>(
 }
 
 /// dw = sum over pixels of dy times the windows of x, or dw += that.
-pub(super) fn wgrad(cpu: &mut Cpu, conv: Conv, x: View, dy: View, dw: View, mode: Write) {
-    with_tile!(conv, dy.shape.h.min(dy.shape.w), |tile| {
-        wgrad_tiles(cpu, tile, conv, x, dy, dw, mode);
-    });
+pub(super) fn wgrad(cpu: &mut Cpu, args: &ConvArgs) {
+    with_tile!(args.conv, args.y.shape.h.min(args.y.shape.w), |tile| wgrad_tiles(cpu, tile, args));
 }
 
 fn wgrad_tiles<const M: usize, const R: usize, const A: usize>(
     cpu: &mut Cpu,
     tile: Tile<M, R, A>,
-    conv: Conv,
-    x: View,
-    dy: View,
-    dw: View,
-    mode: Write,
+    args: &ConvArgs,
 ) {
+    let ConvArgs { conv, x, w: dw, y: dy, mode, .. } = *args;
     let source = Stacked::of(conv, x);
     let (k, channels) = (dw.shape.n, source.channels());
     let grid = TileGrid::new(dy.shape.n, dy.shape.h, dy.shape.w, M);
