@@ -7,10 +7,11 @@
 mod arena;
 mod cpu;
 mod cuda;
+mod memo;
 
 pub use arena::{ALIGNMENT, Arena};
 pub use cpu::Cpu;
-pub(crate) use cpu::{Filter, Rest, Work, grown};
+pub(crate) use cpu::{Rest, Work, grown};
 pub use cuda::*;
 pub(crate) use cuda::{device_struct, plain};
 

@@ -30,7 +30,7 @@ use self::pixels::{transform_windows, write_tiles};
 use self::tile::{Tile, transpose};
 use super::product::{Mat, product};
 use super::{Conv, ConvArgs, Pass, Workspace};
-use crate::device::{Cpu, Filter, Work, grown};
+use crate::device::{Cpu, Work, grown};
 use crate::tensor::{Shape, View};
 
 /// Channels come in multiples of this: one register of AVX-512, two of AVX2.
@@ -123,24 +123,26 @@ fn two(scratch: &mut Vec<f32>, first: usize, second: usize) -> (&mut [f32], &mut
     grown(scratch, first + second).split_at_mut(first)
 }
 
-/// The transform of the filter `w` for `way`, made anew only when the filter was written since.
-fn cached(
+/// Which transform of a filter is kept: that of a tile of `a` for one of the two passes.
+const fn kind(pass: Pass, a: usize) -> u8 {
+    match pass {
+        Pass::Dgrad => 128 + a as u8,
+        Pass::Fprop | Pass::Wgrad => a as u8,
+    }
+}
+
+/// What the work of a pass takes of a device, and a transform of the filter `w`, which is made anew
+/// only where the filter was written since.
+fn with_filters(
     work: &mut Work,
     w: View,
-    way: u8,
+    kind: u8,
     len: usize,
     make: impl FnOnce((&rayon::ThreadPool, pulp::Arch), &mut [f32]),
 ) -> (&rayon::ThreadPool, pulp::Arch, &mut Vec<f32>, &[f32]) {
-    let Work { pool, arch, scratch, filters, filters_end, .. } = work;
-    let empty = || Filter { span: w.span(), fresh: false, data: Vec::new() };
-    let filter = filters.entry((w.at, way)).or_insert_with(empty);
-    if !filter.fresh || filter.data.len() != len || filter.span != w.span() {
-        filter.data.resize(len, 0.0);
-        make((pool, *arch), &mut filter.data);
-        (filter.span, filter.fresh) = (w.span(), true);
-        *filters_end = w.span().end.max(*filters_end);
-    }
-    (pool, *arch, scratch, &filter.data)
+    let Work { pool, arch, scratch, memo, .. } = work;
+    let filters = memo.get(w.span(), kind, len, |to| make((pool, *arch), to));
+    (pool, *arch, scratch, filters)
 }
 
 /// y = conv(x, w), or y += that.
@@ -160,7 +162,7 @@ fn fprop_tiles<const M: usize, const R: usize, const A: usize>(
     let ([out], rest, work) = cpu.split([y]);
     let filter = (rest.get(w), w.shape);
     let (pool, arch, scratch, filters) =
-        cached(work, w, A as u8, A * A * channels * k, |work, to| {
+        with_filters(work, w, kind(Pass::Fprop, A), A * A * channels * k, |work, to| {
             filters_forward(work, &tile.g, conv, filter, to);
         });
     let tiles = grid.tiles();
@@ -187,7 +189,7 @@ fn dgrad_tiles<const M: usize, const R: usize, const A: usize>(
     let ([out], rest, work) = cpu.split([dx]);
     let filter = (rest.get(w), w.shape);
     let (pool, arch, scratch, filters) =
-        cached(work, w, 128 + A as u8, A * A * channels * k, |work, to| {
+        with_filters(work, w, kind(Pass::Dgrad, A), A * A * channels * k, |work, to| {
             filters_backward(work, &tile.g, conv, filter, to);
         });
     let tiles = grid.tiles();
