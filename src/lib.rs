@@ -32,13 +32,13 @@
 //! ```
 //! use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
 //! use pix2pix_engine::kernel::{Adam, Conv, Write};
-//! use pix2pix_engine::nn::{Init, Params, Storage};
+//! use pix2pix_engine::nn::{Init, Params, Placement};
 //! use pix2pix_engine::tape::Tape;
 //! use pix2pix_engine::tensor::Shape;
 //!
 //! let (mut params, mut arena) = (Params::default(), Arena::default());
 //! let w = params.add("w", Shape::vector(1), Init::Constant(0.0));
-//! params.place(&mut arena, Storage::Training(&Adam::STATE));
+//! params.place(&mut arena, Placement::Training(&Adam::STATE));
 //!
 //! let mut tape = Tape::new();
 //! let x = tape.input("x", Shape::new(1, 4, 4, 1));

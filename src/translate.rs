@@ -14,7 +14,7 @@ use crate::device::{Arena, StepState};
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, Statistics};
 use crate::model::{Generator, GeneratorConfig, NormKind};
-use crate::nn::{Mode, Running, Storage};
+use crate::nn::{Mode, Placement, Running};
 use crate::tape::{Program, Tape};
 use crate::tensor::Shape;
 use crate::train::{self, RunConfig, Side};
@@ -72,7 +72,7 @@ impl Translator {
         }
         let mut generator = Generator::new(&config)?;
         let mut arena = Arena::default();
-        generator.params.place(&mut arena, Storage::Values);
+        generator.params.place(&mut arena, Placement::Values);
         backend.reserve(arena.len())?;
         train::load(&mut *backend, &generator.params, &tensors, path)?;
         let run: Option<RunConfig> =

@@ -9,7 +9,7 @@ use pix2pix_engine::Result;
 use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
 use pix2pix_engine::kernel::PointwiseKernels;
 use pix2pix_engine::kernel::{Activation, Adam, Conv, Loss, NormScope, Statistics, Write};
-use pix2pix_engine::nn::Storage;
+use pix2pix_engine::nn::Placement;
 use pix2pix_engine::op::{NormUse, NormVars};
 use pix2pix_engine::tape::{Tape, Var};
 use pix2pix_engine::tensor::{Shape, View};
@@ -389,7 +389,7 @@ fn nothing_flows_through_a_detached_value() {
 fn a_loss_without_a_path_is_refused() {
     let mut arena = Arena::default();
     let mut params = leaves(&[("seen", Shape::SCALAR), ("unseen", Shape::SCALAR)], &[]);
-    params.place(&mut arena, Storage::Training(&[]));
+    params.place(&mut arena, Placement::Training(&[]));
     let tape = &mut Tape::new();
     let (seen, unseen) = (params.on(tape, 0), params.on(tape, 1));
     let seen = tape.copy(seen).unwrap();
@@ -410,7 +410,7 @@ fn an_update_touches_its_group_alone() {
     let shape = Shape::new(1, 2, 2, 2);
     let mut arena = Arena::default();
     let mut groups = [leaves(&[("mine", shape)], &[]), leaves(&[("other", shape)], &[])];
-    groups.iter_mut().for_each(|g| g.place(&mut arena, Storage::Training(&Adam::STATE)));
+    groups.iter_mut().for_each(|g| g.place(&mut arena, Placement::Training(&Adam::STATE)));
     let tape = &mut Tape::new();
     let (mine, other) = (groups[0].on(tape, 0), groups[1].on(tape, 0));
     let y = tape.add(mine, other).unwrap();

@@ -330,3 +330,21 @@ fn arrows_are_read_from_every_form() {
         assert_eq!(found, expected, "{text}");
     }
 }
+
+/// What an instruction or an operation is, it says itself (`Instruction::work`, `Op::describe`): a
+/// name is for people.
+#[test]
+fn nobody_asks_a_name_what_an_operation_does() {
+    let mut faults = Vec::new();
+    for source in sources() {
+        let spaces = |c: char| c.is_whitespace();
+        for (number, line) in source.lines.iter().enumerate() {
+            let line: String = line.replace(spaces, "");
+            let asked = ["name().starts_with(", "name()==\"", "name()!=\"", "matchop.name()"];
+            if asked.iter().any(|asked| line.contains(asked)) {
+                faults.push(format!("src/{}:{}: {line}", source.name, number + 1));
+            }
+        }
+    }
+    report(faults);
+}

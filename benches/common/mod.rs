@@ -7,7 +7,7 @@ use pix2pix_engine::device::{Arena, Cpu, Cuda, Precision, StepState, Stopwatch, 
 use pix2pix_engine::error::Result;
 use pix2pix_engine::kernel::{Backend, cuda};
 use pix2pix_engine::model::Generator;
-use pix2pix_engine::nn::{Mode, Storage};
+use pix2pix_engine::nn::{Mode, Placement};
 use pix2pix_engine::tape::{Program, Tape};
 use pix2pix_engine::tensor::Shape;
 use pix2pix_engine::train::{Networks, RunConfig, Step};
@@ -167,7 +167,7 @@ impl Model {
         let b = machine.backend();
         let mut g = Generator::new(&RunConfig::default().generator).expect("it is possible");
         let mut arena = Arena::default();
-        g.params.place(&mut arena, Storage::Values);
+        g.params.place(&mut arena, Placement::Values);
         let mut tape = Tape::new();
         let x = tape.input("x", size());
         let y = g.forward(&mut tape, x, Mode::TRAIN).expect("the size fits");

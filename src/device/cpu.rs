@@ -13,11 +13,11 @@ use crate::tensor::View;
 /// The CPU backend's memory, threads and step state.
 pub struct Cpu {
     data: Vec<f32>,
-    work: Work,
+    work: Resources,
 }
 
 /// What a kernel needs beside the arena: threads, instruction set, scratch memory, step state.
-pub(crate) struct Work {
+pub(crate) struct Resources {
     pub pool: Arc<ThreadPool>,
     pub arch: pulp::Arch,
     pub state: StepState,
@@ -41,7 +41,7 @@ impl Cpu {
             .thread_name(|i| format!("cpu-{i}"))
             .build()
             .map_err(|e| Error::machine(format!("cannot start {threads} threads: {e}")))?;
-        let work = Work {
+        let work = Resources {
             pool: Arc::new(pool),
             arch: pulp::Arch::new(),
             state: StepState::default(),
@@ -70,7 +70,7 @@ impl Cpu {
     }
 
     /// Threads, scratch and state, for a kernel that needs them apart from the arena.
-    pub(crate) fn work_mut(&mut self) -> &mut Work {
+    pub(crate) fn work_mut(&mut self) -> &mut Resources {
         &mut self.work
     }
 
@@ -81,7 +81,7 @@ impl Cpu {
     pub(crate) fn split<const W: usize>(
         &mut self,
         writes: [View; W],
-    ) -> ([&mut [f32]; W], Rest<'_>, &mut Work) {
+    ) -> ([&mut [f32]; W], Rest<'_>, &mut Resources) {
         writes.iter().for_each(|view| self.work.memo.forget(&view.span()));
         let mut order: Vec<usize> = (0..W).collect();
         order.sort_by_key(|&i| writes[i].span().start);

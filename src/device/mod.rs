@@ -11,7 +11,7 @@ mod memo;
 
 pub use arena::{ALIGNMENT, Arena};
 pub use cpu::Cpu;
-pub(crate) use cpu::{Rest, Work, grown};
+pub(crate) use cpu::{Resources, Rest, grown};
 pub use cuda::*;
 pub(crate) use cuda::{device_struct, plain};
 

@@ -5,5 +5,5 @@ mod params;
 mod schedule;
 
 pub use blocks::{Block, ConvParams, Mode, NormOf, Running};
-pub use params::{Init, Param, Params, Storage};
+pub use params::{Init, Param, Params, Placement};
 pub use schedule::Schedule;

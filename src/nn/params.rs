@@ -41,7 +41,7 @@ impl Param {
 
 /// What memory parameters are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Storage<'a> {
+pub enum Placement<'a> {
     /// That of their values.
     Values,
     /// Also that of their gradients, and of a vector of each of these names: what an optimiser
@@ -77,16 +77,16 @@ impl Params {
     }
 
     /// Gives every parameter its place: trained ones in one run, statistics behind them.
-    pub fn place(&mut self, arena: &mut Arena, storage: Storage) {
+    pub fn place(&mut self, arena: &mut Arena, placement: Placement) {
         let start = arena.len();
         for param in self.list.iter_mut().filter(|p| p.trained) {
             param.view = arena.take(param.shape);
         }
         let values = View::dense(start, Shape::vector(arena.len() - start));
         self.values = Some(values);
-        self.group = match storage {
-            Storage::Values => None,
-            Storage::Training(names) => {
+        self.group = match placement {
+            Placement::Values => None,
+            Placement::Training(names) => {
                 let grads = arena.take(values.shape);
                 let state = names.iter().map(|&name| (name, arena.take(values.shape))).collect();
                 Some(Group { values, grads, state })
@@ -100,7 +100,7 @@ impl Params {
     /// What [`Tape::backward`] and [`Tape::optimise`] train.
     ///
     /// # Panics
-    /// Before [`Params::place`] with [`Storage::Training`].
+    /// Before [`Params::place`] with [`Placement::Training`].
     pub fn group(&self) -> &Group {
         self.group.as_ref().expect("parameters are placed for training before they are trained")
     }

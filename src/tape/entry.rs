@@ -13,7 +13,7 @@ use crate::kernel::{Backend, Workspace, Write};
 use crate::tensor::View;
 
 /// One entry of a tape, in the order in which it runs.
-pub(super) trait Entry: Debug + Send + Sync {
+pub(super) trait TapeEntry: Debug + Send + Sync {
     /// The planned buffers that it reads or writes.
     fn touches(&self, tape: &Tape) -> Vec<Buffer>;
 
@@ -57,7 +57,7 @@ fn gradient(place: GradPlace) -> Option<Buffer> {
     }
 }
 
-impl Entry for Forward {
+impl TapeEntry for Forward {
     fn touches(&self, tape: &Tape) -> Vec<Buffer> {
         let node = &tape.nodes[self.0];
         let values = node.inputs.iter().chain([&node.output]).chain(&node.skip);
@@ -80,7 +80,7 @@ impl Entry for Forward {
     }
 }
 
-impl Entry for Backward {
+impl TapeEntry for Backward {
     fn touches(&self, tape: &Tape) -> Vec<Buffer> {
         let node = &tape.nodes[self.node];
         let reads = node.op.reads_back();
@@ -106,7 +106,7 @@ impl Entry for Backward {
     }
 }
 
-impl Entry for Fill {
+impl TapeEntry for Fill {
     fn touches(&self, _: &Tape) -> Vec<Buffer> {
         gradient(self.0).into_iter().collect()
     }
@@ -116,7 +116,7 @@ impl Entry for Fill {
     }
 }
 
-impl Entry for Keep {
+impl TapeEntry for Keep {
     /// Outputs stay to the end by themselves.
     fn touches(&self, _: &Tape) -> Vec<Buffer> {
         Vec::new()
@@ -127,7 +127,7 @@ impl Entry for Keep {
     }
 }
 
-impl Entry for Constant {
+impl TapeEntry for Constant {
     fn touches(&self, _: &Tape) -> Vec<Buffer> {
         vec![Buffer::Value(self.0)]
     }

@@ -1,7 +1,7 @@
 //! What is done with all parameters of a network at once: an optimiser's step, their average, the
 //! norm of their gradients.
 
-use super::entry::Entry;
+use super::entry::TapeEntry;
 use super::instruction::{Instruction, Need, place};
 use super::plan::{Buffer, Plan};
 use super::{Source, Tape, Var};
@@ -101,7 +101,7 @@ struct AdamStep {
 }
 
 /// Parameters lie in the persistent arena.
-impl Entry for AdamStep {
+impl TapeEntry for AdamStep {
     fn touches(&self, _: &Tape) -> Vec<Buffer> {
         Vec::new()
     }
@@ -140,7 +140,7 @@ struct Average {
     mean: View,
 }
 
-impl Entry for Average {
+impl TapeEntry for Average {
     fn touches(&self, _: &Tape) -> Vec<Buffer> {
         Vec::new()
     }
@@ -179,7 +179,7 @@ struct GradientNorm {
     to: Var,
 }
 
-impl Entry for GradientNorm {
+impl TapeEntry for GradientNorm {
     fn touches(&self, _: &Tape) -> Vec<Buffer> {
         vec![Buffer::Value(self.to)]
     }

@@ -14,7 +14,7 @@ pub trait Instruction: Debug + Send + Sync {
     /// The name in printed programs and reports: "forward conv", "adam".
     fn name(&self) -> String;
 
-    /// The tensors whose elements it reads, each once. What it adds to is among them.
+    /// The tensors whose elements it reads. What it adds to is among them.
     fn reads(&self) -> Vec<View>;
 
     /// The tensors whose elements it writes.

@@ -30,7 +30,7 @@ pub use instruction::{Application, Instruction, Need, Phase, Work};
 pub use op::{Io, Op, Reads};
 pub use program::Program;
 
-use entry::Entry;
+use entry::TapeEntry;
 
 use crate::device::RING_WIDTH;
 use crate::error::{Error, Result};
@@ -86,7 +86,7 @@ struct Node {
 pub struct Tape {
     values: Vec<Value>,
     nodes: Vec<Node>,
-    entries: Vec<Box<dyn Entry>>,
+    entries: Vec<Box<dyn TapeEntry>>,
     /// Owners of gradient memory: the value and the shape, for each [`Tape::backward`].
     grads: Vec<Var>,
     inputs: Vec<Var>,

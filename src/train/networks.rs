@@ -10,7 +10,7 @@ use crate::device::Arena;
 use crate::error::{Error, Result};
 use crate::kernel::{Adam, Backend};
 use crate::model::{Discriminator, Generator};
-use crate::nn::{Params, Storage};
+use crate::nn::{Params, Placement};
 use crate::tensor::{Shape, View};
 
 /// The networks of a run, placed.
@@ -35,12 +35,12 @@ impl Networks {
     pub fn new(config: &RunConfig) -> Result<Self> {
         let mut arena = Arena::default();
         let mut generator = Generator::new(&config.generator)?;
-        let storage = Storage::Training(&Adam::STATE);
-        generator.params.place(&mut arena, storage);
+        let placement = Placement::Training(&Adam::STATE);
+        generator.params.place(&mut arena, placement);
         let mut discriminator =
             config.discriminator.as_ref().map(Discriminator::new).transpose()?;
         if let Some(d) = &mut discriminator {
-            d.params.place(&mut arena, storage);
+            d.params.place(&mut arena, placement);
         }
         Ok(Networks { generator, discriminator, arena })
     }

@@ -4,7 +4,7 @@ use pix2pix_engine::Result;
 use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
 use pix2pix_engine::kernel::PointwiseKernels;
 use pix2pix_engine::kernel::{Backend, Write};
-use pix2pix_engine::nn::{Init, Params, Storage};
+use pix2pix_engine::nn::{Init, Params, Placement};
 use pix2pix_engine::tape::{Group, Io, Op, Program, Tape, Var};
 use pix2pix_engine::tensor::{Shape, View};
 
@@ -77,7 +77,7 @@ impl Harness {
     ) -> Harness {
         let mut arena = Arena::default();
         let mut params = leaves(trained, state);
-        params.place(&mut arena, Storage::Training(&[]));
+        params.place(&mut arena, Placement::Training(&[]));
         let on = params.clone();
         Harness::new(&arena, vec![params], |tape| {
             let vars: Vec<Var> = (0..on.iter().count()).map(|i| on.on(tape, i)).collect();

@@ -5,7 +5,7 @@ use pix2pix_engine::kernel::{Adam, Backend};
 use pix2pix_engine::model::{
     Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, GeneratorKind, NormKind,
 };
-use pix2pix_engine::nn::{Params, Storage};
+use pix2pix_engine::nn::{Params, Placement};
 use pix2pix_engine::tensor::Shape;
 use pix2pix_engine::train::{Distance, Gan, Objective, Step};
 
@@ -77,9 +77,9 @@ impl Setup {
             Discriminator::new(&config).unwrap()
         });
         let mut arena = Arena::default();
-        g.params.place(&mut arena, Storage::Training(&Adam::STATE));
+        g.params.place(&mut arena, Placement::Training(&Adam::STATE));
         if let Some(d) = &mut d {
-            d.params.place(&mut arena, Storage::Training(&Adam::STATE));
+            d.params.place(&mut arena, Placement::Training(&Adam::STATE));
         }
         let adam = Adam::default();
         let step = Step::record(&g, d.as_ref(), objective, adam, size, b, arena.len()).unwrap();

@@ -4,7 +4,7 @@ use pix2pix_engine::device::{Arena, Device};
 use pix2pix_engine::model::{
     Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, GeneratorKind, NormKind,
 };
-use pix2pix_engine::nn::{Mode, Params, Storage};
+use pix2pix_engine::nn::{Mode, Params, Placement};
 use pix2pix_engine::tape::{Tape, Var};
 use pix2pix_engine::tensor::Shape;
 
@@ -93,9 +93,9 @@ fn pass(
     forward: impl FnOnce(&Params, &mut Tape, Var) -> pix2pix_engine::Result<Var>,
 ) -> Harness {
     let mut arena = Arena::default();
-    params.place(&mut arena, Storage::Training(&[]));
+    params.place(&mut arena, Placement::Training(&[]));
     let mut input = leaves(&[("x", x)], &[]);
-    input.place(&mut arena, Storage::Training(&[]));
+    input.place(&mut arena, Placement::Training(&[]));
     let leaf = input.clone();
     let params = params.clone();
     Harness::new(&arena, vec![params.clone(), input], |tape| {

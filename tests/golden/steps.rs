@@ -6,7 +6,7 @@ use pix2pix_engine::kernel::Adam;
 use pix2pix_engine::model::{
     Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, GeneratorKind, NormKind,
 };
-use pix2pix_engine::nn::{Params, Storage};
+use pix2pix_engine::nn::{Params, Placement};
 use pix2pix_engine::tensor::Shape;
 use pix2pix_engine::train::{Distance, Gan, Objective, Step};
 use serde_json::Value;
@@ -61,8 +61,8 @@ impl Run {
         let config = DiscriminatorConfig { in_channels, base_channels: 8, layers: LAYERS, norm };
         let mut d = Discriminator::new(&config).unwrap();
         let mut arena = Arena::default();
-        g.params.place(&mut arena, Storage::Training(&Adam::STATE));
-        d.params.place(&mut arena, Storage::Training(&Adam::STATE));
+        g.params.place(&mut arena, Placement::Training(&Adam::STATE));
+        d.params.place(&mut arena, Placement::Training(&Adam::STATE));
         let size = Shape::new(batch, 64, 64, 3);
         let adam = Adam::default();
         let mut cpu = Cpu::new(2).unwrap();

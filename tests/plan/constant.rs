@@ -2,7 +2,7 @@
 
 use pix2pix_engine::device::{Cpu, Device, Precision};
 use pix2pix_engine::kernel::{Backend, Conv, Write};
-use pix2pix_engine::nn::Storage;
+use pix2pix_engine::nn::Placement;
 use pix2pix_engine::tape::{Program, Tape};
 use pix2pix_engine::tensor::Shape;
 
@@ -87,7 +87,7 @@ fn a_fixed_filter_blurs_on_a_gpu() {
 fn gradients_flow_through_a_fixed_filter() {
     let mut arena = pix2pix_engine::device::Arena::default();
     let mut params = crate::common::harness::leaves(&[("x", PICTURE)], &[]);
-    params.place(&mut arena, Storage::Training(&[]));
+    params.place(&mut arena, Placement::Training(&[]));
     let tape = &mut Tape::new();
     let x = params.on(tape, 0);
     let filter = tape.constant("blur", Shape::new(1, 3, 3, 1), blur()).unwrap();

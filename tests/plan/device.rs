@@ -5,7 +5,7 @@ use pix2pix_engine::Result;
 use pix2pix_engine::device::{Arena, Cpu, Device, Precision, StepState};
 use pix2pix_engine::kernel::{Activation, Backend, Conv, Loss, NormScope, Statistics, Write};
 use pix2pix_engine::model::NormKind;
-use pix2pix_engine::nn::Storage;
+use pix2pix_engine::nn::Placement;
 use pix2pix_engine::op::{NormUse, NormVars};
 use pix2pix_engine::tape::{Program, Tape};
 use pix2pix_engine::tensor::Shape;
@@ -41,7 +41,7 @@ fn wide_bias(b: &dyn Backend) -> Result<Program> {
     let mut arena = Arena::default();
     let filter = Shape::new(CHANNELS, 1, 1, 1);
     let mut params = leaves(&[("w", filter), ("b", Shape::vector(CHANNELS))], &[]);
-    params.place(&mut arena, Storage::Training(&[]));
+    params.place(&mut arena, Placement::Training(&[]));
     let tape = &mut Tape::new();
     let x = tape.input("x", Shape::SCALAR);
     let (w, bias) = (params.on(tape, 0), params.on(tape, 1));
@@ -137,7 +137,7 @@ fn the_workspace_of_large_norms_is_announced() {
             let shape = Shape::new(2, 40, 40, 24);
             let mut arena = Arena::default();
             let mut params = leaves(&[("x", shape)], &[]);
-            params.place(&mut arena, Storage::Training(&[]));
+            params.place(&mut arena, Placement::Training(&[]));
             let tape = &mut Tape::new();
             let (x, target) = (params.on(tape, 0), tape.input("target", shape));
             let (statistics, activation) = (Statistics::Batch, Activation::Relu);
@@ -166,7 +166,7 @@ fn norms_of_gradients_and_constants_are_announced() {
         let shape = Shape::new(1, 1, 100, 700);
         let mut arena = Arena::default();
         let mut params = leaves(&[("x", shape)], &[]);
-        params.place(&mut arena, Storage::Training(&[]));
+        params.place(&mut arena, Placement::Training(&[]));
         let tape = &mut Tape::new();
         let x = params.on(tape, 0);
         let target = tape.constant("target", shape, numbers(shape.count(), 3)).unwrap();

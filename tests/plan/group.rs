@@ -3,7 +3,7 @@
 
 use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
 use pix2pix_engine::kernel::{Adam, Conv, PointwiseKernels, Write};
-use pix2pix_engine::nn::{Params, Storage};
+use pix2pix_engine::nn::{Params, Placement};
 use pix2pix_engine::tape::{Group, Program, Tape};
 use pix2pix_engine::tensor::{Shape, View};
 
@@ -17,7 +17,7 @@ const CONV: Conv = Conv::square(3, 1, 1);
 fn parameters(state: &[&'static str]) -> (Params, Arena) {
     let mut arena = Arena::default();
     let mut params = leaves(&[("w", FILTER), ("b", Shape::vector(FILTER.n))], &[]);
-    params.place(&mut arena, Storage::Training(state));
+    params.place(&mut arena, Placement::Training(state));
     (params, arena)
 }
 

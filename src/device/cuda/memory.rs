@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cudarc::driver::CudaSlice;
 
-use super::{Constant, Cuda, STATE_BYTES, State, failed};
+use super::{Cuda, HeldConstant, STATE_BYTES, State, failed};
 use crate::device::{Device, RING_ROWS, RING_WIDTH, StepState};
 use crate::error::Result;
 use crate::tensor::{Elem, View};
@@ -59,7 +59,7 @@ impl Device for Cuda {
 
     fn copy_constant(&mut self, values: &Arc<[f32]>, to: View) -> Result<()> {
         let key = Arc::downgrade(values);
-        let known = |held: &[Constant]| held.iter().position(|c| c.values.ptr_eq(&key));
+        let known = |held: &[HeldConstant]| held.iter().position(|c| c.values.ptr_eq(&key));
         let i = match known(&self.held) {
             Some(i) => i,
             None => {
@@ -70,7 +70,7 @@ impl Device for Cuda {
                 copied.map_err(|e| failed("be given a constant", &e))?;
                 // The bytes are gone when this returns.
                 self.finish()?;
-                self.held.push(Constant { values: key, copy });
+                self.held.push(HeldConstant { values: key, copy });
                 self.held.len() - 1
             }
         };

@@ -152,7 +152,7 @@ pub struct Cuda {
     scratch: Option<CudaSlice<u8>>,
     constants: CudaSlice<u8>,
     /// Constants of programs.
-    held: Vec<Constant>,
+    held: Vec<HeldConstant>,
     state: State,
     step: StepState,
     /// Whether the device has `state`.
@@ -165,7 +165,7 @@ pub struct Cuda {
 }
 
 /// Numbers that programs copy from, on the device as long as a program may.
-struct Constant {
+struct HeldConstant {
     values: Weak<[f32]>,
     copy: CudaSlice<u8>,
 }

@@ -30,7 +30,7 @@ use self::pixels::{transform_windows, write_tiles};
 use self::tile::{Tile, transpose};
 use super::product::{Mat, product};
 use super::{Conv, ConvArgs, Pass, Workspace};
-use crate::device::{Cpu, Work, grown};
+use crate::device::{Cpu, Resources, grown};
 use crate::tensor::{Shape, View};
 
 /// Channels come in multiples of this: one register of AVX-512, two of AVX2.
@@ -134,13 +134,13 @@ const fn kind(pass: Pass, a: usize) -> u8 {
 /// What the work of a pass takes of a device, and a transform of the filter `w`, which is made anew
 /// only where the filter was written since.
 fn with_filters(
-    work: &mut Work,
+    work: &mut Resources,
     w: View,
     kind: u8,
     len: usize,
     make: impl FnOnce((&rayon::ThreadPool, pulp::Arch), &mut [f32]),
 ) -> (&rayon::ThreadPool, pulp::Arch, &mut Vec<f32>, &[f32]) {
-    let Work { pool, arch, scratch, memo, .. } = work;
+    let Resources { pool, arch, scratch, memo, .. } = work;
     let filters = memo.get(w.span(), kind, len, |to| make((pool, *arch), to));
     (pool, *arch, scratch, filters)
 }
