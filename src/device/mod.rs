@@ -13,7 +13,7 @@ pub use arena::{ALIGNMENT, Arena};
 pub use cpu::Cpu;
 pub(crate) use cpu::{Rest, Work, grown};
 pub use cuda::*;
-pub(crate) use cuda::{device_struct, plain};
+pub(crate) use cuda::{device_constants, device_enum, device_struct, plain};
 
 use crate::error::Result;
 use crate::tensor::{Elem, View};

@@ -16,3 +16,4 @@ mod loss;
 mod norm;
 mod pointwise;
 mod stack;
+mod supports;
