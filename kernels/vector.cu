@@ -6,22 +6,22 @@
 //   source  Tarvainen and Valpola, NeurIPS 2017, equation 1 of section 2; checked by tests/parity rows vector
 #include "common.cuh"
 
-extern "C" __global__ void __launch_bounds__(256) moving_average(const float* x, float* mean, float decay, unsigned count)
+extern "C" __global__ void __launch_bounds__(VECTOR_THREADS) moving_average(const float* x, float* mean, float decay, unsigned count)
 {
     size_t stride = (size_t)gridDim.x * blockDim.x;
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride)
         mean[i] += (1.0f - decay) * (x[i] - mean[i]);
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(VECTOR_THREADS)
 vector_norm(const float* x, float* y, double* parts, unsigned* counters, unsigned count)
 {
-    __shared__ double sums[256];
+    __shared__ double sums[VECTOR_THREADS];
     size_t stride = (size_t)gridDim.x * blockDim.x;
     double sum = 0.0;
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride) sum += (double)x[i] * (double)x[i];
     sums[threadIdx.x] = sum;
-    for (int half = 128; half > 0; half /= 2) {
+    for (int half = VECTOR_THREADS / 2; half > 0; half /= 2) {
         __syncthreads();
         if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
     }

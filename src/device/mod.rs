@@ -13,7 +13,7 @@ pub use arena::{ALIGNMENT, Arena};
 pub use cpu::Cpu;
 pub(crate) use cpu::{Resources, Rest, grown};
 pub use cuda::*;
-pub(crate) use cuda::{device_struct, plain};
+pub(crate) use cuda::{device_constants, device_enum, device_struct, plain};
 
 use std::sync::Arc;
 

@@ -3,20 +3,21 @@
 use rayon::prelude::*;
 
 use super::{Workspace, Write};
-use crate::device::{Cpu, Rest};
+use crate::device::{Cpu, Rest, device_enum};
 use crate::error::Result;
 use crate::tensor::View;
 
-/// A loss of one element x, against a number or another tensor's element t. The value is the mean
-/// over all elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
-    /// Binary cross entropy of a logit: max(x, 0) - x t + ln(1 + exp(-|x|)); t is 0 or 1.
-    Bce,
-    /// Squared difference (x - t)^2: LSGAN's loss (Mao et al., 2017), and L2 between pictures.
-    Mse,
-    /// Absolute difference |x - t|.
-    L1,
+device_enum! {
+    /// A loss of one element x, against a number or another tensor's element t. The value is the
+    /// mean over all elements.
+    pub enum Loss {
+        /// Binary cross entropy of a logit: max(x, 0) - x t + ln(1 + exp(-|x|)); t is 0 or 1.
+        Bce,
+        /// Squared difference (x - t)^2: LSGAN's loss (Mao et al., 2017), and L2 between pictures.
+        Mse,
+        /// Absolute difference |x - t|.
+        L1,
+    }
 }
 
 impl Loss {

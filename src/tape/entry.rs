@@ -44,7 +44,7 @@ pub(super) struct Keep(pub Vec<usize>);
 
 /// Writes the numbers of a constant.
 #[derive(Debug)]
-pub(super) struct Constant(pub Var, pub Arc<[f32]>);
+pub(super) struct ConstantValue(pub Var, pub Arc<[f32]>);
 
 fn kept(tape: &Tape, node: usize) -> impl Iterator<Item = Buffer> {
     (0..tape.nodes[node].kept.len()).map(move |i| Buffer::Kept(node, i))
@@ -127,7 +127,7 @@ impl TapeEntry for Keep {
     }
 }
 
-impl TapeEntry for Constant {
+impl TapeEntry for ConstantValue {
     fn touches(&self, _: &Tape) -> Vec<Buffer> {
         vec![Buffer::Value(self.0)]
     }

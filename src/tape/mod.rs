@@ -141,7 +141,7 @@ impl Tape {
         }
         let var = self.value(name, shape, Source::Constant);
         self.values[var.0].keep_f32 = true;
-        self.entries.push(Box::new(entry::Constant(var, values.into())));
+        self.entries.push(Box::new(entry::ConstantValue(var, values.into())));
         Ok(var)
     }
 

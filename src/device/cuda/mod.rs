@@ -26,10 +26,10 @@ use cudarc::driver::{DriverError as Failure, LaunchConfig};
 use cudarc::nvrtc::Ptx;
 
 pub use args::{
-    Arg, Args, ByteAddress, CounterAddress, DoubleAddress, ElemAddress, FloatAddress, Named, State,
-    StateAddress, Tensor,
+    Arg, Args, ByteAddress, Constant, CounterAddress, DoubleAddress, ElemAddress, FloatAddress,
+    Named, State, StateAddress, Tensor,
 };
-pub(crate) use args::{device_struct, plain};
+pub(crate) use args::{device_constants, device_enum, device_struct, plain};
 pub use cache::Cache;
 #[doc(hidden)]
 pub use cudarc::driver::DeviceRepr;

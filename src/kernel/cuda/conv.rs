@@ -4,8 +4,10 @@
 //! Here it is decided, from shapes and the number of multiprocessors alone, which tile computes a
 //! pass and into how many parts its sum is cut, so that one card gives the same bytes each time.
 
-use super::{Merge, names, stored_alike};
-use crate::device::{ByteAddress, COUNTERS, Cuda, FloatAddress, Grid, Kernel, device_struct};
+use super::{Merge, VECTOR_BYTES, names, stored_alike};
+use crate::device::{
+    ByteAddress, COUNTERS, Cuda, FloatAddress, Grid, Kernel, device_constants, device_struct,
+};
 use crate::error::Result;
 use crate::kernel::{Conv, ConvArgs, ConvKernels, Pass, Workspace};
 use crate::tensor::{Shape, View};
@@ -43,17 +45,45 @@ impl From<Conv> for Window {
     }
 }
 
-/// Threads of a block, as `tile.cuh` has it.
-const THREADS: u32 = 128;
-/// Columns of a tile, as `tile.cuh` has it.
-const COLUMNS: usize = 64;
+device_constants! {
+    /// Threads of a block.
+    const CONV_THREADS: usize = 128;
+    /// Rows of the largest tile.
+    const TILE_ROWS: usize = 128;
+    /// Rows of the middle tile, for matrices that do not fill the card with the largest.
+    const TILE_ROWS_HALF: usize = 64;
+    /// Rows of the smallest tile, for layers of few pixels. Two of its blocks a multiprocessor are
+    /// wanted: it is fed by memory, and its partial sums are few. Of the larger ones each more would
+    /// leave 16 or 32 KiB of them.
+    const TILE_ROWS_FEW: usize = 16;
+    /// Columns of a tile.
+    const TILE_COLUMNS: usize = 64;
+    /// Bytes of a row of an operand that are in shared memory at a time: two whole sectors of a pixel.
+    const CHUNK_BYTES: usize = 64;
+    /// Most channels of x that `conv_thin.cu` takes.
+    const THIN_CHANNELS: usize = 6;
+    /// Most rows and columns of a window there.
+    const THIN_TAPS: usize = 4;
+    /// Most stride of a window there.
+    const THIN_STRIDE: usize = 2;
+    /// Pixels of a row of y in a tile there.
+    const THIN_PIXELS: usize = 64;
+    /// Filters in a tile of a filter's gradient there.
+    const THIN_FILTERS: usize = 16;
+    /// Channels of the results for which `conv_narrow.cu` has kernels: of a map of patches, ...
+    const NARROW_MAP: usize = 1;
+    /// ... of a picture, ...
+    const NARROW_PICTURE: usize = 3;
+    /// ... and of two: the most that it computes.
+    const NARROW_PAIR: usize = 6;
+    /// Pixels that a warp of those kernels has at a time.
+    const NARROW_TOGETHER: usize = 4;
+}
+
 /// Most parts of a tile: the last block of a tile reads them all, 4 KiB each in the smallest.
 const MOST_PARTS: usize = 32;
 /// Fewest chunks of a part: fewer would not fill the stages that are in flight.
 const FEWEST_CHUNKS: usize = 4;
-/// Rows of the tile of which two blocks a multiprocessor are wanted: it is fed by memory, and its
-/// partial sums are few. Of the larger ones each more would leave 16 or 32 KiB of them.
-const SMALL: usize = 16;
 
 /// How a pass is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +101,7 @@ impl ConvPlan {
     /// Floats of partial sums.
     fn scratch(&self) -> usize {
         let [x, y] = self.tiles;
-        if self.parts == 1 { 0 } else { x * y * self.parts * self.rows * COLUMNS }
+        if self.parts == 1 { 0 } else { x * y * self.parts * self.rows * TILE_COLUMNS }
     }
 }
 
@@ -136,7 +166,7 @@ impl Matrix {
     /// Tiles of `rows` rows, and the parts that fill `want` blocks.
     fn cut(self, rows: usize, want: usize) -> ([usize; 2], usize) {
         let (down, across) =
-            (self.rows.div_ceil(rows) * self.classes, self.columns.div_ceil(COLUMNS));
+            (self.rows.div_ceil(rows) * self.classes, self.columns.div_ceil(TILE_COLUMNS));
         let most = (self.chunks / FEWEST_CHUNKS).clamp(1, MOST_PARTS);
         ([down, across], (want / (down * across)).clamp(1, most))
     }
@@ -153,25 +183,20 @@ enum Access {
     Any,
 }
 
-/// Most channels of x, and most taps and most stride of a window, that `conv_thin.cu` takes.
-const THIN: usize = 6;
-const THIN_TAPS: usize = 4;
-const THIN_STRIDE: usize = 2;
-/// Pixels of a row of y in a tile there, and the fewest in a row: at least half of the tile.
-const THIN_PIXELS: usize = 64;
+/// Fewest pixels of a row of y that `conv_thin.cu` takes: half of a tile.
 const THIN_ROW: usize = THIN_PIXELS / 2;
 
 /// What `conv_thin.cu` asks of shapes.
 fn in_runs(args: &ConvArgs) -> bool {
     let (conv, [x, w, y]) = (args.conv, shapes(args));
-    let vector = 16 / args.x.elem.size();
+    let vector = VECTOR_BYTES / args.x.elem.size();
     let filters = match args.pass {
         Pass::Fprop => true,
         Pass::Dgrad => false,
         Pass::Wgrad => w.n.is_multiple_of(vector),
     };
     filters
-        && x.c <= THIN
+        && x.c <= THIN_CHANNELS
         && conv.r.max(conv.s) <= THIN_TAPS
         && conv.stride <= THIN_STRIDE
         && y.w >= THIN_ROW
@@ -180,10 +205,11 @@ fn in_runs(args: &ConvArgs) -> bool {
 
 /// What the kernels of whole vectors ask of a pass's channels.
 fn in_vectors(args: &ConvArgs) -> bool {
-    let (w, vector) = (args.w.shape, 16 / args.x.elem.size());
+    let (w, size) = (args.w.shape, args.x.elem.size());
+    let (vector, chunk) = (VECTOR_BYTES / size, CHUNK_BYTES / size);
     match args.pass {
-        Pass::Fprop => w.c.is_multiple_of(4 * vector),
-        Pass::Dgrad => w.n.is_multiple_of(4 * vector) && w.c.is_multiple_of(4),
+        Pass::Fprop => w.c.is_multiple_of(chunk),
+        Pass::Dgrad => w.n.is_multiple_of(chunk) && w.c.is_multiple_of(4),
         Pass::Wgrad => w.n.is_multiple_of(vector) && w.c.is_multiple_of(vector),
     }
 }
@@ -198,15 +224,22 @@ fn aligned(view: View, bytes: usize) -> bool {
 fn kernels(pass: Pass, access: Access) -> &'static [(usize, Kernel)] {
     use Access::*;
     use names::*;
+    const ROWS: usize = TILE_ROWS;
+    const HALF: usize = TILE_ROWS_HALF;
+    const FEW: usize = TILE_ROWS_FEW;
     match (pass, access) {
-        (Pass::Fprop, Vectors) => &[(128, CONV_FPROP), (64, CONV_FPROP_HALF), (16, CONV_FPROP_FEW)],
+        (Pass::Fprop, Vectors) => {
+            &[(ROWS, CONV_FPROP), (HALF, CONV_FPROP_HALF), (FEW, CONV_FPROP_FEW)]
+        }
         (Pass::Fprop, Runs) => &[(THIN_PIXELS, CONV_FPROP_THIN)],
-        (Pass::Fprop, Any) => &[(64, CONV_FPROP_ANY)],
-        (Pass::Dgrad, Vectors) => &[(128, CONV_DGRAD), (64, CONV_DGRAD_HALF), (16, CONV_DGRAD_FEW)],
-        (Pass::Dgrad, Runs | Any) => &[(64, CONV_DGRAD_ANY)],
-        (Pass::Wgrad, Vectors) => &[(128, CONV_WGRAD), (64, CONV_WGRAD_HALF)],
-        (Pass::Wgrad, Runs) => &[(16, CONV_WGRAD_THIN)],
-        (Pass::Wgrad, Any) => &[(64, CONV_WGRAD_ANY), (16, CONV_WGRAD_FEW)],
+        (Pass::Fprop, Any) => &[(HALF, CONV_FPROP_ANY)],
+        (Pass::Dgrad, Vectors) => {
+            &[(ROWS, CONV_DGRAD), (HALF, CONV_DGRAD_HALF), (FEW, CONV_DGRAD_FEW)]
+        }
+        (Pass::Dgrad, Runs | Any) => &[(HALF, CONV_DGRAD_ANY)],
+        (Pass::Wgrad, Vectors) => &[(ROWS, CONV_WGRAD), (HALF, CONV_WGRAD_HALF)],
+        (Pass::Wgrad, Runs) => &[(THIN_FILTERS, CONV_WGRAD_THIN)],
+        (Pass::Wgrad, Any) => &[(HALF, CONV_WGRAD_ANY), (FEW, CONV_WGRAD_FEW)],
     }
 }
 
@@ -214,14 +247,14 @@ fn kernels(pass: Pass, access: Access) -> &'static [(usize, Kernel)] {
 fn access(args: &ConvArgs) -> Access {
     let ConvArgs { pass, x, w, y, .. } = *args;
     let of_pass = match pass {
-        Pass::Fprop => aligned(x, 16),
-        Pass::Dgrad => aligned(y, 16),
-        Pass::Wgrad => aligned(x, 16) && aligned(y, 16),
+        Pass::Fprop => aligned(x, VECTOR_BYTES),
+        Pass::Dgrad => aligned(y, VECTOR_BYTES),
+        Pass::Wgrad => aligned(x, VECTOR_BYTES) && aligned(y, VECTOR_BYTES),
     };
     // Rows of a dense x begin at vectors where the first does.
-    let begins = x.is_dense() && x.byte().is_multiple_of(16);
-    let runs = begins && (pass == Pass::Fprop || aligned(y, 16));
-    if of_pass && aligned(w, 16) && in_vectors(args) {
+    let begins = x.is_dense() && x.byte().is_multiple_of(VECTOR_BYTES);
+    let runs = begins && (pass == Pass::Fprop || aligned(y, VECTOR_BYTES));
+    if of_pass && aligned(w, VECTOR_BYTES) && in_vectors(args) {
         Access::Vectors
     } else if runs && in_runs(args) {
         Access::Runs
@@ -238,7 +271,7 @@ fn plan(list: &[(usize, Kernel)], matrix: Matrix, multiprocessors: usize) -> Con
         if next(list, rows).is_some_and(|smaller| matrix.rows <= smaller) {
             continue;
         }
-        let want = if rows == SMALL { 2 * multiprocessors } else { multiprocessors };
+        let want = if rows == TILE_ROWS_FEW { 2 * multiprocessors } else { multiprocessors };
         let (tiles, parts) = matrix.cut(rows, want.min(COUNTERS));
         let plan = ConvPlan { kernel, rows, tiles, parts };
         let blocks = |p: &ConvPlan| p.tiles[0] * p.tiles[1] * p.parts;
@@ -250,12 +283,10 @@ fn plan(list: &[(usize, Kernel)], matrix: Matrix, multiprocessors: usize) -> Con
     best.expect("the smallest tile takes everything")
 }
 
-/// Most channels of a result that `conv_narrow.cu` computes.
-const NARROW: usize = 6;
-/// Most bytes of a class of a filter, which those kernels keep in shared memory.
+/// Most bytes of a class of a filter, which the kernels of `conv_narrow.cu` keep in shared memory.
 const NARROW_BYTES: usize = 48 * 1024;
-/// Pixels that a block of those kernels has at a time: 4 warps of 4.
-const NARROW_PIXELS: usize = 16;
+/// Pixels that a block of those kernels has at a time.
+const NARROW_PIXELS: usize = CONV_THREADS / 32 * NARROW_TOGETHER;
 
 /// The next smaller tile of a list.
 fn next(list: &[(usize, Kernel)], rows: usize) -> Option<usize> {
@@ -276,7 +307,7 @@ impl Cuda {
         if let Some((kernel, grid)) = self.conv_narrow(args) {
             return ConvLaunch::Narrow(kernel, grid);
         }
-        let (access, chunk) = (access(args), 64 / args.x.elem.size());
+        let (access, chunk) = (access(args), CHUNK_BYTES / args.x.elem.size());
         let matrix = match access {
             Access::Runs => Matrix::by_rows(args, chunk),
             Access::Vectors | Access::Any => Matrix::of(args, chunk),
@@ -292,7 +323,9 @@ impl Cuda {
             Pass::Wgrad => return None,
         };
         let matrix = Matrix::of(args, 1);
-        let outs = [1, 3, NARROW].into_iter().find(|&outs| to.shape.c <= outs)?;
+        let outs = [NARROW_MAP, NARROW_PICTURE, NARROW_PAIR]
+            .into_iter()
+            .find(|&outs| to.shape.c <= outs)?;
         let shared = 4 * outs * matrix.chunks;
         let runs = from.shape.c.is_multiple_of(4) && aligned(from, 4 * from.elem.size());
         if !runs || shared > NARROW_BYTES {
@@ -301,7 +334,7 @@ impl Cuda {
         let most = (4 * self.multiprocessors()).div_ceil(matrix.classes);
         let blocks = matrix.rows.div_ceil(NARROW_PIXELS).min(most) * matrix.classes;
         let blocks = [blocks as u32, 1, 1];
-        Some((kernel, Grid { blocks, threads: THREADS, shared: shared as u32 }))
+        Some((kernel, Grid { blocks, threads: CONV_THREADS as u32, shared: shared as u32 }))
     }
 }
 
@@ -326,10 +359,11 @@ impl ConvKernels for Cuda {
         let [down, across, parts] = [plan.tiles[0], plan.tiles[1], plan.parts].map(|b| b as u32);
         if pass == Pass::Wgrad {
             // Elements of a filter, its longer side, run along x.
-            let grid = Grid { blocks: [across, down, parts], threads: THREADS, shared: 0 };
+            let grid =
+                Grid { blocks: [across, down, parts], threads: CONV_THREADS as u32, shared: 0 };
             return self.launch(plan.kernel, elem, grid, &(x, y, filter, window, merge, split));
         }
-        let grid = Grid { blocks: [down, across, parts], threads: THREADS, shared: 0 };
+        let grid = Grid { blocks: [down, across, parts], threads: CONV_THREADS as u32, shared: 0 };
         let args = (from, filter, bias, to, window, merge, split);
         self.launch(plan.kernel, elem, grid, &args)
     }

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::{Merge, NOTHING, blocks, names, spread, stored_alike};
 use crate::device::{
-    CounterAddress, Cuda, DoubleAddress, FloatAddress, Grid, RING_WIDTH, Tensor, device_struct,
+    self, CounterAddress, Cuda, DoubleAddress, FloatAddress, Grid, Tensor, device_constants,
+    device_struct,
 };
 use crate::error::Result;
 use crate::kernel::{Loss, LossArgs, LossGradArgs, LossKernels, Target, Workspace};
@@ -23,8 +24,8 @@ device_struct! {
         pub weight: f32,
         /// Runs: 1 or 2.
         pub runs: i32,
-        /// 0 binary cross entropy, 1 squared, 2 absolute difference.
-        pub kind: i32,
+        /// Of an element.
+        pub loss: Loss,
     }
 }
 
@@ -52,15 +53,11 @@ device_struct! {
     }
 }
 
-/// Threads of a block of `loss`, one element each a turn.
-const THREADS: u32 = 256;
-
-fn kind(loss: Loss) -> i32 {
-    match loss {
-        Loss::Bce => 0,
-        Loss::Mse => 1,
-        Loss::L1 => 2,
-    }
+device_constants! {
+    /// Threads of a block of `loss`, one element each a turn.
+    const LOSS_THREADS: usize = 256;
+    /// [`device::RING_WIDTH`]
+    const RING_WIDTH: usize = device::RING_WIDTH;
 }
 
 /// Runs of pictures that one launch takes: an [`Aim`] has two labels, which is what a
@@ -69,12 +66,12 @@ const RUNS: usize = 2;
 
 /// What one launch compares with: `labels`, or the other tensor.
 fn aim(cuda: &Cuda, loss: Loss, target: Target, weight: f32) -> Aim {
-    let (kind, runs) = (kind(loss), target.runs() as i32);
+    let runs = target.runs() as i32;
     let (other, label, second) = match target {
         Target::Labels(labels) => (NOTHING, labels[0], labels[labels.len() - 1]),
         Target::Tensor(view) => (cuda.tensor(view), 0.0, 0.0),
     };
-    Aim { other, label, second, weight, runs, kind }
+    Aim { other, label, second, weight, runs, loss }
 }
 
 /// The launches that a target takes: what each compares with, and the runs of pictures it is for.
@@ -98,7 +95,7 @@ fn pictures(view: View, runs: &Range<usize>, of: usize) -> Result<View> {
 /// Blocks a run of `runs` that together have `count` elements: four a thread, as the block that is
 /// last reads a number a block.
 fn loss_blocks(cuda: &Cuda, count: usize, runs: usize) -> usize {
-    blocks(cuda, count.div_ceil(4 * THREADS as usize * runs), 2)
+    blocks(cuda, count.div_ceil(4 * LOSS_THREADS * runs), 2)
 }
 
 impl LossKernels for Cuda {
@@ -109,8 +106,10 @@ impl LossKernels for Cuda {
             let x = pictures(x, &runs, target.runs())?;
             let blocks = loss_blocks(self, x.shape.count(), runs.len());
             let parts = DoubleAddress(self.scratch(2 * blocks * runs.len())?.0);
-            let grid =
-                Grid { blocks: [blocks as u32, runs.len() as u32, 1], ..Grid::line(1, THREADS) };
+            let grid = Grid {
+                blocks: [blocks as u32, runs.len() as u32, 1],
+                ..Grid::line(1, LOSS_THREADS as u32)
+            };
             let (aim, y) = (aim(self, loss, part, weight), self.floats(y.channels(runs)?));
             let args = (self.tensor(x), aim, y, parts, CounterAddress(self.counters_address().0));
             self.launch(names::LOSS, x.elem, grid, &args)?;

@@ -13,13 +13,21 @@ mod pointwise;
 mod vector;
 
 use crate::device::{
-    Cache, Cuda, CudaOptions, ElemAddress, Grid, Precision, State, Tensor, device_struct,
+    Cache, Cuda, CudaOptions, ElemAddress, Grid, Precision, State, Tensor, device_constants,
+    device_struct,
 };
 use crate::error::{Error, Result};
-use crate::kernel::{Backend, Write};
+use crate::kernel::{Backend, Loss, Write};
 use crate::tensor::View;
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
+
+device_constants! {
+    /// Bytes that a thread reads or writes at once, where channels and addresses are multiples.
+    const VECTOR_BYTES: usize = 16;
+    /// Threads of a block of the kernels that go over tensors element by element: [`spread`].
+    const MAP_THREADS: usize = 256;
+}
 
 device_struct! {
     /// [`Write`] as a kernel takes it.
@@ -69,7 +77,8 @@ pub fn open_with(choice: &Choice, files: Vec<(String, String)>) -> Result<Cuda> 
 /// The variable that names a folder of kernels to use in place of those in the program.
 pub const VARIABLE: &str = "PIX2PIX_KERNELS";
 
-/// Name and text of every file of kernels, and the structs they take.
+/// Name and text of every file of kernels, and the constants, enums and structs that they share with
+/// Rust.
 ///
 /// # Errors
 /// A folder in `PIX2PIX_KERNELS` that cannot be read.
@@ -86,8 +95,18 @@ pub fn sources() -> Result<Vec<(String, String)>> {
         };
         files.push(((*name).to_string(), text));
     }
-    // A struct stands behind those it holds.
-    let structs = [
+    // A declaration stands behind those it names.
+    let declarations = [
+        constants(),
+        adam::constants(),
+        conv::constants(),
+        norm::constants(),
+        pointwise::constants(),
+        dropout::constants(),
+        loss::constants(),
+        vector::constants(),
+        Loss::declaration(),
+        pointwise::ActivationKind::declaration(),
         State::declaration(),
         Tensor::declaration(),
         Merge::declaration(),
@@ -105,7 +124,7 @@ pub fn sources() -> Result<Vec<(String, String)>> {
         image::Uncropped::declaration(),
         image::CropArg::declaration(),
     ];
-    let text = structs.into_iter().collect();
+    let text = declarations.into_iter().collect();
     files.push(("structs.cuh".to_string(), text));
     Ok(files)
 }
@@ -138,9 +157,8 @@ fn blocks(cuda: &Cuda, tasks: usize, waves: usize) -> usize {
     tasks.clamp(1, waves * cuda.multiprocessors())
 }
 
-/// Blocks of 256 threads for a function of each element of `view`, 16 bytes a thread.
+/// Blocks for a function of each element of `view`, a vector a thread.
 fn spread(cuda: &Cuda, view: View) -> Grid {
-    const THREADS: u32 = 256;
-    let vectors = (view.shape.count() * view.elem.size()).div_ceil(16);
-    Grid::line(blocks(cuda, vectors.div_ceil(THREADS as usize), 8), THREADS)
+    let vectors = (view.shape.count() * view.elem.size()).div_ceil(VECTOR_BYTES);
+    Grid::line(blocks(cuda, vectors.div_ceil(MAP_THREADS), 8), MAP_THREADS as u32)
 }

@@ -3,7 +3,9 @@
 use super::dropout::DropoutArg;
 use super::pointwise::Rule;
 use super::{Merge, NOTHING, names};
-use crate::device::{COUNTERS, CounterAddress, Cuda, FloatAddress, Grid, device_struct};
+use crate::device::{
+    COUNTERS, CounterAddress, Cuda, FloatAddress, Grid, device_constants, device_struct,
+};
 use crate::error::{Error, Result};
 use crate::kernel::{
     Norm, NormArgs, NormGradArgs, NormKernels, NormParams, NormScope, Statistics, Workspace, Write,
@@ -62,12 +64,18 @@ device_struct! {
     }
 }
 
-/// Channels of a block.
-const LANES: usize = 32;
-/// Most pixels of a group that one launch takes: a block of 512 threads goes over 32 channels of them
-/// in 64 turns.
+device_constants! {
+    /// Channels of a block, side by side.
+    const NORM_LANES: usize = 32;
+    /// Threads of a block where one launch does a whole norm.
+    const NORM_FUSED_THREADS: usize = 512;
+    /// Threads of a block where two do.
+    const NORM_THREADS: usize = 256;
+}
+
+/// Most pixels of a group that one launch takes: a block goes over its channels of them in 64 turns.
 const FEW: usize = 1024;
-/// Pixels that a block of 256 threads takes of a larger group: eight turns.
+/// Pixels that a block takes of a larger group: eight turns.
 const RANGE: usize = 64;
 
 /// Blocks of a norm.
@@ -84,7 +92,7 @@ struct NormPlan {
 impl NormPlan {
     fn new(cuda: &Cuda, norm: Norm, shape: Shape, together: bool) -> Self {
         let groups = norm.statistics_shape(shape).n;
-        let (pixels, tiles) = (shape.pixels() / groups, shape.c.div_ceil(LANES));
+        let (pixels, tiles) = (shape.pixels() / groups, shape.c.div_ceil(NORM_LANES));
         // As many as fill the card twice; the block that is last goes over all of them.
         let most = (4 * cuda.multiprocessors()).div_ceil(tiles * groups).max(1);
         // No range may be empty: each is of `ceil(pixels / ranges)` pixels.
@@ -116,12 +124,12 @@ impl NormPlan {
 
     fn small(&self) -> Grid {
         let blocks = [self.tiles as u32, (self.groups / self.each) as u32, 1];
-        Grid { blocks, threads: 512, shared: 0 }
+        Grid { blocks, threads: NORM_FUSED_THREADS as u32, shared: 0 }
     }
 
     fn large(&self) -> Grid {
         let blocks = [self.tiles as u32, self.ranges as u32, self.groups as u32];
-        Grid { blocks, threads: 256, shared: 0 }
+        Grid { blocks, threads: NORM_THREADS as u32, shared: 0 }
     }
 }
 
@@ -177,8 +185,8 @@ impl NormKernels for Cuda {
     }
 
     fn norm_supports(&self, args: &NormArgs) -> Result<()> {
-        // A counter serves LANES channels.
-        let most = COUNTERS * LANES;
+        // A counter serves NORM_LANES channels.
+        let most = COUNTERS * NORM_LANES;
         if args.x.shape.c <= most {
             return Ok(());
         }

@@ -1,16 +1,19 @@
 //! Functions of all parameters of a network on a GPU: `kernels/vector.cu`.
 
 use super::{blocks, names};
-use crate::device::{CounterAddress, Cuda, DoubleAddress, Grid};
+use crate::device::{CounterAddress, Cuda, DoubleAddress, Grid, device_constants};
 use crate::error::Result;
 use crate::kernel::{VectorKernels, Workspace};
 use crate::tensor::{Elem, View};
 
-/// Threads of a block, four numbers each before a block more is worth it.
-const THREADS: u32 = 256;
+device_constants! {
+    /// Threads of a block, four numbers each before a block more is worth it.
+    const VECTOR_THREADS: usize = 256;
+}
 
 fn grid(cuda: &Cuda, count: usize, waves: usize) -> Grid {
-    Grid::line(blocks(cuda, count.div_ceil(4 * THREADS as usize), waves), THREADS)
+    let blocks = blocks(cuda, count.div_ceil(4 * VECTOR_THREADS), waves);
+    Grid::line(blocks, VECTOR_THREADS as u32)
 }
 
 /// Blocks of a norm: the last one reads a number of each.
