@@ -46,7 +46,7 @@ pub fn philox(key: u64, counter: [u32; 4]) -> [u32; 4] {
     x
 }
 
-/// A uniform number in [0, 1) with [`UNIFORM_BITS`] bits.
+/// A uniform number in [0, 1) with 24 bits.
 #[inline(always)]
 pub fn uniform(word: u32) -> f32 {
     (word >> (32 - UNIFORM_BITS)) as f32 * (1.0 / (1u32 << UNIFORM_BITS) as f32)

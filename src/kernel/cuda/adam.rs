@@ -1,7 +1,7 @@
 //! Adam on a GPU: `kernels/adam.cu`.
 
-use super::{blocks, names};
-use crate::device::{Cuda, Grid, device_constants, device_struct};
+use super::{MAP_THREADS, blocks, names};
+use crate::device::{Cuda, Grid, device_struct};
 use crate::error::Result;
 use crate::kernel::{Adam, AdamKernels};
 use crate::tensor::{Elem, View};
@@ -18,19 +18,14 @@ device_struct! {
     }
 }
 
-device_constants! {
-    /// Threads of a block, each of which does four numbers a turn.
-    const ADAM_THREADS: usize = 256;
-}
-
 impl AdamKernels for Cuda {
     fn adam(&mut self, adam: Adam, values: View, grads: View, m: View, v: View) -> Result<()> {
         let count = values.shape.count();
         assert!(count.is_multiple_of(4), "networks are laid out in multiples of 64 numbers");
         let Adam { beta1, beta2, eps } = adam;
-        // Eight blocks of 256 threads are all that a multiprocessor holds.
-        let blocks = blocks(self, count.div_ceil(4 * ADAM_THREADS), 8);
-        let grid = Grid::line(blocks, ADAM_THREADS as u32);
+        // Four numbers a thread a turn; eight blocks are all that a multiprocessor holds.
+        let blocks = blocks(self, count.div_ceil(4 * MAP_THREADS), 8);
+        let grid = Grid::line(blocks, MAP_THREADS as u32);
         let [w, g, m, v] = [values, grads, m, v].map(|view| self.floats(view));
         let rule = AdamRule { beta1, beta2, eps };
         let args = (w, g, m, v, rule, count as u32, self.state_address());

@@ -98,7 +98,6 @@ pub fn sources() -> Result<Vec<(String, String)>> {
     // A declaration stands behind those it names.
     let declarations = [
         constants(),
-        adam::constants(),
         conv::constants(),
         norm::constants(),
         pointwise::constants(),
