@@ -13,7 +13,7 @@ use crate::data::Image;
 use crate::device::{Arena, StepState};
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, Statistics};
-use crate::model::{Generator, GeneratorConfig, NormKind};
+use crate::model::{GeneratorConfig, Network, NormKind};
 use crate::nn::{Mode, Running};
 use crate::tape::{Program, Tape};
 use crate::tensor::Shape;
@@ -38,7 +38,8 @@ impl Default for TranslateOptions {
 
 /// A generator ready to translate.
 pub struct Translator {
-    generator: Generator,
+    config: GeneratorConfig,
+    generator: Box<dyn Network>,
     options: TranslateOptions,
     base: usize,
     /// The pass recorded last, and its height and width: pictures of one size share it.
@@ -70,20 +71,20 @@ impl Translator {
                 path.display()
             )));
         }
-        let mut generator = Generator::new(&config)?;
+        let mut generator = config.build()?;
         let mut arena = Arena::default();
-        generator.params.place(&mut arena, false);
+        generator.params_mut().place(&mut arena, false);
         backend.reserve(arena.len())?;
-        train::load(&mut *backend, &generator.params, &tensors, path)?;
+        train::load(&mut *backend, generator.params(), &tensors, path)?;
         let run: Option<RunConfig> =
             weights.metadata.get("config").and_then(|c| serde_json::from_str(c).ok());
         let (base, side) = (arena.len(), run.map(|r| r.direction));
-        Ok(Translator { generator, options, base, program: None, side, backend })
+        Ok(Translator { config, generator, options, base, program: None, side, backend })
     }
 
     /// What the generator is made of.
     pub fn config(&self) -> &GeneratorConfig {
-        &self.generator.config
+        &self.config
     }
 
     /// The direction it was trained in, if the file says so.
@@ -96,7 +97,7 @@ impl Translator {
     /// # Errors
     /// A generator that does not take or give three channels; no memory for a picture of this size.
     pub fn translate(&mut self, picture: &Image) -> Result<Image> {
-        let config = &self.generator.config;
+        let config = &self.config;
         if (config.in_channels, config.out_channels) != (3, 3) {
             return Err(Error::input(format!(
                 "this model turns {} channels into {}; only RGB to RGB pictures are translated",
@@ -124,7 +125,7 @@ impl Translator {
             return Ok(());
         }
         let tape = &mut Tape::new();
-        let x = tape.input("x", Shape::new(1, h, w, self.generator.config.in_channels));
+        let x = tape.input("x", Shape::new(1, h, w, self.config.in_channels));
         let TranslateOptions { statistics, dropout, .. } = self.options;
         let mode = Mode { statistics, dropout, running: Running::Keep, runs: 1 };
         let y = self.generator.forward(tape, x, mode)?;

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use pix2pix_engine::device::{Arena, Cpu, Cuda, Precision, StepState, Stopwatch, gpus};
 use pix2pix_engine::error::Result;
 use pix2pix_engine::kernel::{Backend, cuda};
-use pix2pix_engine::model::Generator;
 use pix2pix_engine::nn::Mode;
 use pix2pix_engine::tape::{Program, Tape};
 use pix2pix_engine::tensor::Shape;
@@ -165,16 +164,16 @@ impl Model {
     pub fn on(place: &Place) -> Self {
         let mut machine = place.open();
         let b = machine.backend();
-        let mut g = Generator::new(&RunConfig::default().generator).expect("it is possible");
+        let mut g = RunConfig::default().generator.build().expect("it is possible");
         let mut arena = Arena::default();
-        g.params.place(&mut arena, false);
+        g.params_mut().place(&mut arena, false);
         let mut tape = Tape::new();
         let x = tape.input("x", size());
         let y = g.forward(&mut tape, x, Mode::TRAIN).expect("the size fits");
         tape.output("y", y);
         let forward = tape.compile_as(b.elem(), arena.len());
         b.reserve(forward.end()).expect("memory is there");
-        g.params.init(b, 0, 0).expect("memory is reserved");
+        g.params().init(b, 0, 0).expect("memory is reserved");
         Model { machine, forward, pictures: pictures() }
     }
 

@@ -2,7 +2,7 @@
 
 use super::args::{NetworkArgs, ScheduleKind, TrainArgs};
 use crate::error::{Error, Result};
-use crate::model::Discriminator;
+use crate::model::DiscriminatorConfig;
 use crate::nn::Schedule;
 use crate::train::{Gan, RunConfig};
 
@@ -42,7 +42,7 @@ impl NetworkArgs {
                 d.norm = norm;
             }
             if let Some(patch) = self.patch {
-                d.layers = Discriminator::layers_for(patch)?;
+                d.layers = DiscriminatorConfig::layers_for(patch)?;
             }
         } else if self.gan.is_some_and(|g| g != Gan::None) {
             return Err(Error::input("this run has no discriminator; start a new one for --gan"));

@@ -13,7 +13,6 @@ use super::settings::{EPOCHS, apply, schedule, whole_schedule};
 use super::{bytes, model_of, quoted, say};
 use crate::data::{Folder, ScanOptions};
 use crate::error::{Error, Result};
-use crate::model::Discriminator;
 use crate::train::{Length, Outcome, RunConfig, RunOptions, Trainer};
 
 /// The most loader threads that are of use: one decodes faster than a step computes.
@@ -192,19 +191,18 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
 fn describe_networks(trainer: &Trainer) {
     let networks = trainer.networks();
     let config = trainer.config();
-    let g = &networks.generator;
     say(format!(
         "networks  generator {:?}, {} parameters, {} x {} pixels",
-        g.config.kind,
-        g.params.count(),
+        config.generator.kind,
+        networks.generator.params().count(),
         config.size,
         config.size
     ));
-    if let Some(d) = &networks.discriminator {
+    if let (Some(d), Some(network)) = (&config.discriminator, &networks.discriminator) {
         say(format!(
             "          discriminator of {0} x {0} patches, {1} parameters",
-            Discriminator::receptive_field(d.config.layers),
-            d.params.count()
+            d.receptive_field(),
+            network.params().count()
         ));
     }
 }

@@ -1,9 +1,13 @@
 //! What networks are built from: named parameters, the blocks of pix2pix, learning-rate schedules.
 
 mod blocks;
+mod layer;
 mod params;
+mod port;
 mod schedule;
 
-pub use blocks::{Block, ConvParams, Mode, NormOf, Running};
+pub use blocks::{Block, BlockSpec, Mode, Running};
+pub use layer::Layer;
 pub use params::{Init, Param, Params};
+pub use port::{PortModules, PortTensor};
 pub use schedule::Schedule;

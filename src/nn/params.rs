@@ -1,6 +1,7 @@
 //! The parameters of a network: an ordered list of names, shapes and first values, laid out in one
 //! piece of the arena.
 
+use super::PortTensor;
 use crate::device::Arena;
 use crate::error::{Error, Result};
 use crate::kernel::Backend;
@@ -29,6 +30,8 @@ pub struct Param {
     pub init: Init,
     /// Trained by Adam; running statistics are not.
     pub trained: bool,
+    /// What it is in the PyTorch port's files; `None` for a network that the port does not have.
+    pub port: Option<PortTensor>,
     view: View,
 }
 
@@ -59,8 +62,14 @@ impl Params {
     }
 
     fn push(&mut self, name: String, shape: Shape, init: Init, trained: bool) -> usize {
-        self.list.push(Param { name, shape, init, trained, view: View::dense(0, shape) });
+        let view = View::dense(0, shape);
+        self.list.push(Param { name, shape, init, trained, port: None, view });
         self.list.len() - 1
+    }
+
+    /// Says what parameter number `index` is in the PyTorch port's files.
+    pub fn set_port(&mut self, index: usize, port: PortTensor) {
+        self.list[index].port = Some(port);
     }
 
     /// Gives every parameter its place: trained ones in one run, statistics behind them.

@@ -6,7 +6,7 @@ use super::{Distance, Gan, Objective};
 use crate::data::Direction;
 use crate::error::{Error, Result};
 use crate::kernel::Adam;
-use crate::model::{Discriminator, DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind};
+use crate::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind};
 use crate::nn::Schedule;
 
 /// A run's resolved settings. The defaults are those of the PyTorch port's pix2pix.
@@ -194,7 +194,7 @@ impl RunConfig {
             ));
         }
         if let Some(d) = &self.discriminator {
-            let field = Discriminator::receptive_field(d.layers);
+            let field = d.receptive_field();
             let least = if d.layers == 0 { 1 } else { 3 << d.layers };
             if self.size < least {
                 return wrong(format!(

@@ -7,7 +7,7 @@ use crate::data::{self, Direction, Image, Pair};
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, Statistics};
 use crate::metric;
-use crate::model::Generator;
+use crate::model::Network;
 use crate::nn::{Mode, Running};
 use crate::tape::{Program, Tape};
 use crate::tensor::{Elem, Shape};
@@ -74,24 +74,24 @@ pub struct Viewer {
 }
 
 impl Viewer {
-    /// Records the pass behind `base`, with activations stored as `elem`.
+    /// Records the pass over one square picture of shape `input` behind `base`, with activations stored as `elem`.
     ///
     /// # Errors
     /// A size that the generator cannot take.
     pub fn record(
-        generator: &Generator,
-        size: usize,
+        generator: &dyn Network,
+        input: Shape,
         direction: Direction,
         elem: Elem,
         base: usize,
     ) -> Result<Self> {
         let tape = &mut Tape::new();
-        let a = tape.input("a", Shape::new(1, size, size, generator.config.in_channels));
+        let a = tape.input("a", input);
         let mode =
             Mode { statistics: Statistics::Batch, dropout: false, running: Running::Keep, runs: 1 };
         let y = generator.forward(tape, a, mode)?;
         tape.output("y", y);
-        Ok(Viewer { program: tape.compile_as(elem, base), size, direction })
+        Ok(Viewer { program: tape.compile_as(elem, base), size: input.h, direction })
     }
 
     /// Elements of the arena it needs.

@@ -9,7 +9,7 @@ use crate::checkpoint::{self, DISCRIMINATOR, GENERATOR, Tensors, safetensors};
 use crate::device::Arena;
 use crate::error::{Error, Result};
 use crate::kernel::Backend;
-use crate::model::{Discriminator, Generator};
+use crate::model::{DiscriminatorConfig, GeneratorConfig, Network};
 use crate::nn::Params;
 use crate::tensor::{Elem, Shape, View};
 
@@ -17,11 +17,13 @@ use crate::tensor::{Elem, Shape, View};
 #[derive(Debug)]
 pub struct Networks {
     /// The generator.
-    pub generator: Generator,
+    pub generator: Box<dyn Network>,
     /// The discriminator, where the objective has one.
-    pub discriminator: Option<Discriminator>,
+    pub discriminator: Option<Box<dyn Network>>,
     /// The persistent memory they take.
     pub arena: Arena,
+    /// What they are made of.
+    config: (GeneratorConfig, Option<DiscriminatorConfig>),
 }
 
 /// A tensor of a checkpoint: its name there and its place here.
@@ -34,14 +36,15 @@ impl Networks {
     /// Networks that cannot be built.
     pub fn new(config: &RunConfig) -> Result<Self> {
         let mut arena = Arena::default();
-        let mut generator = Generator::new(&config.generator)?;
-        generator.params.place(&mut arena, true);
+        let mut generator = config.generator.build()?;
+        generator.params_mut().place(&mut arena, true);
         let mut discriminator =
-            config.discriminator.as_ref().map(Discriminator::new).transpose()?;
+            config.discriminator.as_ref().map(DiscriminatorConfig::build).transpose()?;
         if let Some(d) = &mut discriminator {
-            d.params.place(&mut arena, true);
+            d.params_mut().place(&mut arena, true);
         }
-        Ok(Networks { generator, discriminator, arena })
+        let config = (config.generator.clone(), config.discriminator.clone());
+        Ok(Networks { generator, discriminator, arena, config })
     }
 
     /// The training step of a configuration on these networks, with activations stored as `elem`.
@@ -49,13 +52,14 @@ impl Networks {
     /// # Errors
     /// ImageBatch of a size that the networks cannot take.
     pub fn step(&self, config: &RunConfig, elem: Elem) -> Result<Step> {
-        let channels = config.generator.in_channels;
+        let GeneratorConfig { in_channels, out_channels, .. } = config.generator;
+        let pictures = |channels| Shape::new(config.batch_size, config.size, config.size, channels);
         Step::record(
-            &self.generator,
-            self.discriminator.as_ref(),
+            &*self.generator,
+            self.discriminator.as_deref(),
             config.objective,
             config.adam(),
-            Shape::new(config.batch_size, config.size, config.size, channels),
+            [in_channels, out_channels].map(pictures),
             elem,
             self.arena.len(),
         )
@@ -66,8 +70,8 @@ impl Networks {
     /// # Errors
     /// What the device reports.
     pub fn init(&self, b: &mut dyn Backend, seed: u64) -> Result<()> {
-        self.generator.params.init(b, seed, 0)?;
-        self.discriminator.as_ref().map_or(Ok(()), |d| d.params.init(b, seed, 1))
+        self.generator.params().init(b, seed, 0)?;
+        self.discriminator.as_ref().map_or(Ok(()), |d| d.params().init(b, seed, 1))
     }
 
     /// Takes the generator's values from a model file or a PyTorch state dict.
@@ -82,12 +86,12 @@ impl Networks {
                 path.display()
             )));
         };
-        let mine = &self.generator.config;
-        let same = crate::model::GeneratorConfig { dropout: mine.dropout, ..config.clone() };
+        let mine = &self.config.0;
+        let same = GeneratorConfig { dropout: mine.dropout, ..config.clone() };
         if same != *mine {
             return Err(differs(path, "generator", &same, mine));
         }
-        load(b, &self.generator.params, &tensors, path)
+        load(b, self.generator.params(), &tensors, path)
     }
 
     /// Takes the discriminator's values from a model file or a PyTorch state dict.
@@ -102,15 +106,15 @@ impl Networks {
                 path.display()
             )));
         };
-        let Some(mine) = &self.discriminator else {
+        let (Some(mine), Some(network)) = (&self.config.1, &self.discriminator) else {
             return Err(Error::input(
                 "--init-discriminator has no use with --gan none, leave one of them out",
             ));
         };
-        if config != mine.config {
-            return Err(differs(path, "discriminator", &config, &mine.config));
+        if config != *mine {
+            return Err(differs(path, "discriminator", &config, mine));
         }
-        load(b, &mine.params, &tensors, path)
+        load(b, network.params(), &tensors, path)
     }
 
     /// Every tensor of a checkpoint: values, running statistics, and Adam's moments.
@@ -129,9 +133,9 @@ impl Networks {
                 }
             }
         };
-        add(GENERATOR, &self.generator.params);
+        add(GENERATOR, self.generator.params());
         if let Some(d) = &self.discriminator {
-            add(DISCRIMINATOR, &d.params);
+            add(DISCRIMINATOR, d.params());
         }
         all
     }
@@ -159,7 +163,7 @@ impl Networks {
         path: &Path,
         metadata: &BTreeMap<String, String>,
     ) -> Result<()> {
-        let params = &self.generator.params;
+        let params = self.generator.params();
         let tensors: Vec<NamedView> =
             params.iter().map(|p| (format!("{GENERATOR}{}", p.name), p.view())).collect();
         write(b, path, &tensors, metadata)
@@ -175,8 +179,8 @@ impl Networks {
         reader: &mut safetensors::Reader,
         path: &Path,
     ) -> Result<()> {
-        self.generator.params.clear(b)?;
-        self.discriminator.as_ref().map_or(Ok(()), |d| d.params.clear(b))?;
+        self.generator.params().clear(b)?;
+        self.discriminator.as_ref().map_or(Ok(()), |d| d.params().clear(b))?;
         let mut values = Vec::new();
         for (name, view) in self.tensors() {
             if reader.shape(&name) != Some(view.shape) {

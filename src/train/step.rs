@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::kernel::{Adam, Loss};
-use crate::model::{Discriminator, Generator};
+use crate::model::Network;
 use crate::nn::Mode;
 use crate::tape::{Program, Tape};
 use crate::tensor::{Elem, Shape};
@@ -73,24 +73,24 @@ pub struct Step {
 }
 
 impl Step {
-    /// Records a step on pictures of `size` (the input's shape), planned behind `base` with
+    /// Records a step on pictures of these shapes, input and target, planned behind `base` with
     /// activations stored as `elem`.
     ///
     /// # Errors
     /// Shapes that do not fit the networks; the objective wants a discriminator and there is none.
     #[allow(clippy::too_many_arguments)]
     pub fn record(
-        g: &Generator,
-        d: Option<&Discriminator>,
+        g: &dyn Network,
+        d: Option<&dyn Network>,
         objective: Objective,
         adam: Adam,
-        size: Shape,
+        [size, target]: [Shape; 2],
         elem: Elem,
         base: usize,
     ) -> Result<Step> {
         let tape = &mut Tape::new();
         let a = tape.input("a", size);
-        let b = tape.input("b", Shape { c: g.config.out_channels, ..size });
+        let b = tape.input("b", target);
         let mut losses = Vec::new();
 
         let fake = g.forward(tape, a, Mode::TRAIN)?;
@@ -125,7 +125,7 @@ impl Step {
             let map = d.forward(tape, pairs, Mode { runs: 2, ..Mode::TRAIN })?;
             let d_losses = tape.labelled(kind, map, &[FAKE, REAL])?;
             // Halved, to slow D down beside G (section 3.3).
-            tape.update_sum(&[(0.5, d_losses)], d.params.group(), adam)?;
+            tape.update_sum(&[(0.5, d_losses)], d.params().group(), adam)?;
 
             let judged_map = d.forward(tape, judged, Mode::TRAIN)?;
             let g_gan = tape.labelled(kind, judged_map, &[REAL])?;
@@ -135,7 +135,7 @@ impl Step {
             tape.output_channel("d_fake", d_losses, 0);
             losses.extend(["g_gan", "d_real", "d_fake"]);
         }
-        tape.update_sum(&terms, g.params.group(), adam)?;
+        tape.update_sum(&terms, g.params().group(), adam)?;
         tape.output("fake", fake);
         tape.keep(&losses)?;
         Ok(Step { program: tape.compile_as(elem, base), losses })

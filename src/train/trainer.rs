@@ -16,6 +16,7 @@ use crate::data::{Batch, Draw, Loader, LoaderOptions, Pair};
 use crate::device::StepState;
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, Crop, ImageBatch};
+use crate::tensor::Shape;
 
 /// Seconds between two checkpoints at the ends of short epochs.
 const CHECKPOINT_SECONDS: f64 = 60.0;
@@ -122,8 +123,8 @@ impl Trainer {
         let base = networks.arena.len();
         let step = networks.step(&config, backend.elem())?;
         let direction = config.direction.into();
-        let viewer =
-            Viewer::record(&networks.generator, config.size, direction, backend.elem(), base)?;
+        let input = Shape::new(1, config.size, config.size, config.generator.in_channels);
+        let viewer = Viewer::record(&*networks.generator, input, direction, backend.elem(), base)?;
         let progress = Progress::default();
         Ok(Trainer { config, options, networks, step, viewer, train, val, progress, backend })
     }

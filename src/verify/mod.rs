@@ -217,9 +217,9 @@ impl<B: Backend> OnDevice<B> {
 
     /// All parameters and running statistics, as bits.
     fn weights(&self) -> Result<Vec<u32>> {
-        let d = self.networks.discriminator.iter().flat_map(|d| d.params.iter());
+        let d = self.networks.discriminator.iter().flat_map(|d| d.params().iter());
         let mut bits = Vec::new();
-        for param in self.networks.generator.params.iter().chain(d) {
+        for param in self.networks.generator.params().iter().chain(d) {
             bits.extend(self.read(param.view())?.into_iter().map(f32::to_bits));
         }
         Ok(bits)

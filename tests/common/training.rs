@@ -2,9 +2,7 @@
 
 use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
 use pix2pix_engine::kernel::Adam;
-use pix2pix_engine::model::{
-    Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, GeneratorKind, NormKind,
-};
+use pix2pix_engine::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind};
 use pix2pix_engine::nn::Params;
 use pix2pix_engine::tensor::{Elem, Shape};
 use pix2pix_engine::train::{Distance, Gan, Objective, Step};
@@ -61,7 +59,7 @@ impl Setup {
     pub fn record(&self) -> (Step, Params, Option<Params>, usize) {
         let Setup { kind, norm, gan, conditional, depth, base, layers, dropout, size } = *self;
         let objective = Objective { gan, distance: Distance::L1, lambda: 100.0, conditional };
-        let mut g = Generator::new(&GeneratorConfig {
+        let generator = GeneratorConfig {
             kind,
             in_channels: size.c,
             out_channels: 3,
@@ -69,22 +67,24 @@ impl Setup {
             depth,
             norm,
             dropout,
-        })
-        .unwrap();
+        };
+        let mut g = generator.build().unwrap();
         let mut d = (gan != Gan::None).then(|| {
             let in_channels = objective.discriminator_channels(size.c, 3);
             let config = DiscriminatorConfig { in_channels, base_channels: base, layers, norm };
-            Discriminator::new(&config).unwrap()
+            config.build().unwrap()
         });
         let mut arena = Arena::default();
-        g.params.place(&mut arena, true);
+        g.params_mut().place(&mut arena, true);
         if let Some(d) = &mut d {
-            d.params.place(&mut arena, true);
+            d.params_mut().place(&mut arena, true);
         }
         let adam = Adam::default();
+        let pictures = [size, Shape { c: 3, ..size }];
         let step =
-            Step::record(&g, d.as_ref(), objective, adam, size, Elem::F32, arena.len()).unwrap();
-        (step, g.params, d.map(|d| d.params), arena.len())
+            Step::record(&*g, d.as_deref(), objective, adam, pictures, Elem::F32, arena.len())
+                .unwrap();
+        (step, g.params().clone(), d.map(|d| d.params().clone()), arena.len())
     }
 }
 

@@ -3,9 +3,7 @@
 
 use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
 use pix2pix_engine::kernel::Adam;
-use pix2pix_engine::model::{
-    Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, GeneratorKind, NormKind,
-};
+use pix2pix_engine::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind};
 use pix2pix_engine::nn::Params;
 use pix2pix_engine::tensor::{Elem, Shape};
 use pix2pix_engine::train::{Distance, Gan, Objective, Step};
@@ -55,24 +53,24 @@ impl Run {
             dropout: false,
         };
         let objective = Objective { gan, distance: Distance::L1, lambda: 100.0, conditional };
-        let mut g = Generator::new(&config).unwrap();
+        let mut g = config.build().unwrap();
         let in_channels = objective.discriminator_channels(3, 3);
         let norm = NormKind::Batch;
         let config = DiscriminatorConfig { in_channels, base_channels: 8, layers: LAYERS, norm };
-        let mut d = Discriminator::new(&config).unwrap();
+        let mut d = config.build().unwrap();
         let mut arena = Arena::default();
-        g.params.place(&mut arena, true);
-        d.params.place(&mut arena, true);
+        g.params_mut().place(&mut arena, true);
+        d.params_mut().place(&mut arena, true);
         let size = Shape::new(batch, 64, 64, 3);
         let adam = Adam::default();
-        let step =
-            Step::record(&g, Some(&d), objective, adam, size, Elem::F32, arena.len()).unwrap();
+        let step = Step::record(&*g, Some(&*d), objective, adam, [size; 2], Elem::F32, arena.len())
+            .unwrap();
         let mut cpu = Cpu::new(2).unwrap();
         cpu.reserve(step.program.end()).unwrap();
-        names::load(&mut cpu, &g.params, file, "weight/g/", |n| names::generator(DEPTH, n));
+        names::load(&mut cpu, g.params(), file, "weight/g/", |n| names::generator(DEPTH, n));
         let d_file = if conditional { file } else { &alone(file) };
-        names::load(&mut cpu, &d.params, d_file, "weight/d/", |n| names::discriminator(LAYERS, n));
-        Run { cpu, step, g: g.params, d: d.params, size, at: 0 }
+        names::load(&mut cpu, d.params(), d_file, "weight/d/", |n| names::discriminator(LAYERS, n));
+        Run { cpu, step, g: g.params().clone(), d: d.params().clone(), size, at: 0 }
     }
 
     /// Plays one step on the pictures of `make.py` and returns the losses.
