@@ -27,18 +27,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("model", &["tensor", "kernel", "tape", "op", "nn"]),
     // ImageBatch arrive as bytes; the step uploads them.
     ("data", &["atomic"]),
-    // Files hold host numbers by name; what they describe is the networks' configuration.
-    (
-        "checkpoint",
-        &[
-            "tensor",
-            "atomic",
-            "model::GeneratorConfig",
-            "model::DiscriminatorConfig",
-            "model::GeneratorKind",
-            "model::NormKind",
-        ],
-    ),
+    // Files hold numbers by name: the names of a network's parameters, here and in the port.
+    ("checkpoint", &["tensor", "atomic", "kernel::Backend", "nn", "model"]),
     (
         "train",
         &[

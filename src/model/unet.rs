@@ -59,7 +59,7 @@ pub(super) fn build(config: &GeneratorConfig) -> Box<dyn Network> {
 
 /// The port's name of level `i`, 1 being the outermost: each submodule holds the next, the
 /// outermost as its module 1 and the others as their module 3.
-pub(crate) fn submodule(i: usize) -> String {
+fn submodule(i: usize) -> String {
     let inner = if i == 1 { "" } else { ".1.model" };
     format!("model.model{inner}{}", ".3.model".repeat(i.saturating_sub(2)))
 }

@@ -64,7 +64,7 @@ pub struct BlockSpec {
 
 /// Parameters of a norm, as numbers in [`Params`].
 #[derive(Clone, Copy, Debug)]
-enum Norm {
+enum NormParams {
     /// Batch norm: scale, shift, running mean, running variance.
     Batch([usize; 4]),
     /// Instance norm without parameters.
@@ -78,7 +78,7 @@ pub struct Block {
     /// Filter, as a number in [`Params`].
     weight: usize,
     bias: Option<usize>,
-    norm: Option<Norm>,
+    norm: Option<NormParams>,
 }
 
 impl Block {
@@ -104,7 +104,7 @@ impl Block {
             bias
         });
         let norm = spec.norm.map(|scope| match scope {
-            NormScope::Instance => Norm::Instance,
+            NormScope::Instance => NormParams::Instance,
             NormScope::Batch | NormScope::Runs(_) => {
                 let all = [
                     params.add(format!("{name}.norm.weight"), vector, Init::Normal(1.0, DEVIATION)),
@@ -120,7 +120,7 @@ impl Block {
                         params.set_port(index, PortTensor::vector(theirs, to));
                     }
                 }
-                Norm::Batch(all)
+                NormParams::Batch(all)
             }
         });
         Block { spec, weight, bias, norm }
@@ -172,7 +172,7 @@ impl Block {
         let dropout = self.dropout(mode);
         let activation = self.spec.activation;
         Some(match self.norm? {
-            Norm::Batch(all) => {
+            NormParams::Batch(all) => {
                 let [weight, bias, mean, var] = all.map(|i| params.on(tape, i));
                 let untouched =
                     mode.statistics == Statistics::Batch && mode.running == Running::Keep;
@@ -184,7 +184,7 @@ impl Block {
                 };
                 (NormUse { scope, statistics: mode.statistics, dropout, activation }, vars)
             }
-            Norm::Instance => {
+            NormParams::Instance => {
                 let (scope, statistics) = (NormScope::Instance, Statistics::Batch);
                 (NormUse { scope, statistics, dropout, activation }, NormVars::default())
             }
@@ -214,7 +214,7 @@ impl Block {
         let BlockSpec { conv, transposed, channels: [_, to], .. } = self.spec;
         let output = if transposed { conv.grow(x, to)? } else { conv.shrink(x, to)? };
         let pixels = if transposed { x.pixels() } else { output.pixels() };
-        let norm = if matches!(self.norm, Some(Norm::Batch(_))) { 2 * to } else { 0 };
+        let norm = if matches!(self.norm, Some(NormParams::Batch(_))) { 2 * to } else { 0 };
         let bias = if self.bias.is_some() { to } else { 0 };
         let kind = if transposed { "transposed " } else { "" };
         Ok(Layer {
@@ -232,8 +232,8 @@ impl Block {
     fn then(&self) -> String {
         let mut words = Vec::new();
         match self.norm {
-            Some(Norm::Batch(_)) => words.push("batch norm".to_string()),
-            Some(Norm::Instance) => words.push("instance norm".to_string()),
+            Some(NormParams::Batch(_)) => words.push("batch norm".to_string()),
+            Some(NormParams::Instance) => words.push("instance norm".to_string()),
             None => {}
         }
         if self.spec.dropout > 0.0 {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{RunConfig, Step, differences};
-use crate::checkpoint::{self, DISCRIMINATOR, GENERATOR, Tensors, safetensors};
+use crate::checkpoint::{self, DISCRIMINATOR, GENERATOR, NamedView, Tensors, safetensors};
 use crate::device::Arena;
 use crate::error::{Error, Result};
 use crate::kernel::Backend;
@@ -25,9 +25,6 @@ pub struct Networks {
     /// What they are made of.
     config: (GeneratorConfig, Option<DiscriminatorConfig>),
 }
-
-/// A tensor of a checkpoint: its name there and its place here.
-type NamedView = (String, View);
 
 impl Networks {
     /// Networks of a configuration, with room for gradients and moments.
@@ -121,7 +118,7 @@ impl Networks {
     fn tensors(&self) -> Vec<NamedView> {
         let mut all = Vec::new();
         let mut add = |prefix: &str, params: &Params| {
-            all.extend(params.iter().map(|p| (format!("{prefix}{}", p.name), p.view())));
+            all.extend(checkpoint::named_views(prefix, params));
             let group = params.group();
             for (moment, home) in [("m", group.moments[0]), ("v", group.moments[1])] {
                 for p in params.iter().filter(|p| p.trained) {
@@ -150,7 +147,7 @@ impl Networks {
         path: &Path,
         metadata: &BTreeMap<String, String>,
     ) -> Result<()> {
-        write(b, path, &self.tensors(), metadata)
+        checkpoint::save_views(path, b, &self.tensors(), metadata)
     }
 
     /// Writes the generator alone, atomically: a model file.
@@ -163,10 +160,8 @@ impl Networks {
         path: &Path,
         metadata: &BTreeMap<String, String>,
     ) -> Result<()> {
-        let params = self.generator.params();
-        let tensors: Vec<NamedView> =
-            params.iter().map(|p| (format!("{GENERATOR}{}", p.name), p.view())).collect();
-        write(b, path, &tensors, metadata)
+        let tensors = checkpoint::named_views(GENERATOR, self.generator.params());
+        checkpoint::save_views(path, b, &tensors, metadata)
     }
 
     /// Reads what [`Networks::save`] wrote.
@@ -197,21 +192,6 @@ impl Networks {
         }
         Ok(())
     }
-}
-
-fn write(
-    b: &dyn Backend,
-    path: &Path,
-    tensors: &[NamedView],
-    metadata: &BTreeMap<String, String>,
-) -> Result<()> {
-    let layout: Vec<(&str, Shape)> = tensors.iter().map(|(n, v)| (n.as_str(), v.shape)).collect();
-    safetensors::write_each(path, &layout, metadata, |i, out| {
-        let view = tensors[i].1;
-        let start = out.len();
-        out.resize(start + view.shape.count(), 0.0);
-        b.download(view, &mut out[start..])
-    })
 }
 
 /// Copies the tensors of a file into a network; all of them are there, by what the reader checked.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::pending::Pending;
 use super::{Memory, Metrics, Networks, Observer, RunConfig, Scores, Step, Viewer};
 use crate::atomic;
-use crate::checkpoint::{FORMAT, VERSION, safetensors};
+use crate::checkpoint::{self, FORMAT, safetensors};
 use crate::data::{Batch, Draw, Loader, LoaderOptions, Pair};
 use crate::device::StepState;
 use crate::error::{Error, Result};
@@ -458,11 +458,7 @@ impl Trainer {
         if !checkpoint {
             config["discriminator"] = serde_json::Value::Null;
         }
-        let mut metadata = BTreeMap::from([
-            ("format".to_string(), FORMAT.to_string()),
-            ("version".to_string(), VERSION.to_string()),
-            ("config".to_string(), config.to_string()),
-        ]);
+        let mut metadata = checkpoint::metadata(&config);
         if checkpoint {
             let progress = serde_json::to_string(&self.progress).expect("progress is plain data");
             metadata.insert("progress".to_string(), progress);
