@@ -11,7 +11,7 @@ use crate::nn::{Params, PortTensor};
 /// One tensor of a port's file: its name, without `module.`, and PyTorch's extents.
 type NamedSize<'a> = (&'a str, &'a [usize]);
 
-/// What a file is not, in a sentence without the file's name.
+/// What is found in a file, or what is wrong with it in a sentence without the file's name.
 type Inferred<T> = std::result::Result<T, String>;
 
 /// Which network a port's file holds, and its parameters. Dropout leaves no trace in weights and is
@@ -43,7 +43,7 @@ fn generator(tensors: &[NamedSize]) -> Inferred<Option<GeneratorConfig>> {
         norm,
         dropout: true,
     };
-    // Ways down have the same names in networks of every depth, and so has the last block up.
+    // The encoder's filters have the same names at every depth, and so has the last filter.
     let deepest = GeneratorConfig::DEEPEST;
     let any = within_bounds(unet(deepest, NormKind::Batch).params())?;
     let down = |i: usize| port_name(&any, &format!("down{i}.conv.weight"));
@@ -90,7 +90,7 @@ fn discriminator(tensors: &[NamedSize]) -> Inferred<Option<DiscriminatorConfig>>
     Ok(Some(DiscriminatorConfig { in_channels, base_channels, ..patch(layers, norm) }))
 }
 
-/// The norm of a network whose inner blocks have scales, or whose inner convolutions have biases.
+/// The norm of a network, by whether the inner blocks have scales and the inner convolutions biases.
 fn norm(scale: bool, bias: bool) -> NormKind {
     match (scale, bias) {
         (true, _) => NormKind::Batch,

@@ -24,7 +24,7 @@ pub(super) fn levels(config: &GeneratorConfig, skips: bool) -> Levels {
     // Channels between level `i` and the next: they double up to 8 times the base.
     let width = |i: usize| base_channels << (i - 1).min(3);
     let scope = config.norm.scope();
-    // Down1 and the innermost layer have neither norm nor, as the port, a bias under batch norm.
+    // Under batch norm, as in the port, down1 and down<depth> have neither norm nor bias.
     let bias = config.norm.inner_bias();
     let down = |i: usize| BlockSpec {
         name: format!("down{i}"),

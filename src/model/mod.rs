@@ -1,6 +1,8 @@
 //! The networks of pix2pix.
 //!
-//! A generator is a file here, a member of [`GeneratorKind`] and a line in `build.rs`.
+//! A network is a description, [`GeneratorConfig`] or [`DiscriminatorConfig`], and what `build` makes
+//! of it, a [`Network`]. A new generator is a file here, a variant of [`GeneratorKind`] and a line in
+//! the list in `build.rs`; its blocks say what their parameters are called in the PyTorch port.
 
 mod build;
 mod config;

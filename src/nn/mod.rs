@@ -1,4 +1,5 @@
-//! What networks are built from: named parameters, the blocks of pix2pix, learning-rate schedules.
+//! What networks are built from: named parameters, the blocks of pix2pix, learning-rate schedules,
+//! and the names of all that in the PyTorch port.
 
 mod blocks;
 mod layer;
