@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 use pix2pix_engine::data::Augment;
 use pix2pix_engine::device::{Cuda, Device, Precision, StepState};
 use pix2pix_engine::error::Result;
-use pix2pix_engine::kernel::{Crop, ImageBatch, ImageKernels, cuda as kernels};
+use pix2pix_engine::kernel::{ImageBatch, ImageKernels, cuda as kernels};
+use pix2pix_engine::tensor::{Crop, SampleRange, SampleSlice};
 use pix2pix_engine::train::{Networks, RunConfig};
 
 /// Memory rate in GB/s; f32, tf32 and bf16 peaks in TFLOP/s: NVIDIA's data sheets, dense.
@@ -113,8 +114,10 @@ fn main() -> Result<()> {
         for name in ["a", "b"] {
             let view = step.program.view(name)?;
             let bytes: Vec<u8> = (0..load * load * 3).map(|i| (i * 7 % 256) as u8).collect();
+            let samples = SampleSlice::U8(&bytes);
             let (height, width, crops) = (load, load, &[Crop { x: 3, y: 5, flip: true }]);
-            device.upload_crops(ImageBatch { bytes: &bytes, height, width, crops }, view)?;
+            let range = SampleRange::BYTE;
+            device.upload_crops(ImageBatch { samples, range, height, width, crops }, view)?;
         }
         step.program.run(&mut device)?;
         device.finish()?;

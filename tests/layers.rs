@@ -12,7 +12,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("error", &["tensor::Shape"]),
     ("random", &[]),
     ("atomic", &[]),
-    ("metric", &[]),
+    ("metric", &["tensor"]),
     // Memory knows no mathematics.
     ("device", &["tensor"]),
     // A kernel is a function of Views.
@@ -25,8 +25,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // Parameters are laid out in the arena, which hands out numbers and touches no memory.
     ("nn", &["tensor", "device::Arena", "kernel", "tape", "op"]),
     ("model", &["tensor", "kernel", "tape", "op", "nn"]),
-    // ImageBatch arrive as bytes; the step uploads them.
-    ("data", &["atomic"]),
+    // Images are samples on the host; the step uploads them.
+    ("data", &["tensor", "atomic"]),
     // Files hold host numbers by name; what they describe is the networks' configuration.
     (
         "checkpoint",

@@ -9,7 +9,7 @@ use pix2pix_engine::kernel::{Backend, cuda};
 use pix2pix_engine::model::Generator;
 use pix2pix_engine::nn::Mode;
 use pix2pix_engine::tape::{Program, Tape};
-use pix2pix_engine::tensor::Shape;
+use pix2pix_engine::tensor::{SampleRange, SampleSlice, Shape};
 use pix2pix_engine::train::{Networks, RunConfig, Step};
 
 /// A machine to be opened: the CPU, or a GPU in one precision.
@@ -137,7 +137,8 @@ impl Training {
         b.set_state(StepState { seed: 0, step: self.done, lr: 2e-4 });
         for name in ["a", "b"] {
             let view = self.step.program.view(name).expect("a step has a and b");
-            b.upload_images(&self.pictures, view).expect("sizes agree");
+            b.upload_images(SampleSlice::U8(&self.pictures), SampleRange::BYTE, view)
+                .expect("sizes agree");
         }
         self.step.program.run(b).expect("the step runs");
     }
@@ -182,7 +183,8 @@ impl Model {
     pub fn run(&mut self) {
         let view = self.forward.view("x").expect("a pass has x");
         let b = self.machine.backend();
-        b.upload_images(&self.pictures, view).expect("sizes agree");
+        b.upload_images(SampleSlice::U8(&self.pictures), SampleRange::BYTE, view)
+            .expect("sizes agree");
         self.forward.run(b).expect("the pass runs");
     }
 

@@ -20,7 +20,9 @@ use crate::Error;
 
 pub use model_file::{DISCRIMINATOR, FORMAT, GENERATOR, VERSION, save_weights};
 pub use port_file::save_pth;
-pub use weights::{Contents, HostTensor, Tensors, Weights, convert, load_weights, read_weights};
+pub use weights::{
+    Contents, HostTensor, Tensors, Weights, convert, load_weights, model_file, read_weights,
+};
 
 /// An [`Error::Input`] about the file `path`. What it quotes may come from the file, so nothing that
 /// a terminal would act on passes, nor more than anyone would read.

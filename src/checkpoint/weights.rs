@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::model_file::{read_safetensors, save_weights};
 use super::port_file::{read_pth, save_pth};
@@ -55,11 +55,18 @@ impl Weights {
     }
 }
 
-/// Reads the networks of a file: ours or PyTorch's, told apart by content, not by name.
+/// The file of a model: that in the folder of a run, or the file itself.
+pub fn model_file(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join("model.safetensors") } else { path.to_path_buf() }
+}
+
+/// Reads the networks of a file: ours or PyTorch's, told apart by content, not by name. Of the folder
+/// of a run its model is read.
 ///
 /// # Errors
 /// [`Error::File`] if it cannot be read; [`Error::Input`] with what is wrong with it.
 pub fn load_weights(path: &Path) -> Result<Weights> {
+    let path = &model_file(path);
     let file = File::open(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => {
             Error::input(format!("{} does not exist: check the path", path.display()))

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use super::device::DeviceArgs;
+use crate::data::Direction;
 use crate::model::{GeneratorKind, NormKind};
-use crate::train::{Distance, Gan, Side};
+use crate::train::{Distance, Gan};
 
 /// pix2pix from scratch: trains and runs image-to-image translation.
 #[derive(Debug, Parser)]
@@ -98,7 +100,7 @@ pub struct TrainArgs {
     pub batch_size: Option<usize>,
     /// Which half is the input [default: a2b]
     #[arg(long)]
-    pub direction: Option<Side>,
+    pub direction: Option<Direction>,
     #[command(flatten)]
     pub network: NetworkArgs,
     /// Distance between output and target [default: l1]
@@ -153,6 +155,19 @@ pub struct TrainArgs {
     /// Print each operation of a training step with its place in memory, and stop
     #[arg(long)]
     pub print_program: bool,
+}
+
+impl ValueEnum for Direction {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Direction::AToB, Direction::BToA]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Direction::AToB => PossibleValue::new("a2b").help("A is the input, B the target"),
+            Direction::BToA => PossibleValue::new("b2a").help("B is the input, A the target"),
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

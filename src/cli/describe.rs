@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::args::DescribeArgs;
-use super::{model_of, say};
+use super::say;
 use crate::checkpoint::{self, Contents};
 use crate::error::Result;
 use crate::model::{Discriminator, DiscriminatorConfig, Generator, GeneratorConfig};
@@ -17,7 +17,7 @@ pub fn run(args: &DescribeArgs) -> Result<ExitCode> {
     config.check()?;
     let (mut g, mut d) = (Some(config.generator.clone()), config.discriminator.clone());
     if let Some(path) = &args.model {
-        let weights = checkpoint::load_weights(&model_of(path))?;
+        let weights = checkpoint::load_weights(path)?;
         let Contents { generator, discriminator } = weights.contents();
         let run = weights.metadata.get("config").and_then(|c| serde_json::from_str(c).ok());
         if let Some(RunConfig { size, .. }) = run {

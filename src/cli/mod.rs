@@ -13,7 +13,7 @@ mod verify;
 
 use std::fmt::Display;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -37,7 +37,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(*args),
         Command::Translate(args) => translate::run(args),
         Command::Convert { from, to } => {
-            let what = checkpoint::convert(&model_of(&from), &to)?;
+            let what = checkpoint::convert(&from, &to)?;
             let ours = to.extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors"));
             let names = match (what.generator, what.discriminator) {
                 (Some(_), Some(_)) if ours => "generator and discriminator",
@@ -71,11 +71,6 @@ fn say(line: impl Display) {
 /// A line about what went wrong.
 fn complain(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "error: {line}");
-}
-
-/// The model of a run where its folder is given, else the file itself.
-fn model_of(path: &Path) -> PathBuf {
-    if path.is_dir() { path.join("model.safetensors") } else { path.to_path_buf() }
 }
 
 /// A path as it can be typed into a shell.

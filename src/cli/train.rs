@@ -10,7 +10,7 @@ use super::args::TrainArgs;
 use super::progress::ProgressReport;
 use super::resume::{Resumed, checkpoint_of, folder_of, same};
 use super::settings::{EPOCHS, apply, schedule, whole_schedule};
-use super::{bytes, model_of, quoted, say};
+use super::{bytes, quoted, say};
 use crate::data::{Folder, ScanOptions};
 use crate::error::{Error, Result};
 use crate::model::Discriminator;
@@ -76,7 +76,8 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         return Err(error);
     }
     let train = folder.training()?.to_vec();
-    let (n_train, n_val) = (train.len(), folder.val.len());
+    let val = folder.val.clone();
+    let (n_train, n_val) = (train.len(), val.len());
     let length = length(&args, resumed.as_ref().and_then(|r| r.length));
     let steps_per_epoch = n_train.div_ceil(config.batch_size) as u64;
     let whole = length.1.map_or(length.0, |steps| steps.div_ceil(steps_per_epoch));
@@ -92,8 +93,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         save_every: args.save_every,
         loader_threads: args.device.threads.unwrap_or(LOADER_THREADS).clamp(1, LOADER_THREADS),
     };
-    let mut trainer =
-        Trainer::new(config, run_options, train, std::mem::take(&mut folder.val), backend)?;
+    let mut trainer = Trainer::new(config, run_options, Arc::new(train), Arc::new(val), backend)?;
     if args.print_program {
         say(trainer.program());
         return Ok(ExitCode::SUCCESS);
@@ -130,10 +130,8 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         }
         None => {
             trainer.init()?;
-            let file = |path: &Option<PathBuf>| path.as_deref().map(model_of);
-            let (g, d) = (file(&args.init_generator), args.init_discriminator.as_ref());
-            let d = d.map(|path| checkpoint_of(path));
-            trainer.init_from(g.as_deref(), d.as_deref())?;
+            let d = args.init_discriminator.as_deref().map(checkpoint_of);
+            trainer.init_from(args.init_generator.as_deref(), d.as_deref())?;
         }
     }
     say(format!(

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::args::{StatisticsArg, Switch, TranslateArgs};
-use super::{model_of, say};
+use super::say;
+use crate::checkpoint;
 use crate::data::{Direction, Image, list};
 use crate::error::{Error, Result};
 use crate::kernel::Statistics;
-use crate::train::{Scores, Side};
+use crate::train::Scores;
 use crate::translate::{TranslateOptions, Translator};
 
 /// Extensions of pictures that can be written.
@@ -117,7 +118,7 @@ fn check(jobs: Vec<Job>) -> Result<Vec<Job>> {
 }
 
 /// The input half and the other half of a pair side by side.
-fn halves(picture: &Image, path: &Path, side: Side) -> Result<(Image, Image)> {
+fn halves(picture: &Image, path: &Path, direction: Direction) -> Result<(Image, Image)> {
     if picture.width < 2 || !picture.width.is_multiple_of(2) {
         return Err(Error::input(format!(
             "{} is {} pixels wide and cannot be halved; leave out --pairs",
@@ -127,11 +128,11 @@ fn halves(picture: &Image, path: &Path, side: Side) -> Result<(Image, Image)> {
     }
     let w = picture.width / 2;
     let (a, b) = (picture.crop(0, 0, w, picture.height), picture.crop(w, 0, w, picture.height));
-    Ok(Direction::from(side).order(a, b))
+    Ok(direction.order(a, b))
 }
 
 pub fn run(args: TranslateArgs) -> Result<ExitCode> {
-    let model = model_of(&args.model);
+    let model = checkpoint::model_file(&args.model);
     if !model.exists() {
         return Err(Error::input(format!(
             "{} does not exist; give a model file or the folder of a run",
@@ -150,12 +151,13 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
         seed: args.seed,
     };
     let mut translator = Translator::open(&model, options, backend)?;
-    let side = translator.side().unwrap_or(Side::A2b);
+    let direction = translator.direction().unwrap_or_default();
+    let range = translator.domains().target.range();
     let mut scores = Vec::new();
     for job in &jobs {
         let picture = Image::read(&job.from)?;
         let (input, target) = if args.pairs {
-            let (input, target) = halves(&picture, &job.from, side)?;
+            let (input, target) = halves(&picture, &job.from, direction)?;
             (input, Some(target))
         } else {
             (picture, None)
@@ -173,7 +175,7 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
             output.height
         ));
         if let Some(target) = target {
-            scores.push(Scores::of(&output, &target)?);
+            scores.push(Scores::of(&output, &target, range)?);
         }
     }
     if !scores.is_empty() {

@@ -127,7 +127,7 @@ impl Image {
                 path.display()
             ))
         })?;
-        Ok((Image { width, height, pixels }, notes))
+        Ok((Image::new(width, height, 3, pixels)?, notes))
     }
 }
 

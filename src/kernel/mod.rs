@@ -19,7 +19,7 @@ mod winograd;
 pub use adam::{Adam, AdamKernels};
 pub use conv::{Conv, ConvKernels, Pass, Workspace};
 pub use dropout::{Dropout, DropoutKernels};
-pub use image::{Crop, ImageBatch, ImageKernels};
+pub use image::{ImageBatch, ImageKernels};
 pub use loss::{Loss, LossKernels, Target};
 pub use norm::{Norm, NormKernels, NormParams, NormScope, Statistics};
 pub use pointwise::{Activation, PointwiseKernels};

@@ -23,7 +23,7 @@ pub struct RunConfig {
     /// ImageBatch a step.
     pub batch_size: usize,
     /// Which of a pair is the input.
-    pub direction: Side,
+    pub direction: Direction,
     /// Learning rate of both networks.
     pub lr: f32,
     /// Decay of Adam's mean gradient.
@@ -38,25 +38,6 @@ pub struct RunConfig {
     pub flip: bool,
     /// A new order each epoch.
     pub shuffle: bool,
-}
-
-/// [`Direction`] as it is written in files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Side {
-    /// A is the input, B the target.
-    A2b,
-    /// B is the input, A the target.
-    B2a,
-}
-
-impl From<Side> for Direction {
-    fn from(side: Side) -> Direction {
-        match side {
-            Side::A2b => Direction::AToB,
-            Side::B2a => Direction::BToA,
-        }
-    }
 }
 
 impl Default for RunConfig {
@@ -85,7 +66,7 @@ impl Default for RunConfig {
             },
             size: 256,
             batch_size: 1,
-            direction: Side::A2b,
+            direction: Direction::AToB,
             lr: 2e-4,
             beta1: 0.5,
             schedule: Schedule::Linear { epochs: 100, decay: 100 },

@@ -11,7 +11,7 @@ mod pending;
 mod step;
 mod trainer;
 
-pub use config::{RunConfig, Side};
+pub use config::RunConfig;
 pub(crate) use differences::differences;
 pub use evaluate::{Scores, Viewer};
 pub use memory::Memory;

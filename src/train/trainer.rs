@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -12,10 +13,10 @@ use super::pending::Pending;
 use super::{Memory, Metrics, Networks, Observer, RunConfig, Scores, Step, Viewer};
 use crate::atomic;
 use crate::checkpoint::{FORMAT, VERSION, safetensors};
-use crate::data::{Batch, Draw, Loader, LoaderOptions, Pair};
+use crate::data::{Batch, Domains, Loader, LoaderOptions, Pairs};
 use crate::device::StepState;
 use crate::error::{Error, Result};
-use crate::kernel::{Backend, Crop, ImageBatch};
+use crate::kernel::{Backend, ImageBatch};
 
 /// Seconds between two checkpoints at the ends of short epochs.
 const CHECKPOINT_SECONDS: f64 = 60.0;
@@ -96,8 +97,9 @@ pub struct Trainer {
     networks: Networks,
     step: Step,
     viewer: Viewer,
-    train: Vec<Pair>,
-    val: Vec<Pair>,
+    domains: Domains,
+    train: Arc<dyn Pairs>,
+    val: Arc<dyn Pairs>,
     progress: Progress,
     backend: Box<dyn Backend>,
 }
@@ -110,8 +112,8 @@ impl Trainer {
     pub fn new(
         config: RunConfig,
         options: RunOptions,
-        train: Vec<Pair>,
-        val: Vec<Pair>,
+        train: Arc<dyn Pairs>,
+        val: Arc<dyn Pairs>,
         backend: Box<dyn Backend>,
     ) -> Result<Self> {
         config.check()?;
@@ -121,11 +123,29 @@ impl Trainer {
         let networks = Networks::new(&config)?;
         let base = networks.arena.len();
         let step = networks.step(&config, backend.elem())?;
-        let direction = config.direction.into();
-        let viewer =
-            Viewer::record(&networks.generator, config.size, direction, backend.elem(), base)?;
+        let domains = Domains::default();
+        let (size, direction) = (config.size, config.direction);
+        let viewer = Viewer::record(
+            &networks.generator,
+            size,
+            direction,
+            domains.clone(),
+            backend.elem(),
+            base,
+        )?;
         let progress = Progress::default();
-        Ok(Trainer { config, options, networks, step, viewer, train, val, progress, backend })
+        Ok(Trainer {
+            config,
+            options,
+            networks,
+            step,
+            viewer,
+            domains,
+            train,
+            val,
+            progress,
+            backend,
+        })
     }
 
     /// The run's settings.
@@ -255,7 +275,9 @@ impl Trainer {
         LoaderOptions {
             batch: self.config.batch_size,
             size: self.config.size,
-            direction: self.config.direction.into(),
+            direction: self.config.direction,
+            input: self.domains.input.format(),
+            target: self.domains.target.format(),
             seed: self.config.seed,
             jitter: self.config.jitter,
             flip: self.config.flip,
@@ -414,12 +436,17 @@ impl Trainer {
         let program = &self.step.program;
         let backend = &mut *self.backend;
         backend.set_state(StepState { seed: self.config.seed, step, lr });
-        let crop = |draw: &Draw| Crop { x: draw.x, y: draw.y, flip: draw.flip };
-        let crops: Vec<Crop> = batch.draws.iter().map(crop).collect();
-        for (name, bytes) in [("a", &batch.a), ("b", &batch.b)] {
-            let pictures =
-                ImageBatch { bytes, height: batch.load, width: batch.load, crops: &crops };
-            backend.upload_crops(pictures, program.view(name)?)?;
+        let Domains { input, target } = &self.domains;
+        for (name, samples, domain) in [("a", &batch.inputs, input), ("b", &batch.targets, target)]
+        {
+            let images = ImageBatch {
+                samples: samples.as_slice(),
+                range: domain.range(),
+                height: batch.load,
+                width: batch.load,
+                crops: &batch.crops,
+            };
+            backend.upload_crops(images, program.view(name)?)?;
         }
         program.run(backend)
     }
@@ -428,7 +455,7 @@ impl Trainer {
         if self.val.is_empty() {
             return Ok(());
         }
-        let scores = self.viewer.score(&mut *self.backend, &self.val)?;
+        let scores = self.viewer.score(&mut *self.backend, &*self.val)?;
         let Progress { step, epoch, .. } = self.progress;
         metrics.validation(step, epoch - 1, &scores)?;
         let best = self.progress.best.is_none_or(|(_, best)| scores.l1 < best.l1);
@@ -445,10 +472,9 @@ impl Trainer {
     /// is none.
     fn sheet(&mut self) -> Result<()> {
         let pairs = if self.val.is_empty() { &self.train } else { &self.val };
-        let pairs = &pairs[..SHEET_ROWS.min(pairs.len())];
         let name = format!("step-{:07}.png", self.progress.step);
         let path = self.options.out.join("samples").join(name);
-        self.viewer.sheet(&mut *self.backend, pairs, &path)
+        self.viewer.sheet(&mut *self.backend, &**pairs, SHEET_ROWS, &path)
     }
 
     /// What a file says about itself; a checkpoint also says where the run is.

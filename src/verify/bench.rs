@@ -21,7 +21,7 @@ use crate::device::{self, Cuda, Device, StepState};
 use crate::error::{Error, Result};
 use crate::kernel::{ImageKernels, Write, cuda};
 use crate::tape::Io;
-use crate::tensor::View;
+use crate::tensor::{SampleRange, SampleSlice, View};
 use crate::train::RunConfig;
 
 /// How often and how much.
@@ -172,7 +172,7 @@ pub fn steps(config: &RunConfig, gpu: Cuda, effort: &Effort) -> Result<f64> {
     for number in 1..=FIRST + steps {
         b.set_state(StepState { seed: SEED, step: number, lr: config.lr });
         for (view, bytes) in &pairs {
-            b.upload_images(bytes, *view)?;
+            b.upload_images(SampleSlice::U8(bytes), SampleRange::BYTE, *view)?;
         }
         program.run(b)?;
         if number == FIRST {

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::kernel::{Backend, cuda};
 use crate::random::philox;
 use crate::tape::{Program, Step as Played};
-use crate::tensor::View;
+use crate::tensor::{SampleRange, SampleSlice, View};
 use crate::train::{Networks, RunConfig, Step};
 
 /// Normalised mean square error allowed for what a kernel writes, by precision: sums of 1,024 to
@@ -195,7 +195,8 @@ impl<B: Backend> OnDevice<B> {
         self.b.set_state(StepState { seed: SEED, step: number, lr: config.lr });
         for (i, name) in NAMES.into_iter().enumerate() {
             let view = self.step.program.view(name)?;
-            self.b.upload_images(&pictures(view, 2 * number + i as u64), view)?;
+            let bytes = pictures(view, 2 * number + i as u64);
+            self.b.upload_images(SampleSlice::U8(&bytes), SampleRange::BYTE, view)?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use pix2pix_engine::device::{Cpu, Cuda, Precision, StepState};
 use pix2pix_engine::kernel::Backend;
+use pix2pix_engine::tensor::{SampleRange, SampleSlice};
 use pix2pix_engine::train::{Networks, RunConfig};
 use pix2pix_engine::verify::{loss_tolerance, tolerance};
 
@@ -33,7 +34,7 @@ fn first_step(b: &mut dyn Backend) -> (Vec<(&'static str, f32)>, Vec<f32>) {
     for (name, prime) in [("a", 2_654_435_761), ("b", 2_246_822_519)] {
         let view = step.program.view(name).unwrap();
         let bytes: Vec<u8> = (0..view.shape.count()).map(|i| ((i * prime) >> 13) as u8).collect();
-        b.upload_images(&bytes, view).unwrap();
+        b.upload_images(SampleSlice::U8(&bytes), SampleRange::BYTE, view).unwrap();
     }
     step.program.run(b).unwrap();
     let losses = b.kept_losses(1, step.losses.len()).unwrap().remove(0);

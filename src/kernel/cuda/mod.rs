@@ -102,6 +102,7 @@ pub fn sources() -> Result<Vec<(String, String)>> {
         norm::Stats::declaration(),
         norm::Grads::declaration(),
         image::Uncropped::declaration(),
+        image::SampleArg::declaration(),
         image::CropArg::declaration(),
     ];
     let text = structs.into_iter().collect();
