@@ -1,7 +1,6 @@
 //! `translate`: pictures through a model.
 
 use std::collections::{BTreeMap, HashSet};
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,24 +8,16 @@ use std::process::ExitCode;
 use super::args::{StatisticsArg, Switch, TranslateArgs};
 use super::say;
 use crate::checkpoint;
-use crate::data::{Direction, Image, list};
+use crate::data::{Direction, Image, is_writable, list, writable_extensions};
 use crate::error::{Error, Result};
 use crate::kernel::Statistics;
 use crate::train::Scores;
 use crate::translate::{TranslateOptions, Translator};
 
-/// Extensions of pictures that can be written.
-const WRITABLE: [&str; 7] = ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp"];
-
 /// A picture to read and the file to write.
 struct Job {
     from: PathBuf,
     to: PathBuf,
-}
-
-fn writable(path: &Path) -> bool {
-    let extension = path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
-    extension.is_some_and(|e| WRITABLE.contains(&e.as_str()))
 }
 
 /// The pictures that were asked for: files as they are, folders by their lists.
@@ -64,7 +55,7 @@ fn plan(args: &TranslateArgs) -> Result<Vec<Job>> {
                 name.push("-translated.png");
                 PathBuf::from(name)
             }
-            Some(to) if writable(to) && !to.is_dir() => to.clone(),
+            Some(to) if is_writable(to) && !to.is_dir() => to.clone(),
             Some(to) if to.is_dir() || to.extension().is_none() => {
                 let mut name = stem(path);
                 name.push(".png");
@@ -72,15 +63,16 @@ fn plan(args: &TranslateArgs) -> Result<Vec<Job>> {
             }
             Some(to) => {
                 return Err(Error::input(format!(
-                    "--output {}: pictures are written as .png, .jpg, .bmp, .tiff or .webp",
-                    to.display()
+                    "--output {}: pictures are written as {}",
+                    to.display(),
+                    writable_extensions()
                 )));
             }
         };
         return check(vec![Job { from: path.clone(), to }]);
     }
     let folder = args.output.clone().unwrap_or_else(|| PathBuf::from("translated"));
-    if folder.exists() && !folder.is_dir() || writable(&folder) {
+    if folder.exists() && !folder.is_dir() || is_writable(&folder) {
         return Err(Error::input(format!(
             "--output {}: several pictures are translated, so give a folder",
             folder.display()

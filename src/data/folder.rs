@@ -70,7 +70,7 @@ pub struct Folder {
     pub others: usize,
     /// Pairs with an alpha channel, which is composited over white.
     pub with_alpha: usize,
-    /// ImageBatch beside the phase folders or beside A and B, which are not used.
+    /// Pictures beside the phase folders or beside A and B, which are not used.
     pub unused: usize,
 }
 

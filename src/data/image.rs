@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use image::{ExtendedColorType, ImageFormat};
-
+use super::format::{self, Format, FormatError, Png};
 use crate::atomic;
 use crate::error::{Error, Result};
 use crate::tensor::{SampleRange, SampleSlice, SampleType, Samples, with_samples};
@@ -144,34 +143,42 @@ impl Image {
     }
 
     /// Writes a PNG, atomically: a reader never sees half an image. The folder must exist.
+    ///
+    /// # Errors
+    /// As [`Image::write`].
     pub fn write_png(&self, path: &Path) -> Result<()> {
-        self.write_as(path, ImageFormat::Png)
+        self.write_as(path, &Png)
     }
 
-    /// Writes the format that the extension names (PNG, JPEG, BMP, TIFF, WebP), atomically. The
+    /// Writes the format that the extension names (.png, .jpg, .bmp, .tiff, .webp), atomically. The
     /// folder must exist.
+    ///
+    /// # Errors
+    /// Another extension; channels or samples that the format does not hold; what the disk says.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let format = ImageFormat::from_path(path).map_err(|_| {
+        let format = format::by_extension(path).ok_or_else(|| {
             Error::input(format!(
-                "{}: pictures are written as .png, .jpg, .bmp, .tiff or .webp",
-                path.display()
+                "{}: pictures are written as {}",
+                path.display(),
+                format::writable_extensions()
             ))
         })?;
         self.write_as(path, format)
     }
 
-    fn write_as(&self, path: &Path, format: ImageFormat) -> Result<()> {
-        let (width, height) = (self.width as u32, self.height as u32);
+    fn write_as(&self, path: &Path, format: &dyn Format) -> Result<()> {
         atomic::replace(path, |sink| {
-            image::write_buffer_with_format(
-                sink,
-                self.samples.as_slice().bytes(),
-                width,
-                height,
-                ExtendedColorType::Rgb8,
-                format,
-            )
-            .map_err(|e| Error::file("write", path, e))
+            format.encode(self, sink).map_err(|e| match e {
+                FormatError::Unsupported(_) => Error::input(format!(
+                    "{}: {} files hold no {}: write another format",
+                    path.display(),
+                    format.name(),
+                    self.format()
+                )),
+                FormatError::TooLarge => Error::file("write", path, "the image is too large"),
+                FormatError::CutShort => Error::file("write", path, "the disk took less"),
+                FormatError::Failed(cause) => Error::file("write", path, cause),
+            })
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use pix2pix_engine::data::{Image, ImageHeader};
+use pix2pix_engine::tensor::SampleRange;
 
 use crate::{Reader, bytes, golden, marked};
 
@@ -125,7 +126,7 @@ fn bad_pictures_are_refused_by_name_with_the_cure() {
         ("many.png", huge_png(60_000, 60_000), &["megapixels", "make it smaller"]),
         ("none.bmp", bmp_header(0, 5), &["none.bmp"]),
         ("huge.bmp", bmp_header(60_000, 60_000), &["60000x60000"]),
-        ("notes.txt", b"hello".to_vec(), &["JPEG, PNG, BMP, TIFF or WebP"]),
+        ("notes.txt", b"hello".to_vec(), &["PNG, JPEG, BMP, TIFF or WebP"]),
     ];
     for (name, bytes, says) in cases {
         let path = folder.path().join(name);
@@ -210,4 +211,43 @@ fn a_written_png_reads_back_and_leaves_nothing_beside_it() {
     assert!(nowhere.to_string().contains("/nonexistent-folder/out.png"), "{nowhere}");
     assert!(Image::new(2, 2, 3, vec![0u8; 11]).is_err());
     assert!(Image::new(0, 0, 3, vec![0u8; 0]).is_err());
+}
+
+/// What each format holds without loss of grey and RGB with 8 and 16 bits: as it reads back, 8-bit RGB.
+#[test]
+fn every_format_writes_what_it_holds_and_refuses_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let rgb = marked(33, 7, 3);
+    let grey: Vec<u8> = bytes(&rgb).iter().copied().step_by(3).collect();
+    let deep = |of: &[u8]| -> Vec<u16> { of.iter().map(|&v| u16::from(v) * 257).collect() };
+    let images = [
+        (Image::new(33, 7, 1, grey.clone()).unwrap(), true),
+        (rgb.clone(), true),
+        (Image::new(33, 7, 1, deep(&grey)).unwrap(), false),
+        (Image::new(33, 7, 3, deep(bytes(&rgb))).unwrap(), false),
+    ];
+    for extension in ["png", "tiff", "tif", "bmp", "webp", "jpg"] {
+        let path = folder.path().join("out").with_extension(extension);
+        for (image, eight_bits) in &images {
+            if *eight_bits || ["png", "tiff", "tif"].contains(&extension) {
+                image.write(&path).unwrap();
+                let back = Image::read(&path).unwrap();
+                let want = match image.channels {
+                    1 => Image::new(33, 7, 1, grey.clone()).unwrap().preview(SampleRange::BYTE),
+                    _ => rgb.clone(),
+                };
+                let worst = bytes(&back).iter().zip(bytes(&want)).map(|(a, b)| a.abs_diff(*b));
+                let exact = extension != "jpg";
+                assert!(!exact || worst.max() == Some(0), "{} as {extension}", image.format());
+            } else {
+                let text = image.write(&path).unwrap_err().to_string();
+                assert!(text.contains("hold no") && text.contains("of u16"), "{text}");
+            }
+        }
+        let bands = Image::filled(3, 3, &[1; 5]);
+        let text = bands.write(&path).unwrap_err().to_string();
+        assert!(text.contains("5 channels of u8: write another format"), "{text}");
+    }
+    let text = rgb.write(&folder.path().join("out.gif")).unwrap_err().to_string();
+    assert!(text.contains("written as .png, .jpg, .bmp, .tiff or .webp"), "{text}");
 }
