@@ -6,6 +6,7 @@ mod image;
 mod loader;
 mod metric;
 mod resize;
+mod translate;
 
 use std::path::{Path, PathBuf};
 
