@@ -167,13 +167,7 @@ impl Translator {
     /// An image of other channels or samples than the model takes; no memory for one of this size.
     pub fn translate(&mut self, image: &Image) -> Result<Image> {
         let Domains { input, target } = &self.domains;
-        if image.format() != input.format() {
-            return Err(Error::input(format!(
-                "this model takes images with {}, and this one has {}: convert it",
-                input.format(),
-                image.format()
-            )));
-        }
+        input.format().check(image, "the picture")?;
         let (from, to, samples) = (input.range(), target.range(), target.samples);
         let step = self.generator.multiple();
         let [h, w] = [image.height, image.width].map(|n| n.next_multiple_of(step));

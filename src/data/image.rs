@@ -38,6 +38,20 @@ impl PixelFormat {
     pub const fn size(self) -> usize {
         self.channels * self.samples.size()
     }
+
+    /// Refuses an image whose pixels are stored otherwise; `name` is what messages call it.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with both formats.
+    pub fn check(self, image: &Image, name: &str) -> Result<()> {
+        if image.format() == self {
+            return Ok(());
+        }
+        Err(Error::input(format!(
+            "{name} has {}, and {self} are needed: convert it",
+            image.format()
+        )))
+    }
 }
 
 impl std::fmt::Display for PixelFormat {

@@ -362,15 +362,8 @@ impl Shared {
         let LoaderOptions { input, target, direction, .. } = self.options;
         // The order of the wanted formats undoes that of the direction.
         let (wanted_a, wanted_b) = direction.order(input, target);
-        for (side, image, wanted) in [("A", a, wanted_a), ("B", b, wanted_b)] {
-            if image.format() != wanted {
-                return Err(Error::input(format!(
-                    "{side} of {} has {}, and the training takes {wanted}: convert it",
-                    self.pairs.name(pair),
-                    image.format()
-                )));
-            }
-        }
-        Ok(())
+        let name = self.pairs.name(pair);
+        wanted_a.check(a, &format!("A of {name}"))?;
+        wanted_b.check(b, &format!("B of {name}"))
     }
 }

@@ -59,17 +59,8 @@ impl MemoryPairs {
                     a.width, a.height, b.width, b.height
                 )));
             }
-            let (first_a, first_b) = &pairs[0];
-            for (side, image, first) in [("A", a, first_a), ("B", b, first_b)] {
-                if image.format() != first.format() {
-                    return Err(Error::input(format!(
-                        "pair {i}: {side} has {}, and that of pair 0 has {}: convert them to one \
-                         format",
-                        image.format(),
-                        first.format()
-                    )));
-                }
-            }
+            pairs[0].0.format().check(a, &format!("A of pair {i}"))?;
+            pairs[0].1.format().check(b, &format!("B of pair {i}"))?;
         }
         Ok(MemoryPairs { pairs })
     }

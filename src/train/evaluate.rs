@@ -112,10 +112,13 @@ impl Viewer {
     /// Input, output and target of pair `i`.
     ///
     /// # Errors
-    /// A pair that cannot be read, or of other channels than the generator's.
+    /// A pair that cannot be read, or of other channels or samples than its domains.
     pub fn view(&self, b: &mut dyn Backend, pairs: &dyn Pairs, i: usize) -> Result<[Image; 3]> {
         let (input, target) = data::plain(pairs, i, self.size, self.direction)?;
         let Domains { input: from, target: to } = &self.domains;
+        let name = pairs.name(i);
+        from.format().check(&input, &format!("the input of {name}"))?;
+        to.format().check(&target, &format!("the target of {name}"))?;
         b.upload_images(input.samples.as_slice(), from.range(), self.program.view("a")?)?;
         self.program.run(b)?;
         let y = self.program.view("y")?;

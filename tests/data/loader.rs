@@ -280,7 +280,7 @@ fn pairs_in_memory_that_differ_are_refused() {
     assert!(sizes.contains("pair 1: A is 4x4 and B is 5x4"), "{sizes}");
     let formats = refused((image(4, &[1; 3]), image(4, &[2; 2])));
     assert!(
-        formats.contains("B has 2 channels of u8") && formats.contains("1 channel"),
+        formats.contains("B of pair 1 has 2 channels of u8") && formats.contains("1 channel"),
         "{formats}"
     );
     assert_eq!(MemoryPairs::new(vec![good(), good()]).unwrap().len(), 2);
