@@ -164,7 +164,7 @@ impl Image {
         self.write_as(path, &Png)
     }
 
-    /// Writes the format that the extension names (.png, .jpg, .bmp, .tiff, .webp), atomically. The
+    /// Writes the format that the extension names (.jpg, .png, .bmp, .tiff, .webp), atomically. The
     /// folder must exist.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use super::{Image, ImageHeader};
 use crate::atomic::Sink;
 
 /// All formats, in the order in which messages name them.
-pub static FORMATS: [&dyn Format; 5] = [&Png, &jpeg::Jpeg, &bmp::Bmp, &tiff::Tiff, &webp::WebP];
+pub static FORMATS: [&dyn Format; 5] = [&jpeg::Jpeg, &Png, &bmp::Bmp, &tiff::Tiff, &webp::WebP];
 
 /// Bytes of a file's start that [`Format::recognises`] looks at.
 pub const START: usize = 16;
@@ -90,12 +90,12 @@ pub fn is_writable(path: &Path) -> bool {
     by_extension(path).is_some()
 }
 
-/// "PNG, JPEG or TIFF", with `last` for "or".
+/// "JPEG, PNG or TIFF", with `last` for "or".
 pub fn names(last: &str) -> String {
     listed(FORMATS.map(|format| format.name().to_string()), last)
 }
 
-/// The extensions of files that can be written: ".png, .jpg or .tiff".
+/// The extensions of files that can be written: ".jpg, .png or .tiff".
 pub fn writable_extensions() -> String {
     listed(FORMATS.map(|format| format!(".{}", format.extensions()[0])), "or")
 }
