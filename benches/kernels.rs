@@ -15,7 +15,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use pix2pix_engine::device::StepState;
 use pix2pix_engine::error::Result;
-use pix2pix_engine::kernel::{Adam, Backend, Conv, Write};
+use pix2pix_engine::kernel::{Adam, Backend, Conv, ConvArgs, Pass, Write};
 use pix2pix_engine::tensor::{Elem, Shape, View};
 
 /// Name, window, size of x, channels of x and of y.
@@ -64,6 +64,11 @@ fn timed(
     group.bench_function(name, |b| b.iter_custom(|times| machine.time(times, &mut work)));
 }
 
+/// A pass that replaces its result.
+fn args(pass: Pass, conv: Conv, [x, w, y]: [View; 3]) -> ConvArgs {
+    ConvArgs { pass, conv, x, w, y, bias: None, mode: Write::Set }
+}
+
 /// The three products of every layer. For a transposed layer (up*), fprop is its backward and dgrad
 /// its forward pass.
 fn convolutions(c: &mut Criterion) {
@@ -85,20 +90,20 @@ fn convolutions(c: &mut Criterion) {
             let fresh = |b: &mut dyn Backend| if host { b.upload(vw, &filter) } else { Ok(()) };
             timed(&mut group, "fprop", &place, &mut machine, |b| {
                 fresh(b)?;
-                b.conv_fprop(conv, vx, vw, None, vy, Write::Set)
+                b.conv(&args(Pass::Fprop, conv, [vx, vw, vy]))
             });
             if host {
                 timed(&mut group, "fprop, same filter", &place, &mut machine, |b| {
-                    b.conv_fprop(conv, vx, vw, None, vy, Write::Set)
+                    b.conv(&args(Pass::Fprop, conv, [vx, vw, vy]))
                 });
             }
             timed(&mut group, "dgrad", &place, &mut machine, |b| {
                 fresh(b)?;
-                b.conv_dgrad(conv, vy, vw, None, vx, Write::Set)
+                b.conv(&args(Pass::Dgrad, conv, [vx, vw, vy]))
             });
             machine.backend().fill(vx, 0.5).expect("x is there");
             timed(&mut group, "wgrad", &place, &mut machine, |b| {
-                b.conv_wgrad(conv, vx, vy, vdw, Write::Set)
+                b.conv(&args(Pass::Wgrad, conv, [vx, vdw, vy]))
             });
         }
         group.finish();
@@ -115,7 +120,7 @@ fn products(c: &mut Criterion) {
         let of = [(x, None), (x, None), (f, Some(Elem::F32))];
         let (mut machine, [vx, vy, vw]) = opened(&place, of);
         timed(&mut group, "1024 x 1024 x 1024", &place, &mut machine, |b| {
-            b.conv_dgrad(Conv::PIXEL, vx, vw, None, vy, Write::Set)
+            b.conv(&args(Pass::Dgrad, Conv::PIXEL, [vy, vw, vx]))
         });
     }
     group.finish();
@@ -128,7 +133,7 @@ fn adam(c: &mut Criterion) {
     group.sample_size(10);
     for place in places() {
         let (mut machine, [w, g, m, v]) = opened(&place, [(shape, Some(Elem::F32)); 4]);
-        machine.backend().set_state(StepState { seed: 0, step: 1, lr: 2e-4 });
+        machine.backend().set_state(StepState { seed: 0, step: 1, lr: 2e-4, micro: 0 });
         timed(&mut group, "57 M parameters", &place, &mut machine, |b| {
             b.adam(Adam::default(), w, g, m, v)
         });

@@ -15,8 +15,9 @@ use std::collections::BTreeMap;
 use pix2pix_engine::data::Augment;
 use pix2pix_engine::device::{Cuda, Device, Precision, StepState};
 use pix2pix_engine::error::Result;
-use pix2pix_engine::kernel::{Crop, ImageBatch, ImageKernels, cuda as kernels};
-use pix2pix_engine::train::{Networks, RunConfig};
+use pix2pix_engine::kernel::{ImageBatch, ImageKernels, cuda as kernels};
+use pix2pix_engine::tensor::{Crop, SampleRange, SampleSlice};
+use pix2pix_engine::train::{Networks, RunConfig, Step};
 
 /// Memory rate in GB/s; f32, tf32 and bf16 peaks in TFLOP/s: NVIDIA's data sheets, dense.
 const CARDS: [(&str, f64, [f64; 3]); 5] = [
@@ -89,7 +90,7 @@ fn main() -> Result<()> {
     }
     if let Some(channels) = args.next().and_then(|channels| channels.parse().ok()) {
         config.generator.base_channels = channels;
-        config.discriminator.as_mut().expect("the default has one").base_channels = channels;
+        config.discriminators[0].base_channels = channels;
     }
     let machine = |why: String| pix2pix_engine::Error::machine(why);
     cuda::nvrtc::find().map_err(machine)?;
@@ -98,8 +99,9 @@ fn main() -> Result<()> {
     let gpu = gpu.install().map_err(|e| machine(e.to_string()))?;
     let choice = kernels::Choice { ordinal: 0, precision: all[index], graph: true };
     let mut device: Cuda = kernels::open(&choice)?;
-    let networks = Networks::new(&config)?;
-    let step = networks.step(&config, device.elem())?;
+    let recipe = config.recipe();
+    let networks = Networks::new(&*recipe)?;
+    let step = Step::record(&*recipe, &networks, config.batch(), &device)?;
     device.reserve(step.program.end())?;
     networks.init(&mut device, 0)?;
     // As the training jitters.
@@ -109,12 +111,14 @@ fn main() -> Result<()> {
         // The first play compiles and takes memory; the second is the graph that is counted.
         device.finish()?;
         gpu.reset();
-        device.set_state(StepState { seed: 0, step: number, lr: 2e-4 });
+        device.set_state(StepState { seed: 0, step: number, lr: 2e-4, micro: 0 });
         for name in ["a", "b"] {
             let view = step.program.view(name)?;
             let bytes: Vec<u8> = (0..load * load * 3).map(|i| (i * 7 % 256) as u8).collect();
+            let samples = SampleSlice::U8(&bytes);
             let (height, width, crops) = (load, load, &[Crop { x: 3, y: 5, flip: true }]);
-            device.upload_crops(ImageBatch { bytes: &bytes, height, width, crops }, view)?;
+            let range = SampleRange::BYTE;
+            device.upload_crops(ImageBatch { samples, range, height, width, crops }, view)?;
         }
         step.program.run(&mut device)?;
         device.finish()?;

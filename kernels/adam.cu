@@ -16,7 +16,7 @@ __device__ double power(double beta, unsigned long long t)
     return result;
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(MAP_THREADS)
 adam(float* values, const float* grads, float* m, float* v, AdamRule rule, unsigned count, const State* state)
 {
     __shared__ float correction[2];

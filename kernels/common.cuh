@@ -23,7 +23,8 @@ __device__ __forceinline__ float to_float(elem x) { return x; }
 __device__ __forceinline__ elem from_float(float x) { return x; }
 #endif
 
-// The structs that launches pass by value, declared by `device_struct!` in Rust.
+// The constants, enums and structs that kernels share with what launches them, declared in Rust by
+// `device_constants!`, `device_enum!` and `device_struct!`.
 #include "structs.cuh"
 
 // Element 0 of pixel `i` of a tensor, pixels counted over the whole batch.

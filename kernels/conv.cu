@@ -9,50 +9,50 @@
 #include "filters.cuh"
 #include "pixels.cuh"
 
-extern "C" __global__ void __launch_bounds__(128, 3)
+extern "C" __global__ void __launch_bounds__(CONV_THREADS, 3)
 conv_fprop(Tensor x, const float* w, const float* bias, Tensor y, Window window, Merge merge, Split split)
 {
-    pixel_tile<128, 3, false, WholeChunks>(x, w, bias, y, window, merge, split);
+    pixel_tile<TILE_ROWS, 3, false, WholeChunks>(x, w, bias, y, window, merge, split);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4)
+extern "C" __global__ void __launch_bounds__(CONV_THREADS, 4)
 conv_fprop_half(Tensor x, const float* w, const float* bias, Tensor y, Window window, Merge merge, Split split)
 {
-    pixel_tile<64, 4, false, WholeChunks>(x, w, bias, y, window, merge, split);
+    pixel_tile<TILE_ROWS_HALF, 4, false, WholeChunks>(x, w, bias, y, window, merge, split);
 }
 
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(CONV_THREADS)
 conv_fprop_few(Tensor x, const float* w, const float* bias, Tensor y, Window window, Merge merge, Split split)
 {
-    pixel_tile<16, 4, false, WholeChunks>(x, w, bias, y, window, merge, split);
+    pixel_tile<TILE_ROWS_FEW, 4, false, WholeChunks>(x, w, bias, y, window, merge, split);
 }
 
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(CONV_THREADS)
 conv_fprop_any(Tensor x, const float* w, const float* bias, Tensor y, Window window, Merge merge, Split split)
 {
-    pixel_tile<64, 3, false, Elements>(x, w, bias, y, window, merge, split);
+    pixel_tile<TILE_ROWS_HALF, 3, false, Elements>(x, w, bias, y, window, merge, split);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 3)
+extern "C" __global__ void __launch_bounds__(CONV_THREADS, 3)
 conv_wgrad(Tensor x, Tensor dy, float* dw, Window window, Merge merge, Split split)
 {
-    filter_tile<128, 3, VECTOR>(x, dy, dw, window, merge, split);
+    filter_tile<TILE_ROWS, 3, VECTOR>(x, dy, dw, window, merge, split);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4)
+extern "C" __global__ void __launch_bounds__(CONV_THREADS, 4)
 conv_wgrad_half(Tensor x, Tensor dy, float* dw, Window window, Merge merge, Split split)
 {
-    filter_tile<64, 3, VECTOR>(x, dy, dw, window, merge, split);
+    filter_tile<TILE_ROWS_HALF, 3, VECTOR>(x, dy, dw, window, merge, split);
 }
 
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(CONV_THREADS)
 conv_wgrad_any(Tensor x, Tensor dy, float* dw, Window window, Merge merge, Split split)
 {
-    filter_tile<64, 3, 1>(x, dy, dw, window, merge, split);
+    filter_tile<TILE_ROWS_HALF, 3, 1>(x, dy, dw, window, merge, split);
 }
 
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(CONV_THREADS)
 conv_wgrad_few(Tensor x, Tensor dy, float* dw, Window window, Merge merge, Split split)
 {
-    filter_tile<16, 4, 1>(x, dy, dw, window, merge, split);
+    filter_tile<TILE_ROWS_FEW, 4, 1>(x, dy, dw, window, merge, split);
 }

@@ -8,26 +8,26 @@
 //   source  CUTLASS implicit_gemm_convolution_strided_dgrad.h for the classes; checked by tests/parity rows conv
 #include "pixels.cuh"
 
-extern "C" __global__ void __launch_bounds__(128, 3)
+extern "C" __global__ void __launch_bounds__(CONV_THREADS, 3)
 conv_dgrad(Tensor dy, const float* w, const float* bias, Tensor dx, Window window, Merge merge, Split split)
 {
-    pixel_tile<128, 3, true, WholeChunks>(dy, w, bias, dx, window, merge, split);
+    pixel_tile<TILE_ROWS, 3, true, WholeChunks>(dy, w, bias, dx, window, merge, split);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4)
+extern "C" __global__ void __launch_bounds__(CONV_THREADS, 4)
 conv_dgrad_half(Tensor dy, const float* w, const float* bias, Tensor dx, Window window, Merge merge, Split split)
 {
-    pixel_tile<64, 4, true, WholeChunks>(dy, w, bias, dx, window, merge, split);
+    pixel_tile<TILE_ROWS_HALF, 4, true, WholeChunks>(dy, w, bias, dx, window, merge, split);
 }
 
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(CONV_THREADS)
 conv_dgrad_few(Tensor dy, const float* w, const float* bias, Tensor dx, Window window, Merge merge, Split split)
 {
-    pixel_tile<16, 4, true, WholeChunks>(dy, w, bias, dx, window, merge, split);
+    pixel_tile<TILE_ROWS_FEW, 4, true, WholeChunks>(dy, w, bias, dx, window, merge, split);
 }
 
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(CONV_THREADS)
 conv_dgrad_any(Tensor dy, const float* w, const float* bias, Tensor dx, Window window, Merge merge, Split split)
 {
-    pixel_tile<64, 3, true, Elements>(dy, w, bias, dx, window, merge, split);
+    pixel_tile<TILE_ROWS_HALF, 3, true, Elements>(dy, w, bias, dx, window, merge, split);
 }

@@ -8,8 +8,15 @@
 //   source  ours; checked by tests/parity rows conv
 #include "pixels.cuh"
 
-// Pixels of a warp at a time: their sums share what is read of the filter.
-constexpr int TOGETHER = 4;
+// Pixels of a warp at a time, whose sums share what is read of the filter.
+constexpr int TOGETHER = NARROW_TOGETHER;
+
+__device__ constexpr int next_power_of_two(int x)
+{
+    int power = 1;
+    while (power < x) power *= 2;
+    return power;
+}
 
 __device__ __forceinline__ float4 four(const float* at) { return *(const float4*)at; }
 
@@ -50,12 +57,11 @@ template <bool ADJOINT, int OUTS>
 __device__ __forceinline__ void narrow_pixels(Tensor in, const float* w, const float* bias, Tensor out, Window window,
                                               Merge merge, Axis down, Axis across, int block, int blocks)
 {
-    // The next power of two from TOGETHER * OUTS on.
-    constexpr int PLACES = OUTS == 1 ? 4 : OUTS == 3 ? 16 : 32;
-    static_assert(TOGETHER * OUTS <= PLACES, "a lane for every value");
+    constexpr int PLACES = next_power_of_two(TOGETHER * OUTS);
+    static_assert(PLACES <= 32, "a lane for every value");
     extern __shared__ __align__(16) float filter[];
     int terms = down.taps * across.taps * in.c, all_taps = window.r * window.s;
-    for (int i = threadIdx.x; i < OUTS * terms; i += THREADS) {
+    for (int i = threadIdx.x; i < OUTS * terms; i += CONV_THREADS) {
         int o = i / terms, flat = (i - o * terms) / in.c, c = i - o * terms - flat * in.c;
         int t = flat / across.taps, u = flat - t * across.taps;
         int tap = (down.tap_first + down.tap_step * t) * window.s + across.tap_first + across.tap_step * u;
@@ -63,7 +69,7 @@ __device__ __forceinline__ void narrow_pixels(Tensor in, const float* w, const f
         filter[i] = o < out.c ? w[at] : 0.0f;
     }
     __syncthreads();
-    int lane = threadIdx.x % 32, warps = THREADS / 32, runs = in.c / 4;
+    int lane = threadIdx.x % 32, warps = CONV_THREADS / 32, runs = in.c / 4;
     int plane = down.count * across.count, rows = in.n * plane;
     int stride = blocks * warps * TOGETHER;
     for (int first = (block * warps + threadIdx.x / 32) * TOGETHER; first < rows; first += stride) {
@@ -134,19 +140,22 @@ __device__ __forceinline__ void narrow(Tensor in, const float* w, const float* b
     Axis across =
         axis<ADJOINT>(in.w, out.w, window.s, window.stride, window.pad, of_class - down_class * window.stride);
     int blocks = gridDim.x / classes;
-    if (out.c > 6) return;
-    if (out.c == 1) narrow_pixels<ADJOINT, 1>(in, w, bias, out, window, merge, down, across, block, blocks);
-    else if (out.c <= 3) narrow_pixels<ADJOINT, 3>(in, w, bias, out, window, merge, down, across, block, blocks);
-    else narrow_pixels<ADJOINT, 6>(in, w, bias, out, window, merge, down, across, block, blocks);
+    if (out.c > NARROW_PAIR) return;
+    if (out.c == NARROW_MAP)
+        narrow_pixels<ADJOINT, NARROW_MAP>(in, w, bias, out, window, merge, down, across, block, blocks);
+    else if (out.c <= NARROW_PICTURE)
+        narrow_pixels<ADJOINT, NARROW_PICTURE>(in, w, bias, out, window, merge, down, across, block, blocks);
+    else
+        narrow_pixels<ADJOINT, NARROW_PAIR>(in, w, bias, out, window, merge, down, across, block, blocks);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4)
+extern "C" __global__ void __launch_bounds__(CONV_THREADS, 4)
 conv_fprop_narrow(Tensor x, const float* w, const float* bias, Tensor y, Window window, Merge merge)
 {
     narrow<false>(x, w, bias, y, window, merge);
 }
 
-extern "C" __global__ void __launch_bounds__(128, 4)
+extern "C" __global__ void __launch_bounds__(CONV_THREADS, 4)
 conv_dgrad_narrow(Tensor dy, const float* w, const float* bias, Tensor dx, Window window, Merge merge)
 {
     narrow<true>(dy, w, bias, dx, window, merge);

@@ -13,8 +13,6 @@
 #include "filters.cuh"
 #include "pixels.cuh"
 
-// What bounds the shared memory; the host keeps to it.
-constexpr int MOST_TAPS = 4, MOST_STRIDE = 2, MOST_CHANNELS = 6;
 // Elements of two vectors, of one sector of device memory.
 constexpr int SECTOR = 2 * VECTOR;
 // Elements that meet all 32 banks once.
@@ -23,10 +21,10 @@ constexpr int LINE = 128 / sizeof(elem);
 constexpr int WORD = 4 / sizeof(elem);
 struct alignas(4) Word { elem e[WORD]; };
 
-// Most elements from row to row of the runs of `pixels` windows.
+// Most elements, which bounds the shared memory, from row to row of the runs of `pixels` windows.
 __device__ constexpr int most_pitch(int pixels)
 {
-    return ((pixels - 1) * MOST_STRIDE + MOST_TAPS) * MOST_CHANNELS + 2 * SECTOR + LINE;
+    return ((pixels - 1) * THIN_STRIDE + THIN_TAPS) * THIN_CHANNELS + 2 * SECTOR + LINE;
 }
 
 // What the windows of neighbouring pixels read: a run of each of the rows that they touch. The first pixel is a
@@ -59,7 +57,7 @@ struct Runs {
     __device__ __forceinline__ void copy(elem* to, int image, int p, int q) const
     {
         int begin = q * step - window.pad * x.c - shift, row = x.w * x.c;
-        for (int i = threadIdx.x; i < window.r * vectors; i += THREADS) {
+        for (int i = threadIdx.x; i < window.r * vectors; i += CONV_THREADS) {
             int r = i / vectors, v = i - r * vectors, h = p * window.stride - window.pad + r, at = begin + v * VECTOR;
             bool there = (unsigned)h < (unsigned)x.h && (unsigned)at < (unsigned)row;
             copy_vector(to + r * pitch + v * VECTOR, x.data + (there ? (size_t)(image * x.h + h) * row + at : 0), there);
@@ -103,7 +101,7 @@ template <int ROWS> struct ThinPixels {
             from[u] = there[u] ? r * runs.pitch + runs.shift + e : 0;
         }
 #pragma unroll 4
-        for (int row = threadIdx.x / LANES; row < ROWS; row += THREADS / LANES) {
+        for (int row = threadIdx.x / LANES; row < ROWS; row += CONV_THREADS / LANES) {
             const elem* at = run + pixel_in(row, runs.apart) * runs.step;
             Word word;
 #pragma unroll
@@ -115,7 +113,7 @@ template <int ROWS> struct ThinPixels {
         bool inside = in_window(runs, chunk * CHUNK + k, runs.padded, r, e);
         int filter = runs.window.r * runs.length, in_filter = r * runs.length + e;
 #pragma unroll 4
-        for (int row = threadIdx.x / CHUNK; row < COLUMNS; row += THREADS / CHUNK) {
+        for (int row = threadIdx.x / CHUNK; row < TILE_COLUMNS; row += CONV_THREADS / CHUNK) {
             bool both = inside && column + row < columns;
             copy_one(b + along(row, k), w + (both ? (size_t)(column + row) * filter + in_filter : 0), both);
         }
@@ -124,23 +122,21 @@ template <int ROWS> struct ThinPixels {
     __device__ __forceinline__ void end(elem*) {}
 };
 
-constexpr int THIN_PIXELS = 64;
-
 // Two stages: the filters come from the second-level cache, and more blocks fit.
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(CONV_THREADS)
 conv_fprop_thin(Tensor x, const float* w, const float* bias, Tensor y, Window window, Merge merge, Split split)
 {
     typedef Sums<THIN_PIXELS, true, true> Tile;
     __shared__ __align__(16) elem memory[memory_size<Tile>(2)];
-    __shared__ __align__(16) elem run[MOST_TAPS * most_pitch(THIN_PIXELS)];
+    __shared__ __align__(16) elem run[THIN_TAPS * most_pitch(THIN_PIXELS)];
     __shared__ int rows[THIN_PIXELS];
     int per_row = (y.w + THIN_PIXELS - 1) / THIN_PIXELS, line = blockIdx.x / per_row;
     if (line >= y.n * y.h) return;
-    int q = (blockIdx.x - line * per_row) * THIN_PIXELS, column = blockIdx.y * COLUMNS;
+    int q = (blockIdx.x - line * per_row) * THIN_PIXELS, column = blockIdx.y * TILE_COLUMNS;
     Runs runs(x, window, THIN_PIXELS);
     runs.copy(run, line / y.h, line % y.h, q);
     copy_commit();
-    for (int i = threadIdx.x; i < THIN_PIXELS; i += THREADS) {
+    for (int i = threadIdx.x; i < THIN_PIXELS; i += CONV_THREADS) {
         int at = q + ThinPixels<THIN_PIXELS>::pixel_in(i, runs.apart);
         rows[i] = at < y.w ? line * y.w + at : -1;
     }
@@ -166,7 +162,7 @@ __device__ __forceinline__ int pixel_at(int at, int apart)
 template <int ROWS_OF_TILE> struct ThinSums : Sums<ROWS_OF_TILE, false, false> {
     typedef Sums<ROWS_OF_TILE, false, false> Base;
     using Base::ACROSS; using Base::DOWN; using Base::A_PITCH;
-    static constexpr int B_SIZE = MOST_TAPS * most_pitch(CHUNK);
+    static constexpr int B_SIZE = THIN_TAPS * most_pitch(CHUNK);
     int place[ACROSS], step, apart;
 
     __device__ __forceinline__ ThinSums(const Runs& runs, int column) : step(runs.step), apart(runs.apart)
@@ -240,7 +236,7 @@ template <int ROWS> struct ThinFilters {
     {
         constexpr int PER_PIXEL = ROWS / VECTOR;
         int line = chunk / per_row, q = (chunk - line * per_row) * CHUNK, run = threadIdx.x % PER_PIXEL * VECTOR;
-        for (int at = threadIdx.x / PER_PIXEL; at < CHUNK; at += THREADS / PER_PIXEL) {
+        for (int at = threadIdx.x / PER_PIXEL; at < CHUNK; at += CONV_THREADS / PER_PIXEL) {
             int of_row = q + pixel_at(at, runs.apart);
             bool there = of_row < dy.w && row + run < dy.c;
             const elem* from = there ? pixel(dy, (size_t)line * dy.w + of_row) + row + run : dy.data;
@@ -252,14 +248,12 @@ template <int ROWS> struct ThinFilters {
     __device__ __forceinline__ void end(elem*) {}
 };
 
-constexpr int THIN_FILTERS = 16;
-
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(CONV_THREADS)
 conv_wgrad_thin(Tensor x, Tensor dy, float* dw, Window window, Merge merge, Split split)
 {
     typedef ThinSums<THIN_FILTERS> Tile;
     __shared__ __align__(16) elem memory[memory_size<Tile>(4)];
-    int column = blockIdx.x * COLUMNS, row = blockIdx.y * THIN_FILTERS, columns = window.r * window.s * x.c;
+    int column = blockIdx.x * TILE_COLUMNS, row = blockIdx.y * THIN_FILTERS, columns = window.r * window.s * x.c;
     if (column >= columns || row >= dy.c) return;
     int per_row = (dy.w + CHUNK - 1) / CHUNK, chunks = dy.n * dy.h * per_row;
     int share = (chunks + split.parts - 1) / split.parts;

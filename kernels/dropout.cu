@@ -1,4 +1,4 @@
-// dropout.cu - dropout whose mask is a function of (seed, step, layer, element): nothing is stored.
+// dropout.cu - dropout whose mask is a function of (seed, step, micro-step, layer, element): nothing is stored.
 //   math    y = x * mask / (1 - rate); the gradient is the same map
 //   shapes  x, y (n,h,w,c), any pitch; the mask counts elements of the dense tensor, channels fastest
 //   launch  256 threads, four elements that share a draw a thread a turn; any number of blocks
@@ -6,7 +6,7 @@
 //   source  Srivastava et al., JMLR 2014, scaled as PyTorch; checked bit for bit by tests/parity rows dropout
 #include "philox.cuh"
 
-extern "C" __global__ void __launch_bounds__(256) dropout(Tensor x, Tensor y, DropoutArg drop, const State* state, Merge merge)
+extern "C" __global__ void __launch_bounds__(MAP_THREADS) dropout(Tensor x, Tensor y, DropoutArg drop, const State* state, Merge merge)
 {
     size_t count = (size_t)pixels(x) * x.c, quads = (count + 3) / 4, stride = (size_t)gridDim.x * blockDim.x;
     for (size_t quad = (size_t)blockIdx.x * blockDim.x + threadIdx.x; quad < quads; quad += stride) {

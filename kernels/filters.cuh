@@ -7,9 +7,9 @@
 
 // Both operands lie across k: neighbouring channels of a pixel, `RUN` at a time.
 template <int ROWS, int RUN> struct PixelPairs {
-    static constexpr int A_PER_ROW = ROWS / RUN, B_PER_ROW = COLUMNS / RUN;
-    static constexpr int A_PASSES = (CHUNK * A_PER_ROW + THREADS - 1) / THREADS;
-    static constexpr int A_STEP = THREADS / A_PER_ROW, B_STEP = THREADS / B_PER_ROW;
+    static constexpr int A_PER_ROW = ROWS / RUN, B_PER_ROW = TILE_COLUMNS / RUN;
+    static constexpr int A_PASSES = (CHUNK * A_PER_ROW + CONV_THREADS - 1) / CONV_THREADS;
+    static constexpr int A_STEP = CONV_THREADS / A_PER_ROW, B_STEP = CONV_THREADS / B_PER_ROW;
     static constexpr int B_PASSES = CHUNK / B_STEP;
 
     Tensor x, dy;
@@ -58,7 +58,7 @@ template <int ROWS, int RUN> struct PixelPairs {
             int row = threadIdx.x / B_PER_ROW + B_STEP * i;
             int h = p * window.stride + tap_h, w = q * window.stride + tap_w;
             bool there = column_there && n < x.n && (unsigned)h < (unsigned)x.h && (unsigned)w < (unsigned)x.w;
-            copy(b + row * (COLUMNS + 8) + run, there ? pixel(x, (size_t)(n * x.h + h) * x.w + w) + c : x.data, there);
+            copy(b + row * (TILE_COLUMNS + 8) + run, there ? pixel(x, (size_t)(n * x.h + h) * x.w + w) + c : x.data, there);
             q += B_STEP;
             while (q >= dy.w) {
                 q -= dy.w;
@@ -92,7 +92,7 @@ __device__ __forceinline__ void filter_tile(Tensor x, Tensor dy, float* dw, Wind
 {
     typedef Sums<ROWS, false, false> Tile;
     __shared__ __align__(16) elem memory[memory_size<Tile>(STAGES)];
-    int column = blockIdx.x * COLUMNS, row = blockIdx.y * ROWS, columns = window.r * window.s * x.c;
+    int column = blockIdx.x * TILE_COLUMNS, row = blockIdx.y * ROWS, columns = window.r * window.s * x.c;
     if (column >= columns || row >= dy.c) return;
     int chunks = (pixels(dy) + CHUNK - 1) / CHUNK, share = (chunks + split.parts - 1) / split.parts;
     int first = min((int)blockIdx.z * share, chunks), last = min(first + share, chunks);

@@ -1,30 +1,51 @@
-// image.cu - pictures in and out: bytes to elements in [-1, 1], cropped and flipped, and back.
-//   math    x[n,h,w,c] = byte[n, corner.y+h, corner.x+w, c] / 127.5 - 1, w from the right end where flipped;
-//           byte = round((x + 1) * 127.5), halves away from 0, kept in 0..255
-//   shapes  bytes (n,h,w,c) dense; x any pitch, and on the way in any size that the corners leave inside the pictures
+// image.cu - images in and out: samples to elements in [-1, 1], cropped and flipped, and back.
+//   math    x[n,h,w,c] = (sample[n, crop.y+h, crop.x+w, c] - low) / half - 1, w from the right end where flipped;
+//           sample = (x + 1) * half + low; u8 and u16 rounded, halves away from 0, and kept in their range
+//   shapes  samples (n,h,w,c) dense, u8, u16 or f32; x any pitch, and on the way in any size that the crops leave
+//           inside the images
 //   launch  256 threads, one element a thread a turn; any number of blocks
-//   cost    one byte and one element each
+//   cost    one sample and one element each
 //   source  the PyTorch port truncates on the way out; rounding makes the two inverses. Checked by tests/parity rows image
 #include "common.cuh"
 
-extern "C" __global__ void __launch_bounds__(256) image_unpack(Uncropped from, Tensor x)
+// Sample `i` as a number; its type is the same for all threads.
+__device__ __forceinline__ float load_sample(const unsigned char* samples, size_t i, int size)
+{
+    if (size == 1) return samples[i];
+    return size == 2 ? ((const unsigned short*)samples)[i] : ((const float*)samples)[i];
+}
+
+// `value` as sample `i`; what is not a number becomes 0 where the type has none.
+__device__ __forceinline__ void store_sample(unsigned char* samples, size_t i, int size, float value)
+{
+    if (size == 1)
+        samples[i] = (unsigned char)fminf(fmaxf(roundf(value), 0.0f), 255.0f);
+    else if (size == 2)
+        ((unsigned short*)samples)[i] = (unsigned short)fminf(fmaxf(roundf(value), 0.0f), 65535.0f);
+    else
+        ((float*)samples)[i] = value;
+}
+
+extern "C" __global__ void __launch_bounds__(256) image_unpack(Uncropped from, SampleArg sample, Tensor x)
 {
     size_t count = (size_t)pixels(x) * x.c, stride = (size_t)gridDim.x * blockDim.x;
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride) {
         size_t at = i / x.c, c = i - at * x.c;
         unsigned line = (unsigned)at / x.w, w = (unsigned)at - line * x.w, n = line / x.h, h = line - n * x.h;
-        CropArg corner = ((const CropArg*)from.corners)[n];
-        unsigned column = corner.x + (corner.flip ? x.w - 1 - w : w);
-        size_t byte = (((size_t)n * from.h + corner.y + h) * from.w + column) * x.c + c;
-        pixel(x, at)[c] = from_float(from.bytes[byte] / 127.5f - 1.0f);
+        CropArg crop = ((const CropArg*)from.crops)[n];
+        unsigned column = crop.x + (crop.flip ? x.w - 1 - w : w);
+        size_t from_at = (((size_t)n * from.h + crop.y + h) * from.w + column) * x.c + c;
+        float value = (load_sample(from.samples, from_at, sample.size) - sample.low) / sample.half;
+        pixel(x, at)[c] = from_float(value - 1.0f);
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256) image_pack(Tensor x, unsigned char* bytes)
+extern "C" __global__ void __launch_bounds__(256) image_pack(Tensor x, SampleArg sample, unsigned char* samples)
 {
     size_t count = (size_t)pixels(x) * x.c, stride = (size_t)gridDim.x * blockDim.x;
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride) {
-        float value = roundf((to_float(pixel(x, i / x.c)[i % x.c]) + 1.0f) * 127.5f);
-        bytes[i] = (unsigned char)fminf(fmaxf(value, 0.0f), 255.0f);
+        // Two roundings, as on the CPU: a fused one would differ where low is not 0.
+        float scaled = __fmul_rn(to_float(pixel(x, i / x.c)[i % x.c]) + 1.0f, sample.half);
+        store_sample(samples, i, sample.size, scaled + sample.low);
     }
 }

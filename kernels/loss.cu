@@ -7,20 +7,20 @@
 //   source  PyTorch's BCEWithLogitsLoss for the stable form; checked by tests/parity rows loss
 #include "common.cuh"
 
-__device__ __forceinline__ float loss_value(int kind, float x, float t)
+__device__ __forceinline__ float loss_value(Loss loss, float x, float t)
 {
-    if (kind == 0) return fmaxf(x, 0.0f) - x * t + log1pf(expf(-fabsf(x)));
-    return kind == 1 ? (x - t) * (x - t) : fabsf(x - t);
+    if (loss == Loss::Bce) return fmaxf(x, 0.0f) - x * t + log1pf(expf(-fabsf(x)));
+    return loss == Loss::Mse ? (x - t) * (x - t) : fabsf(x - t);
 }
 
-__device__ __forceinline__ float loss_slope(int kind, float x, float t)
+__device__ __forceinline__ float loss_slope(Loss loss, float x, float t)
 {
-    if (kind == 0) {
+    if (loss == Loss::Bce) {
         float e = expf(-fabsf(x));
         return (x >= 0.0f ? 1.0f / (1.0f + e) : e / (1.0f + e)) - t;
     }
     // As PyTorch, 0 where both are equal.
-    return kind == 1 ? 2.0f * (x - t) : (float)((x > t) - (x < t));
+    return loss == Loss::Mse ? 2.0f * (x - t) : (float)((x > t) - (x < t));
 }
 
 // The label of the run that pixel `i` is in, or the element at the same place of the other tensor.
@@ -31,19 +31,19 @@ __device__ __forceinline__ float target(Aim aim, Tensor x, size_t i, unsigned c)
 }
 
 // blockIdx.y is the run; each has a loss of its own.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(LOSS_THREADS)
 loss(Tensor x, Aim aim, float* y, double* parts, unsigned* counters)
 {
-    __shared__ double sums[256];
+    __shared__ double sums[LOSS_THREADS];
     size_t stride = (size_t)gridDim.x * blockDim.x, count = (size_t)pixels(x) / aim.runs * x.c, from = blockIdx.y * count;
     double sum = 0.0;
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride) {
         size_t at = (from + i) / x.c;
         unsigned c = (unsigned)((from + i) % x.c);
-        sum += loss_value(aim.kind, to_float(pixel(x, at)[c]), target(aim, x, at, c));
+        sum += loss_value(aim.loss, to_float(pixel(x, at)[c]), target(aim, x, at, c));
     }
     sums[threadIdx.x] = sum;
-    for (int half = 128; half > 0; half /= 2) {
+    for (int half = LOSS_THREADS / 2; half > 0; half /= 2) {
         __syncthreads();
         if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
     }
@@ -57,22 +57,22 @@ loss(Tensor x, Aim aim, float* y, double* parts, unsigned* counters)
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(MAP_THREADS)
 loss_grad(Tensor x, Aim aim, const float* dy, Tensor dx, Merge merge)
 {
     size_t stride = (size_t)gridDim.x * blockDim.x, count = (size_t)pixels(x) * x.c, each = count / aim.runs;
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride) {
         size_t at = i / x.c;
         unsigned c = (unsigned)(i % x.c);
-        float slope = loss_slope(aim.kind, to_float(pixel(x, at)[c]), target(aim, x, at, c));
+        float slope = loss_slope(aim.loss, to_float(pixel(x, at)[c]), target(aim, x, at, c));
         store(pixel(dx, at) + c, dy[i < each ? 0 : 1] * aim.weight / (float)each * slope, merge);
     }
 }
 
-// LossPointers of a step to its row of the ring, for the host to read some steps later.
+// Losses of a step to its row of the ring, for the host to read some steps later.
 extern "C" __global__ void __launch_bounds__(32) keep_losses(LossPointers losses, float* ring, const State* state)
 {
-    const float* from[8] = {losses.p0, losses.p1, losses.p2, losses.p3, losses.p4, losses.p5, losses.p6, losses.p7};
+    const float* from[RING_WIDTH] = {losses.p0, losses.p1, losses.p2, losses.p3, losses.p4, losses.p5, losses.p6, losses.p7};
     if (threadIdx.x >= losses.count) return;
-    ring[state->row * 8 + threadIdx.x] = *from[threadIdx.x];
+    ring[state->row * RING_WIDTH + threadIdx.x] = *from[threadIdx.x];
 }

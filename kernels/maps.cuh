@@ -2,15 +2,15 @@
 #pragma once
 #include "common.cuh"
 
-// Elements of 16 bytes.
-constexpr int WIDE = 16 / sizeof(elem);
+// Elements of a vector.
+constexpr int WIDE = VECTOR_BYTES / sizeof(elem);
 
-struct alignas(16) Wide { elem e[WIDE]; };
+struct alignas(VECTOR_BYTES) Wide { elem e[WIDE]; };
 
-// Whether every pixel of a tensor begins at a multiple of 16 bytes and ends at one.
+// Whether every pixel of a tensor begins and ends with a vector.
 __device__ __forceinline__ bool is_wide(Tensor t)
 {
-    return t.c % WIDE == 0 && t.pitch % WIDE == 0 && (unsigned long long)t.data % 16 == 0;
+    return t.c % WIDE == 0 && t.pitch % WIDE == 0 && (unsigned long long)t.data % VECTOR_BYTES == 0;
 }
 
 // y = f(a, b), or y += that. Where one input is enough, it is given twice and read once.

@@ -10,6 +10,9 @@
 #include "philox.cuh"
 #include "rules.cuh"
 
+// Pixels that the threads of a block stand deep over its channels.
+constexpr int FUSED_ROWS = NORM_FUSED_THREADS / NORM_LANES, ROWS = NORM_THREADS / NORM_LANES;
+
 // One channel of one group.
 struct Line { float mean, rstd, weight, bias; };
 
@@ -46,32 +49,32 @@ __device__ __forceinline__ float pulled(NormRule norm, Line line, const State* s
 }
 
 // The sum of a channel over the rows of a block, the same in every row.
-template <int ROWS> __device__ __forceinline__ float rows_sum(float x, float* shared)
+template <int DEEP> __device__ __forceinline__ float rows_sum(float x, float* shared)
 {
     shared[threadIdx.x] = x;
     __syncthreads();
     float sum = 0.0f;
 #pragma unroll
-    for (int row = 0; row < ROWS; row++) sum += shared[row * 32 + threadIdx.x % 32];
+    for (int row = 0; row < DEEP; row++) sum += shared[row * NORM_LANES + threadIdx.x % NORM_LANES];
     __syncthreads();
     return sum;
 }
 
 // Mean and sum of squared distances from it, of pixels begin .. end - 1, in every row of the block.
-template <int ROWS>
+template <int DEEP>
 __device__ __forceinline__ float2 moments(Tensor x, size_t begin, size_t end, int c, bool on, float* shared)
 {
-    int row = threadIdx.x / 32;
+    int row = threadIdx.x / NORM_LANES;
     float first = on ? to_float(pixel(x, begin)[c]) : 0.0f, sum = 0.0f, squares = 0.0f;
     if (on)
-        for (size_t i = begin + row; i < end; i += ROWS) sum += to_float(pixel(x, i)[c]) - first;
-    float mean = first + rows_sum<ROWS>(sum, shared) / (float)(end - begin);
+        for (size_t i = begin + row; i < end; i += DEEP) sum += to_float(pixel(x, i)[c]) - first;
+    float mean = first + rows_sum<DEEP>(sum, shared) / (float)(end - begin);
     if (on)
-        for (size_t i = begin + row; i < end; i += ROWS) {
+        for (size_t i = begin + row; i < end; i += DEEP) {
             float d = to_float(pixel(x, i)[c]) - mean;
             squares += d * d;
         }
-    return make_float2(mean, rows_sum<ROWS>(squares, shared));
+    return make_float2(mean, rows_sum<DEEP>(squares, shared));
 }
 
 // Statistics of a group from its moments: kept for the way back, and the running ones moved.
@@ -93,33 +96,33 @@ __device__ __forceinline__ Line line_of(Stats stats, int at, int c)
     return Line{stats.mean[at], stats.rstd[at], stats.weight ? stats.weight[c] : 1.0f, stats.bias ? stats.bias[c] : 0.0f};
 }
 
-extern "C" __global__ void __launch_bounds__(512, 2)
+extern "C" __global__ void __launch_bounds__(NORM_FUSED_THREADS, 2)
 norm_fused(Tensor x, Tensor y, Tensor skip, NormRule norm, Stats stats, int each, const State* state)
 {
-    __shared__ float shared[512];
-    int c = blockIdx.x * 32 + threadIdx.x % 32, row = threadIdx.x / 32;
+    __shared__ float shared[NORM_FUSED_THREADS];
+    int c = blockIdx.x * NORM_LANES + threadIdx.x % NORM_LANES, row = threadIdx.x / NORM_LANES;
     bool on = c < x.c;
     size_t count = pixels(x) / norm.groups;
     for (int group = blockIdx.y * each; group < (blockIdx.y + 1) * each; group++) {
         size_t begin = group * count, end = begin + count;
-        float2 m = moments<16>(x, begin, end, c, on, shared);
+        float2 m = moments<FUSED_ROWS>(x, begin, end, c, on, shared);
         if (row == 0 && on) settle(norm, stats, group * x.c + c, c, m.x, m.y, (float)count);
         Line line = {m.x, 1.0f / sqrtf(m.y / (float)count + norm.eps), 1.0f, 0.0f};
         if (on && stats.weight) line.weight = stats.weight[c], line.bias = stats.bias[c];
         if (on)
-            for (size_t i = begin + row; i < end; i += 16) write(norm, line, state, x, y, skip, i, c);
+            for (size_t i = begin + row; i < end; i += FUSED_ROWS) write(norm, line, state, x, y, skip, i, c);
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(NORM_THREADS)
 norm_sums(Tensor x, NormRule norm, Stats stats, float* parts, unsigned* counters)
 {
-    __shared__ float shared[256];
-    int c = blockIdx.x * 32 + threadIdx.x % 32, row = threadIdx.x / 32, ranges = gridDim.y;
+    __shared__ float shared[NORM_THREADS];
+    int c = blockIdx.x * NORM_LANES + threadIdx.x % NORM_LANES, row = threadIdx.x / NORM_LANES, ranges = gridDim.y;
     bool on = c < x.c;
     size_t count = pixels(x) / norm.groups, each = (count + ranges - 1) / ranges;
     size_t begin = blockIdx.y * each, end = min(begin + each, count), from = blockIdx.z * count;
-    float2 m = moments<8>(x, from + begin, from + end, c, on, shared);
+    float2 m = moments<ROWS>(x, from + begin, from + end, c, on, shared);
     if (row == 0 && on) {
         float* part = parts + 2 * ((size_t)(blockIdx.z * ranges + blockIdx.y) * x.c + c);
         part[0] = m.x;
@@ -145,10 +148,10 @@ norm_sums(Tensor x, NormRule norm, Stats stats, float* parts, unsigned* counters
 }
 
 // Also the whole of a norm with running statistics: where `own` is 0 they are used, and kept for the way back.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(NORM_THREADS)
 norm_apply(Tensor x, Tensor y, Tensor skip, NormRule norm, Stats stats, const State* state)
 {
-    int c = blockIdx.x * 32 + threadIdx.x % 32, row = threadIdx.x / 32;
+    int c = blockIdx.x * NORM_LANES + threadIdx.x % NORM_LANES, row = threadIdx.x / NORM_LANES;
     if (c >= x.c) return;
     size_t count = pixels(x) / norm.groups, each = (count + gridDim.y - 1) / gridDim.y;
     size_t begin = blockIdx.y * each, end = min(begin + each, count), from = blockIdx.z * count;
@@ -165,7 +168,7 @@ norm_apply(Tensor x, Tensor y, Tensor skip, NormRule norm, Stats stats, const St
             stats.rstd[at] = line.rstd;
         }
     }
-    for (size_t i = from + begin + row; i < from + end; i += 8) write(norm, line, state, x, y, skip, i, c);
+    for (size_t i = from + begin + row; i < from + end; i += ROWS) write(norm, line, state, x, y, skip, i, c);
 }
 
 // Gradients of scale and shift from the sums over all groups.
@@ -176,21 +179,21 @@ __device__ __forceinline__ void settle_grad(Grads grads, int c, float ones, floa
 }
 
 // dx of pixels begin .. end - 1, where ones and products are the means of g and g xhat.
-template <int ROWS>
+template <int DEEP>
 __device__ __forceinline__ void pull(Tensor x, Tensor dy, Tensor dskip, Tensor dx, NormRule norm, Line line, Merge merge,
                                      const State* state, size_t begin, size_t end, int c, float ones, float products)
 {
-    for (size_t i = begin + threadIdx.x / 32; i < end; i += ROWS) {
+    for (size_t i = begin + threadIdx.x / NORM_LANES; i < end; i += DEEP) {
         float g = pulled(norm, line, state, x, dy, dskip, i, c), x_hat = hat(line, to_float(pixel(x, i)[c]));
         store(pixel(dx, i) + c, line.weight * line.rstd * (g - ones - x_hat * products), merge);
     }
 }
 
-extern "C" __global__ void __launch_bounds__(512, 2)
+extern "C" __global__ void __launch_bounds__(NORM_FUSED_THREADS, 2)
 norm_grad(Tensor x, Tensor dy, Tensor dskip, Tensor dx, NormRule norm, Stats stats, Grads grads, int each, const State* state)
 {
-    __shared__ float shared[512];
-    int c = blockIdx.x * 32 + threadIdx.x % 32, row = threadIdx.x / 32;
+    __shared__ float shared[NORM_FUSED_THREADS];
+    int c = blockIdx.x * NORM_LANES + threadIdx.x % NORM_LANES, row = threadIdx.x / NORM_LANES;
     bool on = c < x.c;
     size_t count = pixels(x) / norm.groups;
     float all_ones = 0.0f, all_products = 0.0f;
@@ -200,43 +203,43 @@ norm_grad(Tensor x, Tensor dy, Tensor dskip, Tensor dx, NormRule norm, Stats sta
         float ones = 0.0f, products = 0.0f;
         if (on) {
             line = line_of(stats, group * x.c + c, c);
-            for (size_t i = begin + row; i < end; i += 16) {
+            for (size_t i = begin + row; i < end; i += FUSED_ROWS) {
                 float g = pulled(norm, line, state, x, dy, dskip, i, c);
                 ones += g;
                 products += g * hat(line, to_float(pixel(x, i)[c]));
             }
         }
-        ones = rows_sum<16>(ones, shared);
-        products = rows_sum<16>(products, shared);
+        ones = rows_sum<FUSED_ROWS>(ones, shared);
+        products = rows_sum<FUSED_ROWS>(products, shared);
         all_ones += ones;
         all_products += products;
         float share = norm.own ? 1.0f / (float)count : 0.0f;
         if (on && dx.data)
-            pull<16>(x, dy, dskip, dx, norm, line, grads.merge, state, begin, end, c, ones * share, products * share);
+            pull<FUSED_ROWS>(x, dy, dskip, dx, norm, line, grads.merge, state, begin, end, c, ones * share, products * share);
     }
     if (row == 0 && on) settle_grad(grads, c, all_ones, all_products);
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(NORM_THREADS)
 norm_grad_sums(Tensor x, Tensor dy, Tensor dskip, NormRule norm, Stats stats, Grads grads, float* parts, float* sums, unsigned* counters,
                      const State* state)
 {
-    __shared__ float shared[256];
-    int c = blockIdx.x * 32 + threadIdx.x % 32, row = threadIdx.x / 32, ranges = gridDim.y;
+    __shared__ float shared[NORM_THREADS];
+    int c = blockIdx.x * NORM_LANES + threadIdx.x % NORM_LANES, row = threadIdx.x / NORM_LANES, ranges = gridDim.y;
     bool on = c < x.c;
     size_t count = pixels(x) / norm.groups, each = (count + ranges - 1) / ranges;
     size_t begin = blockIdx.y * each, end = min(begin + each, count), from = blockIdx.z * count;
     float ones = 0.0f, products = 0.0f;
     if (on) {
         Line line = line_of(stats, blockIdx.z * x.c + c, c);
-        for (size_t i = from + begin + row; i < from + end; i += 8) {
+        for (size_t i = from + begin + row; i < from + end; i += ROWS) {
             float g = pulled(norm, line, state, x, dy, dskip, i, c);
             ones += g;
             products += g * hat(line, to_float(pixel(x, i)[c]));
         }
     }
-    ones = rows_sum<8>(ones, shared);
-    products = rows_sum<8>(products, shared);
+    ones = rows_sum<ROWS>(ones, shared);
+    products = rows_sum<ROWS>(products, shared);
     if (row == 0 && on) {
         float* part = parts + 2 * ((size_t)(blockIdx.z * ranges + blockIdx.y) * x.c + c);
         part[0] = ones;
@@ -260,16 +263,16 @@ norm_grad_sums(Tensor x, Tensor dy, Tensor dskip, NormRule norm, Stats stats, Gr
     settle_grad(grads, c, all_ones, all_products);
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(NORM_THREADS)
 norm_grad_apply(Tensor x, Tensor dy, Tensor dskip, Tensor dx, NormRule norm, Stats stats, Merge merge, const float* sums,
                       const State* state)
 {
-    int c = blockIdx.x * 32 + threadIdx.x % 32;
+    int c = blockIdx.x * NORM_LANES + threadIdx.x % NORM_LANES;
     if (c >= x.c) return;
     size_t count = pixels(x) / norm.groups, each = (count + gridDim.y - 1) / gridDim.y;
     size_t begin = blockIdx.y * each, end = min(begin + each, count), from = blockIdx.z * count;
     int at = blockIdx.z * x.c + c;
     float share = norm.own ? 1.0f / (float)count : 0.0f;
-    pull<8>(x, dy, dskip, dx, norm, line_of(stats, at, c), merge, state, from + begin, from + end, c, sums[2 * at] * share,
+    pull<ROWS>(x, dy, dskip, dx, norm, line_of(stats, at, c), merge, state, from + begin, from + end, c, sums[2 * at] * share,
             sums[2 * at + 1] * share);
 }

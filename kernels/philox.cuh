@@ -6,12 +6,12 @@ __device__ __forceinline__ uint4 philox(unsigned long long key, uint4 x)
 {
     unsigned a = (unsigned)key, b = (unsigned)(key >> 32);
 #pragma unroll
-    for (int round = 0; round < 10; round++) {
-        unsigned low = x.x * 0xd2511f53u, high = __umulhi(x.x, 0xd2511f53u);
-        unsigned last = x.z * 0xcd9e8d57u, top = __umulhi(x.z, 0xcd9e8d57u);
+    for (int round = 0; round < PHILOX_ROUNDS; round++) {
+        unsigned low = x.x * PHILOX_MULTIPLIER_A, high = __umulhi(x.x, PHILOX_MULTIPLIER_A);
+        unsigned last = x.z * PHILOX_MULTIPLIER_B, top = __umulhi(x.z, PHILOX_MULTIPLIER_B);
         x = make_uint4(top ^ x.y ^ a, last, high ^ x.w ^ b, low);
-        a += 0x9e3779b9u;
-        b += 0xbb67ae85u;
+        a += PHILOX_KEY_STEP_A;
+        b += PHILOX_KEY_STEP_B;
     }
     return x;
 }
@@ -19,12 +19,17 @@ __device__ __forceinline__ uint4 philox(unsigned long long key, uint4 x)
 // The factor of element `i` of a dense tensor: 0 or 1 / (1 - rate). Four elements share a draw.
 __device__ __forceinline__ float4 dropout_factors(DropoutArg drop, const State* state, unsigned quad)
 {
-    uint4 word = philox(state->seed, make_uint4(quad, drop.stream, (unsigned)state->step, 2u));
+    // The purpose takes the lowest bits of the last word, the micro-step the others.
+    unsigned last = PURPOSE_DROPOUT | state->micro << PURPOSE_BITS;
+    uint4 word = philox(state->seed, make_uint4(quad, drop.stream, (unsigned)state->step, last));
     float scale = 1.0f / (1.0f - drop.rate);
     unsigned words[4] = {word.x, word.y, word.z, word.w};
     float factor[4];
 #pragma unroll
-    for (int k = 0; k < 4; k++) factor[k] = (words[k] >> 8) * (1.0f / 16777216.0f) >= drop.rate ? scale : 0.0f;
+    for (int k = 0; k < 4; k++) {
+        float uniform = (words[k] >> (32 - UNIFORM_BITS)) * (1.0f / (1u << UNIFORM_BITS));
+        factor[k] = uniform >= drop.rate ? scale : 0.0f;
+    }
     return make_float4(factor[0], factor[1], factor[2], factor[3]);
 }
 

@@ -60,7 +60,7 @@ template <int ROWS> struct Rows {
 template <int ROWS>
 __device__ __forceinline__ void find_rows(Rows<ROWS>& rows, Tensor in, Tensor out, Axis down, Axis across, int first)
 {
-    for (int i = threadIdx.x; i < ROWS; i += THREADS) {
+    for (int i = threadIdx.x; i < ROWS; i += CONV_THREADS) {
         int m = first + i, n = m / (down.count * across.count), left = m - n * down.count * across.count;
         int y = left / across.count, x = left - y * across.count;
         bool there = n < in.n;
@@ -78,10 +78,10 @@ __device__ __forceinline__ void find_rows(Rows<ROWS>& rows, Tensor in, Tensor ou
 // Channels of the input in whole chunks, 16-byte aligned: one tap at a time, whole vectors.
 template <int ROWS, bool ADJOINT> struct WholeChunks {
     static constexpr int PER_ROW = CHUNK / VECTOR;
-    static constexpr int PASSES = (ROWS * PER_ROW + THREADS - 1) / THREADS;
+    static constexpr int PASSES = (ROWS * PER_ROW + CONV_THREADS - 1) / CONV_THREADS;
     // Filters are f32 in memory: vectors of four.
-    static constexpr int FILTER_RUN = ADJOINT ? COLUMNS / 4 : CHUNK / 4;
-    static constexpr int FILTER_PASSES = COLUMNS * CHUNK / 4 / THREADS;
+    static constexpr int FILTER_RUN = ADJOINT ? TILE_COLUMNS / 4 : CHUNK / 4;
+    static constexpr int FILTER_PASSES = TILE_COLUMNS * CHUNK / 4 / CONV_THREADS;
 
     Tensor in;
     const float* w;
@@ -99,7 +99,7 @@ template <int ROWS, bool ADJOINT> struct WholeChunks {
     {
 #pragma unroll
         for (int i = 0; i < PASSES; i++) {
-            int row = min(threadIdx.x / PER_ROW + THREADS / PER_ROW * i, ROWS - 1);
+            int row = min(threadIdx.x / PER_ROW + CONV_THREADS / PER_ROW * i, ROWS - 1);
             pixel[i] = rows.pixel[row];
             y[i] = rows.h[row];
             x[i] = rows.w[row];
@@ -121,15 +121,15 @@ template <int ROWS, bool ADJOINT> struct WholeChunks {
         int part = threadIdx.x % PER_ROW * VECTOR;
 #pragma unroll
         for (int i = 0; i < PASSES; i++) {
-            int row = threadIdx.x / PER_ROW + THREADS / PER_ROW * i;
+            int row = threadIdx.x / PER_ROW + CONV_THREADS / PER_ROW * i;
             bool there = (unsigned)(y[i] + dh) < (unsigned)in.h && (unsigned)(x[i] + dw) < (unsigned)in.w;
             const elem* from = in.data + (there ? (size_t)(pixel[i] + dh * in.w + dw) * in.pitch + c + part : 0);
-            if (ROWS * PER_ROW >= THREADS || row < ROWS) copy_vector(a + along(row, part), from, there);
+            if (ROWS * PER_ROW >= CONV_THREADS || row < ROWS) copy_vector(a + along(row, part), from, there);
         }
         int tap = (down.tap_first + down.tap_step * t) * width + across.tap_first + across.tap_step * u;
 #pragma unroll
         for (int i = 0; i < FILTER_PASSES; i++) {
-            int row = threadIdx.x / FILTER_RUN + THREADS / FILTER_RUN * i, run = threadIdx.x % FILTER_RUN * 4;
+            int row = threadIdx.x / FILTER_RUN + CONV_THREADS / FILTER_RUN * i, run = threadIdx.x % FILTER_RUN * 4;
             bool there = ADJOINT ? column + run < columns : column + row < columns;
             size_t at = ADJOINT ? ((size_t)(c + row) * taps + tap) * columns + column + run
                                 : ((size_t)(column + row) * taps + tap) * in.c + c + run;
@@ -137,7 +137,7 @@ template <int ROWS, bool ADJOINT> struct WholeChunks {
 #if defined(PRECISION_BF16)
             held[i] = there ? *(const float4*)from : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
 #else
-            copy_vector(b + (ADJOINT ? row * (COLUMNS + 8) + run : along(row, run)), from, there);
+            copy_vector(b + (ADJOINT ? row * (TILE_COLUMNS + 8) + run : along(row, run)), from, there);
 #endif
         }
         c += CHUNK;
@@ -152,12 +152,12 @@ template <int ROWS, bool ADJOINT> struct WholeChunks {
 #if defined(PRECISION_BF16)
 #pragma unroll
         for (int i = 0; i < FILTER_PASSES; i++) {
-            int row = threadIdx.x / FILTER_RUN + THREADS / FILTER_RUN * i, run = threadIdx.x % FILTER_RUN * 4;
+            int row = threadIdx.x / FILTER_RUN + CONV_THREADS / FILTER_RUN * i, run = threadIdx.x % FILTER_RUN * 4;
             union { elem e[4]; uint2 all; } bits;
             const float* value = &held[i].x;
 #pragma unroll
             for (int e = 0; e < 4; e++) bits.e[e] = from_float(value[e]);
-            *(uint2*)(b + (ADJOINT ? row * (COLUMNS + 8) + run : along(row, run))) = bits.all;
+            *(uint2*)(b + (ADJOINT ? row * (TILE_COLUMNS + 8) + run : along(row, run))) = bits.all;
         }
 #endif
     }
@@ -201,23 +201,23 @@ template <int ROWS, bool ADJOINT> struct Elements {
         bool inside = find(chunk * CHUNK + k, t, u, c, tap);
         int dh = ADJOINT ? -t : t, dw = ADJOINT ? -u : u;
 #pragma unroll 4
-        for (int row = threadIdx.x / CHUNK; row < ROWS; row += THREADS / CHUNK) {
+        for (int row = threadIdx.x / CHUNK; row < ROWS; row += CONV_THREADS / CHUNK) {
             bool there = inside && (unsigned)(rows.h[row] + dh) < (unsigned)in.h &&
                          (unsigned)(rows.w[row] + dw) < (unsigned)in.w;
             size_t at = there ? (size_t)(rows.pixel[row] + dh * in.w + dw) * in.pitch + c : 0;
             copy_one(a + along(row, k), in.data + at, there);
         }
         if (ADJOINT) {
-            int n = threadIdx.x % COLUMNS;
+            int n = threadIdx.x % TILE_COLUMNS;
 #pragma unroll 2
-            for (int row = threadIdx.x / COLUMNS; row < CHUNK; row += THREADS / COLUMNS) {
+            for (int row = threadIdx.x / TILE_COLUMNS; row < CHUNK; row += CONV_THREADS / TILE_COLUMNS) {
                 bool there = find(chunk * CHUNK + row, t, u, c, tap) && column + n < columns;
                 size_t at = there ? ((size_t)c * taps + tap) * columns + column + n : 0;
-                copy_one(b + row * (COLUMNS + 8) + n, w + at, there);
+                copy_one(b + row * (TILE_COLUMNS + 8) + n, w + at, there);
             }
         } else {
 #pragma unroll 4
-            for (int row = threadIdx.x / CHUNK; row < COLUMNS; row += THREADS / CHUNK) {
+            for (int row = threadIdx.x / CHUNK; row < TILE_COLUMNS; row += CONV_THREADS / CHUNK) {
                 bool there = inside && column + row < columns;
                 size_t at = there ? ((size_t)(column + row) * taps + tap) * in.c + c : 0;
                 copy_one(b + along(row, k), w + at, there);
@@ -278,7 +278,7 @@ __device__ __forceinline__ void pixel_tile(Tensor in, const float* w, const floa
     if (tile * ROWS >= in.n * down.count * across.count) return;
     find_rows(rows, in, out, down, across, tile * ROWS);
     __syncthreads();
-    int column = blockIdx.y * COLUMNS;
+    int column = blockIdx.y * TILE_COLUMNS;
     int chunks = Load<ROWS, ADJOINT>::chunks(in, down, across), share = (chunks + split.parts - 1) / split.parts;
     int first = min((int)blockIdx.z * share, chunks), last = min(first + share, chunks);
     Load<ROWS, ADJOINT> load(in, w, down, across, window, rows, out.c, column, first);

@@ -7,35 +7,35 @@
 #include "maps.cuh"
 #include "rules.cuh"
 
-extern "C" __global__ void __launch_bounds__(256) activation(Tensor x, Tensor y, Rule rule)
+extern "C" __global__ void __launch_bounds__(MAP_THREADS) activation(Tensor x, Tensor y, Rule rule)
 {
     map(x, x, y, Merge{0}, [=](float x, float) { return value(rule, x); });
 }
 
-extern "C" __global__ void __launch_bounds__(256) activation_grad(Tensor y, Tensor dy, Tensor dx, Rule rule, Merge merge)
+extern "C" __global__ void __launch_bounds__(MAP_THREADS) activation_grad(Tensor y, Tensor dy, Tensor dx, Rule rule, Merge merge)
 {
     map(y, dy, dx, merge, [=](float y, float dy) { return dy * slope(rule, y); });
 }
 
-extern "C" __global__ void __launch_bounds__(256) scale(float factor, Tensor x, Tensor y, Merge merge)
+extern "C" __global__ void __launch_bounds__(MAP_THREADS) scale(float factor, Tensor x, Tensor y, Merge merge)
 {
     map(x, x, y, merge, [=](float x, float) { return factor * x; });
 }
 
-extern "C" __global__ void __launch_bounds__(256) fill(Tensor y, float value)
+extern "C" __global__ void __launch_bounds__(MAP_THREADS) fill(Tensor y, float value)
 {
     size_t stride = (size_t)gridDim.x * blockDim.x, count = (size_t)pixels(y) * y.c;
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride)
         pixel(y, i / y.c)[i % y.c] = from_float(value);
 }
 
-// Block (x, y): channels 256 y .., a run of pixels; its threads stand `rows` deep over the channels. The block that
+// Block (x, y): channels from SUM_THREADS * y on, a run of pixels; its threads stand `rows` deep over the channels. The block that
 // is last sums what all wrote, part after part, so that the result does not depend on who is last.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(SUM_THREADS)
 channel_sum(Tensor dy, float* db, float* parts, unsigned* counters, Merge merge)
 {
-    __shared__ float sums[256];
-    int from = blockIdx.y * 256, channels = min(dy.c - from, 256), rows = 256 / channels;
+    __shared__ float sums[SUM_THREADS];
+    int from = blockIdx.y * SUM_THREADS, channels = min(dy.c - from, SUM_THREADS), rows = SUM_THREADS / channels;
     int c = threadIdx.x % channels, row = threadIdx.x / channels, n = pixels(dy);
     int each = (n + gridDim.x - 1) / gridDim.x, begin = blockIdx.x * each, end = min(begin + each, n);
     float sum = 0.0f;

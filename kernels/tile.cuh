@@ -10,15 +10,12 @@
 #pragma once
 #include "mma.cuh"
 
-constexpr int THREADS = 128;
-// Elements of 16 bytes.
-constexpr int VECTOR = 16 / sizeof(elem);
-// Elements of k that are in shared memory at a time: 64 bytes, two whole sectors of a pixel.
-constexpr int CHUNK = 4 * VECTOR;
-// Columns of a tile.
-constexpr int COLUMNS = 64;
+// Elements of a vector.
+constexpr int VECTOR = VECTOR_BYTES / sizeof(elem);
+// Elements of k that are in shared memory at a time.
+constexpr int CHUNK = CHUNK_BYTES / sizeof(elem);
 // Floats from row to row of the sums in shared memory: 8 rows by 4 pairs meet all banks.
-constexpr int SUMS_PITCH = COLUMNS + 8;
+constexpr int SUMS_PITCH = TILE_COLUMNS + 8;
 
 // Element k of row `row` of an operand along k.
 __device__ __forceinline__ int along(int row, int k)
@@ -33,17 +30,17 @@ template <int ROWS_OF_TILE, bool A_ALONG, bool B_ALONG> struct Sums {
     static constexpr int ROWS = ROWS_OF_TILE;
     // Elements of the operands of a chunk.
     static constexpr int A_SIZE = operand_size(ROWS, A_ALONG);
-    static constexpr int B_SIZE = operand_size(COLUMNS, B_ALONG);
+    static constexpr int B_SIZE = operand_size(TILE_COLUMNS, B_ALONG);
     static constexpr int A_PITCH = ROWS + 8;
-    static constexpr int B_PITCH = COLUMNS + 8;
-    // What a warp computes: four warps as 2 x 2, or side by side where there are 16 rows.
-    static constexpr int WARP_ROWS = ROWS == 16 ? 16 : ROWS / 2;
-    static constexpr int WARP_COLUMNS = ROWS == 16 ? 16 : 32;
+    static constexpr int B_PITCH = TILE_COLUMNS + 8;
+    // What a warp computes: four warps as 2 x 2, or side by side in the tile of few rows.
+    static constexpr int WARP_ROWS = ROWS == TILE_ROWS_FEW ? 16 : ROWS / 2;
+    static constexpr int WARP_COLUMNS = ROWS == TILE_ROWS_FEW ? 16 : 32;
 
-    __device__ __forceinline__ static int warp_row() { return ROWS == 16 ? 0 : threadIdx.x / 64 * WARP_ROWS; }
+    __device__ __forceinline__ static int warp_row() { return ROWS == TILE_ROWS_FEW ? 0 : threadIdx.x / 64 * WARP_ROWS; }
     __device__ __forceinline__ static int warp_column()
     {
-        return ROWS == 16 ? threadIdx.x / 32 * WARP_COLUMNS : threadIdx.x / 32 % 2 * WARP_COLUMNS;
+        return ROWS == TILE_ROWS_FEW ? threadIdx.x / 32 * WARP_COLUMNS : threadIdx.x / 32 % 2 * WARP_COLUMNS;
     }
 
 #if TENSOR_CORES
@@ -250,9 +247,9 @@ template <int ROWS_OF_TILE, bool A_ALONG, bool B_ALONG> struct Sums {
 template <int ROWS, class Out>
 __device__ __forceinline__ void finish(Out& out, float* sums, Split split, int tile, int part)
 {
-    constexpr int RUNS = COLUMNS / 4;
+    constexpr int RUNS = TILE_COLUMNS / 4;
     if (split.parts == 1) {
-        for (int i = threadIdx.x; i < ROWS * RUNS; i += THREADS) {
+        for (int i = threadIdx.x; i < ROWS * RUNS; i += CONV_THREADS) {
             int row = i / RUNS, column = i % RUNS * 4;
             if (out.has(row)) out.write(row, column, *(const float4*)(sums + row * SUMS_PITCH + column));
         }
@@ -261,7 +258,7 @@ __device__ __forceinline__ void finish(Out& out, float* sums, Split split, int t
     __shared__ bool last;
     float4* parts = (float4*)split.sums + (size_t)tile * split.parts * ROWS * RUNS;
     float4* mine = parts + (size_t)part * ROWS * RUNS;
-    for (int i = threadIdx.x; i < ROWS * RUNS; i += THREADS) {
+    for (int i = threadIdx.x; i < ROWS * RUNS; i += CONV_THREADS) {
         int row = i / RUNS;
         if (out.has(row)) mine[i] = *(const float4*)(sums + row * SUMS_PITCH + i % RUNS * 4);
     }
@@ -275,7 +272,7 @@ __device__ __forceinline__ void finish(Out& out, float* sums, Split split, int t
     __syncthreads();
     if (!last) return;
     __threadfence();
-    for (int i = threadIdx.x; i < ROWS * RUNS; i += THREADS) {
+    for (int i = threadIdx.x; i < ROWS * RUNS; i += CONV_THREADS) {
         int row = i / RUNS;
         if (!out.has(row)) continue;
         float4 total = make_float4(0.0f, 0.0f, 0.0f, 0.0f);

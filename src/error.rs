@@ -1,10 +1,11 @@
 //! One error type for the whole crate: what went wrong, where, and what to do about it.
 //!
-//! Every message is one sentence that a user can act on. [`Error::exit_code`] tells the two kinds
+//! Every message is one sentence that a user can act on; settings stand in it by their names in
+//! [`RunConfig`](crate::train::RunConfig) and its like, in backticks. [`Error::exit_code`] tells the two kinds
 //! apart that a script cares about: 1 for input that must be changed, 2 for a file or a machine
 //! that failed.
 
-use std::fmt::Display;
+use std::fmt::{self, Debug, Display};
 use std::path::{Path, PathBuf};
 
 use crate::tensor::Shape;
@@ -12,8 +13,9 @@ use crate::tensor::Shape;
 /// The result of everything that can fail here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can go wrong, grouped by cause.
-#[derive(Debug, thiserror::Error)]
+/// What can go wrong, grouped by cause. Printed by `{:?}` it is the same sentence as by `{}`, so that
+/// `fn main() -> pix2pix_engine::Result<()>` tells a user what to do.
+#[derive(thiserror::Error)]
 pub enum Error {
     /// Something the user gave is wrong: a flag, a picture, a data folder, a model file.
     #[error("{0}")]
@@ -39,6 +41,12 @@ pub enum Error {
     /// The machine lacks something: memory, a driver, a device.
     #[error("{0}")]
     Machine(String),
+}
+
+impl Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        Display::fmt(self, f)
+    }
 }
 
 impl Error {

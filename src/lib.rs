@@ -1,6 +1,48 @@
 //! pix2pix from scratch: image-to-image translation with conditional adversarial networks (Isola,
 //! Zhu, Zhou and Efros, CVPR 2017), trained and run by one program without a framework.
 //!
+//! # Train and translate
+//!
+//! Pairs of pictures come from a folder ([`data::Folder`]) or from memory ([`data::MemoryPairs`]); a run
+//! is planned, started and run to its end; its model translates pictures of any size.
+//!
+//! ```
+//! use std::sync::{Arc, atomic::AtomicBool};
+//!
+//! use pix2pix_engine::data::{Image, MemoryPairs};
+//! use pix2pix_engine::device::Cpu;
+//! use pix2pix_engine::train::{RunConfig, RunOptions, RunPlan, Silent, Trainer};
+//! use pix2pix_engine::translate::{TranslateOptions, Translator};
+//!
+//! # fn main() -> pix2pix_engine::Result<()> {
+//! # let out = std::env::temp_dir().join(format!("pix2pix-engine-doc-{}", std::process::id()));
+//! let (grey, blue) = (Image::filled(32, 32, &[128; 3]), Image::filled(32, 32, &[0, 0, 255]));
+//! let pairs = Arc::new(MemoryPairs::new(vec![(grey.clone(), blue)])?);
+//! let mut config = RunConfig { size: 32, ..RunConfig::default() };
+//! config.generator.depth = RunConfig::depth_for(32)?;
+//! config.generator.base_channels = 4;
+//! config.discriminators[0].base_channels = 4;
+//! config.discriminators[0].layers = 1;
+//!
+//! let options = RunOptions::new(&out, 2);
+//! let none = Arc::new(MemoryPairs::default());
+//! let plan = RunPlan::new(config, options, pairs, none, Box::new(Cpu::new(0)?))?;
+//! let mut run = Trainer::start(plan, &[])?;
+//! run.run(&AtomicBool::new(false), &mut Silent)?;
+//!
+//! let cpu = Box::new(Cpu::new(0)?);
+//! let mut model = Translator::open(&out, TranslateOptions::default(), cpu)?;
+//! let translated = model.translate(&grey)?;
+//! assert_eq!((translated.width, translated.height), (32, 32));
+//! # std::fs::remove_dir_all(out).unwrap();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `examples/train.rs` trains on a folder and shows progress, `examples/translate.rs` translates a
+//! file. Without the default feature `cli` the crate needs no terminal, no signal handler and no
+//! parser of arguments.
+//!
 //! # Layers
 //!
 //! Each module uses those to its left; `tests/layers.rs` keeps it so.
@@ -16,29 +58,30 @@
 //! - [`tape`]: a step is recorded once, planned into one piece of memory, run many times.
 //!   [`op`]: the operations, one file each.
 //! - [`nn`]: parameters, blocks, schedules. [`model`]: U-Net, encoder-decoder, PatchGAN.
-//! - [`train`]: the step and the run. [`translate`]: pictures of any size through a model.
-//! - [`data`]: folders to batches of bytes. [`checkpoint`]: safetensors, and PyTorch's `.pth`.
+//! - [`train`]: what is learnt, and the run. [`translate`]: pictures of any size through a model.
+//! - [`data`]: folders and lists of pairs to batches. [`checkpoint`]: safetensors, and PyTorch's
+//!   `.pth`.
 //!
 //! # Conventions
 //!
 //! Tensors are NHWC, filters (k, r, s, c), pixels in [-1, 1], learning rates a step. A gradient of
-//! x is called dx. Every random number is a function of a seed and a counter ([`random`]): the same
-//! seed on the same kind of device gives the same bytes, on any number of threads.
+//! x is called dx. Every random number is a function of a seed and a counter: the same seed on the
+//! same kind of device gives the same bytes, on any number of threads.
 //!
-//! # Example
+//! # A tape of one's own
 //!
 //! A network of one layer learns to double its input.
 //!
 //! ```
 //! use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
-//! use pix2pix_engine::kernel::{Adam, Conv};
-//! use pix2pix_engine::nn::{Init, Params};
+//! use pix2pix_engine::kernel::{Adam, Conv, Write};
+//! use pix2pix_engine::nn::{Init, Params, Placement};
 //! use pix2pix_engine::tape::Tape;
 //! use pix2pix_engine::tensor::Shape;
 //!
 //! let (mut params, mut arena) = (Params::default(), Arena::default());
 //! let w = params.add("w", Shape::vector(1), Init::Constant(0.0));
-//! params.place(&mut arena, true);
+//! params.place(&mut arena, Placement::Training(&Adam::STATE));
 //!
 //! let mut tape = Tape::new();
 //! let x = tape.input("x", Shape::new(1, 4, 4, 1));
@@ -47,15 +90,16 @@
 //! let y = tape.conv(Conv::PIXEL, x, filter, None)?;
 //! let loss = tape.l2(y, target)?;
 //! tape.output("loss", loss);
-//! tape.update(loss, params.group(), Adam::default())?;
-//! let program = tape.compile(arena.len());
+//! tape.backward(&[(1.0, loss)], params.group(), Write::Set)?;
+//! tape.optimise(params.group(), Adam::default())?;
 //!
 //! let mut cpu = Cpu::new(1)?;
+//! let program = tape.compile(&cpu, arena.len())?;
 //! cpu.reserve(program.end())?;
 //! params.init(&mut cpu, 0, 0)?;
 //! let mut last = [1.0];
 //! for step in 1..=200 {
-//!     cpu.set_state(StepState { seed: 0, step, lr: 0.05 });
+//!     cpu.set_state(StepState { step, lr: 0.05, ..StepState::default() });
 //!     cpu.upload(program.view("x")?, &[0.5; 16])?;
 //!     cpu.upload(program.view("target")?, &[1.0; 16])?;
 //!     program.run(&mut cpu)?;
@@ -69,6 +113,7 @@
 
 pub mod atomic;
 pub mod checkpoint;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod data;
 pub mod device;

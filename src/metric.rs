@@ -1,54 +1,91 @@
-//! How far two pictures are apart: L1, PSNR, SSIM. RGB bytes, sums in f64 and in fixed order, so the
-//! numbers are the same on every run.
+//! How far two images are apart: L1, PSNR, SSIM. Samples of any type and any number of channels; sums
+//! in f64 and in fixed order, so the numbers are the same on every run.
 
 use crate::error::{Error, Result};
+use crate::tensor::{Sample, SampleRange, SampleSlice, with_samples};
 
 /// Side of the window of [`ssim`].
 pub const SSIM_WINDOW: usize = 11;
 
-fn check(op: &'static str, a: &[u8], b: &[u8]) -> Result<()> {
-    if a.len() != b.len() || a.is_empty() {
+fn check(op: &'static str, a: SampleSlice, b: SampleSlice) -> Result<()> {
+    if a.len() != b.len() || a.is_empty() || a.sample_type() != b.sample_type() {
         return Err(Error::shape(
             op,
-            format!("needs two pictures of one size, got {} and {} bytes", a.len(), b.len()),
+            format!(
+                "needs two images of one size and type, got {} samples of {} and {} of {}",
+                a.len(),
+                a.sample_type(),
+                b.len(),
+                b.sample_type()
+            ),
         ));
     }
     Ok(())
 }
 
-/// Mean of `|a - b|` over all values in units of [-1, 1], as the training loss counts it: bytes apart
-/// by 255 are apart by 2.
-pub fn l1(a: &[u8], b: &[u8]) -> Result<f64> {
+/// The sum of `f(a - b)` over all samples. Of 8 bits every sum of up to 2^37 squares is exact.
+fn sum(a: SampleSlice, b: SampleSlice, f: fn(f64) -> f64) -> f64 {
+    fn add<T: Sample>(a: &[T], b: &[T], f: fn(f64) -> f64) -> f64 {
+        a.iter().zip(b).map(|(&x, &y)| f(Into::<f64>::into(x) - Into::<f64>::into(y))).sum()
+    }
+    match (a, b) {
+        (SampleSlice::U8(a), SampleSlice::U8(b)) => add(a, b, f),
+        (SampleSlice::U16(a), SampleSlice::U16(b)) => add(a, b, f),
+        (SampleSlice::F32(a), SampleSlice::F32(b)) => add(a, b, f),
+        _ => unreachable!("types are compared before"),
+    }
+}
+
+/// Mean of `|a - b|` over all samples in units of [-1, 1], as the training loss counts it: samples
+/// apart by the whole range are apart by 2.
+///
+/// # Errors
+/// Another number or type of samples in `b`, no samples.
+pub fn l1(a: SampleSlice, b: SampleSlice, range: SampleRange) -> Result<f64> {
     check("l1", a, b)?;
-    let sum: u64 = a.iter().zip(b).map(|(x, y)| u64::from(x.abs_diff(*y))).sum();
-    Ok(sum as f64 / 127.5 / a.len() as f64)
+    Ok(sum(a, b, f64::abs) / range.half() / a.len() as f64)
 }
 
-/// `10 log10(255^2 / mean((a - b)^2))` in dB; infinite for equal pictures.
-pub fn psnr(a: &[u8], b: &[u8]) -> Result<f64> {
+/// `10 log10(d^2 / mean((a - b)^2))` in dB with `d = high - low` of the range; infinite for equal
+/// images.
+///
+/// # Errors
+/// As [`l1`].
+pub fn psnr(a: SampleSlice, b: SampleSlice, range: SampleRange) -> Result<f64> {
     check("psnr", a, b)?;
-    let sum: u64 = a.iter().zip(b).map(|(x, y)| u64::from(x.abs_diff(*y)).pow(2)).sum();
-    Ok(10.0 * (255.0 * 255.0 / (sum as f64 / a.len() as f64)).log10())
+    let d = range.high - range.low;
+    Ok(10.0 * (d * d / (sum(a, b, |d| d * d) / a.len() as f64)).log10())
 }
 
-/// The structural similarity, 1 for equal pictures: per channel, with a Gaussian window of 11 x 11
-/// and deviation 1.5, `C1 = (0.01 * 255)^2`, `C2 = (0.03 * 255)^2`, biased variances,
+/// The structural similarity, 1 for equal images: per channel, with a Gaussian window of 11 x 11 and
+/// deviation 1.5, `C1 = (0.01 * d)^2`, `C2 = (0.03 * d)^2` with `d = high - low` of the range, biased
+/// variances,
 ///
 /// `(2 ma mb + C1) (2 cov + C2) / ((ma^2 + mb^2 + C1) (va + vb + C2))`,
 ///
 /// averaged over all places where the whole window lies inside, then over the channels.
 ///
-/// `a` and `b` are RGB, `width * height * 3` bytes; neither extent may be below [`SSIM_WINDOW`].
+/// `a` and `b` are (height, width, channels), dense; neither height nor width may be below
+/// [`SSIM_WINDOW`].
 ///
 /// Source: Wang, Bovik, Sheikh, Simoncelli, "Image quality assessment: from error visibility to
 /// structural similarity", 2004. Equal to scikit-image's `structural_similarity` with
-/// `gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255, channel_axis=-1`.
-pub fn ssim(a: &[u8], b: &[u8], width: usize, height: usize) -> Result<f64> {
+/// `gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=d, channel_axis=-1`.
+///
+/// # Errors
+/// As [`l1`]; samples that are not whole pixels of this size; a size below the window.
+pub fn ssim(
+    a: SampleSlice,
+    b: SampleSlice,
+    [height, width]: [usize; 2],
+    range: SampleRange,
+) -> Result<f64> {
     check("ssim", a, b)?;
-    if a.len() != width * height * 3 {
+    let pixels = width * height;
+    if pixels == 0 || !a.len().is_multiple_of(pixels) {
         return Err(Error::shape(
             "ssim",
-            format!("{} bytes are not {width}x{height} RGB pixels", a.len()),
+            format!("{} samples are not {width}x{height} pixels", a.len()),
         ));
     }
     if width.min(height) < SSIM_WINDOW {
@@ -59,12 +96,15 @@ pub fn ssim(a: &[u8], b: &[u8], width: usize, height: usize) -> Result<f64> {
             ),
         ));
     }
-    let (c1, c2) = ((0.01f64 * 255.0).powi(2), (0.03f64 * 255.0).powi(2));
+    let (channels, d) = (a.len() / pixels, range.high - range.low);
+    let (c1, c2) = ((0.01 * d).powi(2), (0.03 * d).powi(2));
     let window = gaussian();
     let mut total = 0.0;
-    for c in 0..3 {
-        let channel = |of: &[u8]| -> Vec<f64> {
-            of.iter().skip(c).step_by(3).copied().map(f64::from).collect()
+    for c in 0..channels {
+        let channel = |of: SampleSlice| -> Vec<f64> {
+            with_samples!(SampleSlice, of, v => {
+                v.iter().skip(c).step_by(channels).copied().map(f64::from).collect()
+            })
         };
         let (x, y) = (channel(a), channel(b));
         let product =
@@ -82,7 +122,7 @@ pub fn ssim(a: &[u8], b: &[u8], width: usize, height: usize) -> Result<f64> {
         }
         total += sum / mx.len() as f64;
     }
-    Ok(total / 3.0)
+    Ok(total / channels as f64)
 }
 
 /// Weights of one axis, their sum 1.

@@ -21,16 +21,27 @@ pub enum Purpose {
     Augment = 4,
 }
 
+/// Lowest bits of the counter's last word, which hold the [`Purpose`]; a use may count in the others.
+pub(crate) const PURPOSE_BITS: u32 = 8;
+/// Rounds of [`philox`].
+pub(crate) const PHILOX_ROUNDS: usize = 10;
+/// What a round multiplies the first and the third word by.
+pub(crate) const PHILOX_MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+/// What a round adds to the two words of the key.
+pub(crate) const PHILOX_KEY_STEPS: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+/// Bits of a [`uniform`] number: all that an f32 below 1 has.
+pub(crate) const UNIFORM_BITS: u32 = 24;
+
 /// Four 32-bit words from a 64-bit key and a 128-bit counter.
 #[inline(always)]
 pub fn philox(key: u64, counter: [u32; 4]) -> [u32; 4] {
     let mut k = [key as u32, (key >> 32) as u32];
     let mut x = counter;
-    for _ in 0..10 {
-        let a = u64::from(x[0]) * 0xD251_1F53;
-        let b = u64::from(x[2]) * 0xCD9E_8D57;
+    for _ in 0..PHILOX_ROUNDS {
+        let a = u64::from(x[0]) * u64::from(PHILOX_MULTIPLIERS[0]);
+        let b = u64::from(x[2]) * u64::from(PHILOX_MULTIPLIERS[1]);
         x = [(b >> 32) as u32 ^ x[1] ^ k[0], b as u32, (a >> 32) as u32 ^ x[3] ^ k[1], a as u32];
-        k = [k[0].wrapping_add(0x9E37_79B9), k[1].wrapping_add(0xBB67_AE85)];
+        k = [0, 1].map(|i| k[i].wrapping_add(PHILOX_KEY_STEPS[i]));
     }
     x
 }
@@ -38,7 +49,7 @@ pub fn philox(key: u64, counter: [u32; 4]) -> [u32; 4] {
 /// A uniform number in [0, 1) with 24 bits.
 #[inline(always)]
 pub fn uniform(word: u32) -> f32 {
-    (word >> 8) as f32 * (1.0 / 16_777_216.0)
+    (word >> (32 - UNIFORM_BITS)) as f32 * (1.0 / (1u32 << UNIFORM_BITS) as f32)
 }
 
 /// An integer in 0..bound, with a bias below bound / 2^32.

@@ -1,23 +1,24 @@
-//! Translation: a model file, and pictures of any size.
+//! Translation: a model, and images of any size.
 //!
-//! A picture is padded by reflection to multiples of what the generator's depth needs, translated,
-//! and cropped back. By default norms take the picture's own statistics, as in training and as the
+//! An image is padded by reflection to multiples of what the generator's depth needs, translated,
+//! and cropped back. By default norms take the image's own statistics, as in training and as the
 //! paper tests (Isola et al. 2017, section 3.4), and dropout is off, where the paper keeps it on as
-//! its only noise: a translation is then a function of the picture, and closer to the target on
+//! its only noise: a translation is then a function of the image, and closer to the target on
 //! average. Both are switches of their own.
 
 use std::path::Path;
 
-use crate::checkpoint;
-use crate::data::Image;
+use serde::Deserialize;
+
+use crate::checkpoint::{self, Tensors};
+use crate::data::{Direction, Domain, Domains, Image};
 use crate::device::{Arena, StepState};
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, Statistics};
-use crate::model::{Generator, GeneratorConfig, NormKind};
-use crate::nn::{Mode, Running};
+use crate::model::{GeneratorConfig, Network, NormKind};
+use crate::nn::{Mode, Placement, Running};
 use crate::tape::{Program, Tape};
 use crate::tensor::Shape;
-use crate::train::{self, RunConfig, Side};
 
 /// How a model is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,25 +39,33 @@ impl Default for TranslateOptions {
 
 /// A generator ready to translate.
 pub struct Translator {
-    generator: Generator,
+    config: GeneratorConfig,
+    generator: Box<dyn Network>,
+    domains: Domains,
+    direction: Option<Direction>,
     options: TranslateOptions,
     base: usize,
-    /// The pass recorded last, and its height and width: pictures of one size share it.
+    /// The pass recorded last, and its height and width: images of one size share it.
     program: Option<([usize; 2], Program)>,
-    side: Option<Side>,
     backend: Box<dyn Backend>,
 }
 
+/// What a model file says of its training that matters here; a file may say nothing.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Training {
+    direction: Option<Direction>,
+    domains: Option<Domains>,
+}
+
 impl Translator {
-    /// Loads the generator of a model file, a training checkpoint, or a PyTorch state dict.
+    /// Loads the generator of a model file, the folder of a run, a training checkpoint, or a PyTorch
+    /// state dict. A file that says nothing of its images takes and gives 8 bits a channel.
     ///
     /// # Errors
     /// Files without a generator; running statistics asked of a model that has none.
-    pub fn open(
-        path: &Path,
-        options: TranslateOptions,
-        mut backend: Box<dyn Backend>,
-    ) -> Result<Self> {
+    pub fn open(path: &Path, options: TranslateOptions, backend: Box<dyn Backend>) -> Result<Self> {
+        let path = &checkpoint::model_file(path);
         let weights = checkpoint::load_weights(path)?;
         let Some((config, tensors)) = weights.generator else {
             return Err(Error::input(format!(
@@ -64,72 +73,130 @@ impl Translator {
                 path.display()
             )));
         };
+        let training: Training = weights
+            .metadata
+            .get("config")
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default();
+        let domains = training.domains.unwrap_or_else(|| Domains {
+            input: Domain::of_channels(config.in_channels),
+            target: Domain::of_channels(config.out_channels),
+        });
+        let translator = Translator::new(path, &config, &tensors, domains, options, backend)?;
+        Ok(Translator { direction: training.direction, ..translator })
+    }
+
+    /// A translator of a network in memory: its values by our names, and what its images mean.
+    ///
+    /// # Errors
+    /// Values that are missing or have other shapes; domains of other channels than the network's;
+    /// running statistics asked of a network that has none.
+    pub fn from_network(
+        config: &GeneratorConfig,
+        values: &Tensors,
+        domains: Domains,
+        options: TranslateOptions,
+        backend: Box<dyn Backend>,
+    ) -> Result<Self> {
+        Translator::new(Path::new("the network"), config, values, domains, options, backend)
+    }
+
+    /// As [`Translator::from_network`]; `name` stands for the network in messages.
+    fn new(
+        name: &Path,
+        config: &GeneratorConfig,
+        values: &Tensors,
+        domains: Domains,
+        options: TranslateOptions,
+        mut backend: Box<dyn Backend>,
+    ) -> Result<Self> {
         if options.statistics == Statistics::Running && config.norm != NormKind::Batch {
             return Err(Error::input(format!(
-                "{} has no running statistics, its norm is not batch norm; use --norm batch",
-                path.display()
+                "{} has no running statistics, its norm is not batch norm; use `norm` batch",
+                name.display()
             )));
         }
-        let mut generator = Generator::new(&config)?;
+        for (what, domain, channels) in [
+            ("input", &domains.input, config.in_channels),
+            ("output", &domains.target, config.out_channels),
+        ] {
+            domain.check()?;
+            if domain.channels.len() != channels {
+                return Err(Error::input(format!(
+                    "{}: its {what} has {channels} channels, and {} are named; name one each",
+                    name.display(),
+                    domain.channels.len()
+                )));
+            }
+        }
+        let mut generator = config.build()?;
         let mut arena = Arena::default();
-        generator.params.place(&mut arena, false);
+        generator.params_mut().place(&mut arena, Placement::Values);
         backend.reserve(arena.len())?;
-        train::load(&mut *backend, &generator.params, &tensors, path)?;
-        let run: Option<RunConfig> =
-            weights.metadata.get("config").and_then(|c| serde_json::from_str(c).ok());
-        let (base, side) = (arena.len(), run.map(|r| r.direction));
-        Ok(Translator { generator, options, base, program: None, side, backend })
+        checkpoint::upload(&mut *backend, generator.params(), values, name)?;
+        let base = arena.len();
+        Ok(Translator {
+            config: config.clone(),
+            generator,
+            domains,
+            direction: None,
+            options,
+            base,
+            program: None,
+            backend,
+        })
     }
 
     /// What the generator is made of.
     pub fn config(&self) -> &GeneratorConfig {
-        &self.generator.config
+        &self.config
     }
 
-    /// The direction it was trained in, if the file says so.
-    pub fn side(&self) -> Option<Side> {
-        self.side
+    /// What the images that it takes and gives mean.
+    pub fn domains(&self) -> &Domains {
+        &self.domains
     }
 
-    /// The picture's translation, of the same size.
+    /// The direction it was trained in, if its file says so.
+    pub fn direction(&self) -> Option<Direction> {
+        self.direction
+    }
+
+    /// The image's translation, of the same size.
     ///
     /// # Errors
-    /// A generator that does not take or give three channels; no memory for a picture of this size.
-    pub fn translate(&mut self, picture: &Image) -> Result<Image> {
-        let config = &self.generator.config;
-        if (config.in_channels, config.out_channels) != (3, 3) {
-            return Err(Error::input(format!(
-                "this model turns {} channels into {}; only RGB to RGB pictures are translated",
-                config.in_channels, config.out_channels
-            )));
-        }
+    /// An image of other channels or samples than the model takes; no memory for one of this size.
+    pub fn translate(&mut self, image: &Image) -> Result<Image> {
+        let Domains { input, target } = &self.domains;
+        input.format().check(image, "the picture")?;
+        let (from, to, samples) = (input.range(), target.range(), target.samples);
         let step = self.generator.multiple();
-        let [h, w] = [picture.height, picture.width].map(|n| n.next_multiple_of(step));
-        let padded = pad(picture, h, w);
+        let [h, w] = [image.height, image.width].map(|n| n.next_multiple_of(step));
+        let padded = pad(image, h, w);
         self.record(h, w)?;
         let (_, program) = self.program.as_ref().expect("recorded just above");
         let backend = &mut *self.backend;
-        backend.set_state(StepState { seed: self.options.seed, step: 1, lr: 0.0 });
-        backend.upload_images(&padded.pixels, program.view("x")?)?;
+        backend.set_state(StepState { seed: self.options.seed, step: 1, lr: 0.0, micro: 0 });
+        backend.upload_images(padded.samples.as_slice(), from, program.view("x")?)?;
         program.run(backend)?;
-        let mut bytes = vec![0; h * w * 3];
-        backend.download_images(program.view("y")?, &mut bytes)?;
-        let (x, y) = ((w - picture.width) / 2, (h - picture.height) / 2);
-        Ok(Image::new(w, h, bytes)?.crop(x, y, picture.width, picture.height))
+        let y = program.view("y")?;
+        let output = Image::new(w, h, y.shape.c, backend.download_images(y, to, samples)?)?;
+        let (x, y) = ((w - image.width) / 2, (h - image.height) / 2);
+        Ok(output.crop(x, y, image.width, image.height))
     }
 
-    /// Plans the pass for pictures of `h` x `w`.
+    /// Plans the pass for images of `h` x `w`.
     fn record(&mut self, h: usize, w: usize) -> Result<()> {
         if self.program.as_ref().is_some_and(|(size, _)| *size == [h, w]) {
             return Ok(());
         }
         let tape = &mut Tape::new();
-        let x = tape.input("x", Shape::new(1, h, w, self.generator.config.in_channels));
+        let x = tape.input("x", Shape::new(1, h, w, self.config.in_channels));
         let TranslateOptions { statistics, dropout, .. } = self.options;
         let mode = Mode { statistics, dropout, running: Running::Keep, runs: 1 };
         let y = self.generator.forward(tape, x, mode)?;
         tape.output("y", y);
-        let program = tape.compile_as(self.backend.elem(), self.base);
+        let program = tape.compile(&*self.backend, self.base)?;
         let free = self.backend.free_memory();
         let needed = 4 * (program.planned() + program.workspace(&*self.backend)) as u64;
         if let Some(free) = free.filter(|&free| needed > free) {
@@ -146,9 +213,9 @@ impl Translator {
     }
 }
 
-/// The picture in the middle of `h` x `w` pixels, mirrored at its edges as often as it takes; the
-/// edge itself is not repeated.
-fn pad(picture: &Image, h: usize, w: usize) -> Image {
+/// The image in the middle of `h` x `w` pixels, mirrored at its edges as often as it takes; the edge
+/// itself is not repeated.
+fn pad(image: &Image, h: usize, w: usize) -> Image {
     let mirror = |i: usize, before: usize, len: usize| {
         if len == 1 {
             return 0;
@@ -157,25 +224,24 @@ fn pad(picture: &Image, h: usize, w: usize) -> Image {
         let at = (i + period * before.div_ceil(period) - before) % period;
         at.min(period - at)
     };
-    let (top, left) = ((h - picture.height) / 2, (w - picture.width) / 2);
-    let columns: Vec<usize> = (0..w).map(|x| mirror(x, left, picture.width)).collect();
-    let mut pixels = Vec::with_capacity(h * w * 3);
-    for y in 0..h {
-        let row = picture.row(mirror(y, top, picture.height));
-        columns.iter().for_each(|&x| pixels.extend_from_slice(&row[3 * x..3 * x + 3]));
-    }
-    Image { width: w, height: h, pixels }
+    let taken = |len: usize, padded: usize| -> Vec<usize> {
+        (0..padded).map(|i| mirror(i, (padded - len) / 2, len)).collect()
+    };
+    image.gather(&taken(image.width, w), &taken(image.height, h))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensor::Samples;
 
-    /// Columns of a padded row, by the red byte.
+    /// Columns of a padded row.
     fn row(width: usize, to: usize) -> Vec<u8> {
-        let pixels = (0..width as u8).flat_map(|v| [v, 0, 0]).collect();
-        let padded = pad(&Image { width, height: 1, pixels }, 1, to);
-        padded.pixels.chunks(3).map(|p| p[0]).collect()
+        let samples: Vec<u8> = (0..width as u8).collect();
+        match pad(&Image::new(width, 1, 1, samples).unwrap(), 1, to).samples {
+            Samples::U8(padded) => padded,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -6,18 +6,26 @@ mod hostile;
 #[path = "checkpoint/memory.rs"]
 mod memory;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pix2pix_engine::checkpoint::safetensors::{Entry, Reader};
+use pix2pix_engine::checkpoint::safetensors::Reader;
 use pix2pix_engine::checkpoint::{
-    HostTensor, Weights, convert, load_weights, names, pth, safetensors, save_pth, save_weights,
+    HostTensor, Weights, convert, load_weights, pth, safetensors, save_model, save_pth,
+    save_weights,
 };
-use pix2pix_engine::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind};
+use pix2pix_engine::data::Image;
+use pix2pix_engine::device::{Arena, Cpu, Device};
+use pix2pix_engine::kernel::{ImageKernels, Statistics};
+use pix2pix_engine::model::{
+    DiscriminatorConfig, GeneratorConfig, GeneratorKind, Network, NormKind,
+};
+use pix2pix_engine::nn::{Mode, Param, Params, Placement, Running};
 use pix2pix_engine::random::normal;
-use pix2pix_engine::tensor::Shape;
+use pix2pix_engine::tape::Tape;
+use pix2pix_engine::tensor::{SampleRange, SampleType, Shape};
+use pix2pix_engine::translate::{TranslateOptions, Translator};
 use serde_json::Value;
 
 fn golden(name: &str) -> PathBuf {
@@ -181,21 +189,21 @@ fn conversion_there_and_back_loses_nothing() {
 }
 
 /// Numbers that depend on name and place, for a network of any kind.
-fn fill(slots: Vec<names::Slot>, seed: u64) -> BTreeMap<String, HostTensor> {
-    let tensor = |(i, slot): (usize, names::Slot)| {
-        let data = (0..slot.shape.count())
+fn fill(params: &Params, seed: u64) -> BTreeMap<String, HostTensor> {
+    let tensor = |(i, param): (usize, &Param)| {
+        let data = (0..param.shape.count())
             .map(|at| normal(seed, [at as u32, i as u32, 0, 0])[0] * 0.25)
             .collect();
-        (slot.name, HostTensor { shape: slot.shape, data })
+        (param.name.clone(), HostTensor { shape: param.shape, data })
     };
-    slots.into_iter().enumerate().map(tensor).collect()
+    params.iter().enumerate().map(tensor).collect()
 }
 
 fn both(kind: GeneratorKind, norm: NormKind) -> Weights {
     let g = GeneratorConfig { kind, ..unet([3, 2, 2], 4, norm) };
     let d = patch(5, 2, 2, norm);
-    let generator = fill(names::generator(&g).unwrap(), 1);
-    let discriminator = fill(names::discriminator(&d).unwrap(), 2);
+    let generator = fill(&g.params().unwrap(), 1);
+    let discriminator = fill(&d.params().unwrap(), 2);
     Weights {
         generator: Some((g, generator)),
         discriminator: Some((d, discriminator)),
@@ -228,6 +236,95 @@ fn a_model_file_describes_itself_and_keeps_further_keys() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
 }
 
+/// Writes tensors given by name, extents and numbers.
+fn write(
+    path: &Path,
+    entries: &[(&str, Shape, Vec<f32>)],
+    metadata: &BTreeMap<String, String>,
+) -> pix2pix_engine::Result<()> {
+    let layout: Vec<_> = entries.iter().map(|(name, shape, _)| (name, *shape)).collect();
+    safetensors::write(path, &layout, metadata, |i, out| {
+        out.extend_from_slice(&entries[i].2);
+        Ok(())
+    })
+}
+
+/// A generator on the CPU with first values, and its configuration.
+fn on_cpu(kind: GeneratorKind, norm: NormKind) -> (GeneratorConfig, Box<dyn Network>, Cpu, usize) {
+    let config = GeneratorConfig { kind, ..unet([3, 3, 2], 4, norm) };
+    let mut network = config.build().unwrap();
+    let mut arena = Arena::default();
+    network.params_mut().place(&mut arena, Placement::Values);
+    let mut cpu = Cpu::new(1).unwrap();
+    cpu.reserve(arena.len()).unwrap();
+    network.params().init(&mut cpu, 5, 0).unwrap();
+    (config, network, cpu, arena.len())
+}
+
+/// What `save_model` writes opens as every model does, and translates to the bytes that the network
+/// in memory gives.
+#[test]
+fn a_network_in_memory_is_saved_as_a_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model.safetensors");
+    for kind in [GeneratorKind::Unet, GeneratorKind::EncoderDecoder] {
+        for norm in [NormKind::Batch, NormKind::Instance, NormKind::None] {
+            let (config, network, mut cpu, end) = on_cpu(kind, norm);
+            save_model(&path, &config, &*network, &cpu).unwrap();
+            let read = load_weights(&path).unwrap();
+            let (described, tensors) = read.generator.unwrap();
+            assert_eq!((&described, read.discriminator), (&config, None));
+            assert_eq!(tensors.len(), network.params().iter().count());
+            for param in network.params().iter() {
+                let mut values = vec![0.0; param.shape.count()];
+                cpu.download(param.view(), &mut values).unwrap();
+                let found = &tensors[&param.name];
+                assert_eq!((found.shape, &found.data), (param.shape, &values), "{}", param.name);
+            }
+
+            let pixels: Vec<u8> = (0..32 * 16 * 3).map(|i| (i * 37 % 251) as u8).collect();
+            let mut tape = Tape::new();
+            let x = tape.input("x", Shape::new(1, 16, 32, 3));
+            let (statistics, running) = (Statistics::Batch, Running::Keep);
+            let mode = Mode { statistics, dropout: false, running, runs: 1 };
+            let y = network.forward(&mut tape, x, mode).unwrap();
+            tape.output("y", y);
+            let program = tape.compile(&cpu, end).unwrap();
+            cpu.reserve(program.end()).unwrap();
+            let picture = Image::new(32, 16, 3, pixels).unwrap();
+            let (samples, range) = (picture.samples.as_slice(), SampleRange::BYTE);
+            cpu.upload_images(samples, range, program.view("x").unwrap()).unwrap();
+            program.run(&mut cpu).unwrap();
+            let y = program.view("y").unwrap();
+            let expected = cpu.download_images(y, range, SampleType::U8).unwrap();
+
+            let backend = Box::new(Cpu::new(1).unwrap());
+            let mut model = Translator::open(&path, TranslateOptions::default(), backend).unwrap();
+            assert_eq!(model.config(), &config);
+            assert_eq!(model.translate(&picture).unwrap().samples, expected, "{kind:?} {norm:?}");
+        }
+    }
+}
+
+/// A description of another network is refused, and the file that was there stays.
+#[test]
+fn a_model_is_not_saved_under_a_wrong_description() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model.safetensors");
+    fs::write(&path, "before").unwrap();
+    let (config, network, cpu, _) = on_cpu(GeneratorKind::Unet, NormKind::Batch);
+    for wrong in [
+        GeneratorConfig { kind: GeneratorKind::EncoderDecoder, ..config.clone() },
+        GeneratorConfig { norm: NormKind::Instance, ..config.clone() },
+        GeneratorConfig { depth: 5, ..config.clone() },
+        GeneratorConfig { out_channels: 1, ..config },
+    ] {
+        let error = save_model(&path, &wrong, &*network, &cpu).unwrap_err();
+        assert!(error.to_string().contains("does not have the parameters of"), "{error}");
+    }
+    assert_eq!(fs::read(&path).unwrap(), b"before");
+}
+
 /// The crate that defines the format reads what we write, and we read what it writes.
 #[test]
 fn safetensors_agree_with_the_formats_own_crate() {
@@ -236,16 +333,12 @@ fn safetensors_agree_with_the_formats_own_crate() {
     let path = dir.path().join("a.safetensors");
     let filter: Vec<f32> = (0..24u8).map(f32::from).collect();
     let entries = [
-        Entry {
-            name: "z \"quoted\"".into(),
-            shape: Shape::new(2, 2, 2, 3),
-            data: Cow::Borrowed(&filter),
-        },
-        Entry { name: "a".into(), shape: Shape::vector(2), data: Cow::Owned(vec![0.5, -1.0]) },
-        Entry { name: "one".into(), shape: Shape::SCALAR, data: Cow::Owned(vec![7.0]) },
+        ("z \"quoted\"", Shape::new(2, 2, 2, 3), filter.clone()),
+        ("a", Shape::vector(2), vec![0.5, -1.0]),
+        ("one", Shape::SCALAR, vec![7.0]),
     ];
     let metadata = ["b", "a", "c"].map(|k| (k.to_string(), format!("{k}\n"))).into();
-    safetensors::write(&path, &entries, &metadata).unwrap();
+    write(&path, &entries, &metadata).unwrap();
     let bytes = fs::read(&path).unwrap();
     let theirs = SafeTensors::deserialize(&bytes).unwrap();
     let z = theirs.tensor("z \"quoted\"").unwrap();
@@ -263,7 +356,7 @@ fn safetensors_agree_with_the_formats_own_crate() {
     assert_eq!(reader.read("z \"quoted\"").unwrap(), filter);
     assert!(reader.read("b").is_err() && reader.read_into("a", &mut [0.0; 3]).is_err());
     let second = dir.path().join("b.safetensors");
-    safetensors::write(&second, &entries, &metadata).unwrap();
+    write(&second, &entries, &metadata).unwrap();
     assert_eq!(bytes, fs::read(&second).unwrap());
 
     let half = [0x00, 0x3c, 0x00, 0xc0];
@@ -277,18 +370,14 @@ fn safetensors_agree_with_the_formats_own_crate() {
 fn wrong_entries_write_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.safetensors");
-    let entry = |name: &str, len| Entry {
-        name: name.into(),
-        shape: Shape::vector(2),
-        data: Cow::Owned(vec![0.0; len]),
-    };
+    let entry = |name, len| (name, Shape::vector(2), vec![0.0; len]);
     for entries in
         [vec![entry("a", 3)], vec![entry("a", 2), entry("a", 2)], vec![entry("__metadata__", 2)]]
     {
-        assert!(safetensors::write(&path, &entries, &BTreeMap::new()).is_err());
+        assert!(write(&path, &entries, &BTreeMap::new()).is_err());
     }
     let failing =
-        safetensors::write_each(&path, &[("a", Shape::vector(1))], &BTreeMap::new(), |_, _| {
+        safetensors::write(&path, &[("a", Shape::vector(1))], &BTreeMap::new(), |_, _| {
             Err(pix2pix_engine::Error::machine("gone"))
         });
     assert!(failing.is_err());
@@ -319,13 +408,13 @@ fn what_the_port_lacks_is_not_written_as_pth() {
 fn nothing_holds_a_second_copy_of_all_tensors() {
     let dir = tempfile::tempdir().unwrap();
     let config = unet([3, 3, 12], 5, NormKind::Batch);
-    let slots = names::generator(&config).unwrap();
-    let all: usize = slots.iter().map(|s| 4 * s.shape.count()).sum();
-    let largest = slots.iter().map(|s| 4 * s.shape.count()).max().unwrap();
+    let params = config.params().unwrap();
+    let all: usize = params.iter().map(|p| 4 * p.shape.count()).sum();
+    let largest = params.iter().map(|p| 4 * p.shape.count()).max().unwrap();
     assert!(all > 2 << 20 && largest < all / 2);
     // Buffers of the files, names, headers.
     let small = 600 << 10;
-    let tensors = fill(slots, 3);
+    let tensors = fill(&params, 3);
     let weights = Weights { generator: Some((config, tensors)), ..Weights::default() };
     let ours = dir.path().join("a.safetensors");
     let (saved, held) = memory::peak(|| save_weights(&ours, &weights));

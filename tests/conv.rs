@@ -5,7 +5,7 @@ mod common;
 
 use common::{PRODUCT_NMSE, SlowConv, cpu, nmse, numbers, read};
 use pix2pix_engine::device::{Arena, Cpu, Device};
-use pix2pix_engine::kernel::{Conv, ConvKernels, PointwiseKernels, Write};
+use pix2pix_engine::kernel::{Conv, ConvArgs, ConvKernels, Pass, PointwiseKernels, Write};
 use pix2pix_engine::tensor::{Shape, View};
 
 /// (window, batch, height, width, input channels, output channels)
@@ -39,6 +39,11 @@ const CASES: &[(Conv, usize, usize, usize, usize, usize)] = &[
     (Conv { r: 2, s: 3, stride: 2, pad: 1 }, 1, 21, 23, 90, 8),
 ];
 
+/// A pass without a bias: x, w and y, or their gradients.
+fn pass(cpu: &mut Cpu, pass: Pass, conv: Conv, [x, w, y]: [View; 3], mode: Write) {
+    cpu.conv(&ConvArgs { pass, conv, x, w, y, bias: None, mode }).unwrap();
+}
+
 /// Every product, set and added, dense and into a slice of a wider buffer.
 #[test]
 fn products_follow_their_definition() {
@@ -64,9 +69,9 @@ fn products_follow_their_definition() {
         let slow = SlowConv { conv, x, w: f, y };
         let expected = [slow.fprop(&xs, &ws), slow.dgrad(&dys, &ws), slow.wgrad(&xs, &dys)];
         for (mode, times) in [(Write::Set, 1.0), (Write::Add, 2.0)] {
-            cpu.conv_fprop(conv, vx, vw, None, vy, mode).unwrap();
-            cpu.conv_dgrad(conv, vdy, vw, None, vdx, mode).unwrap();
-            cpu.conv_wgrad(conv, vx, vdy, vdw, mode).unwrap();
+            pass(&mut cpu, Pass::Fprop, conv, [vx, vw, vy], mode);
+            pass(&mut cpu, Pass::Dgrad, conv, [vdx, vw, vdy], mode);
+            pass(&mut cpu, Pass::Wgrad, conv, [vx, vdw, vdy], mode);
             for (name, view, exact) in [
                 ("fprop", vy, &expected[0]),
                 ("dgrad", vdx, &expected[1]),
@@ -77,7 +82,8 @@ fn products_follow_their_definition() {
                 assert!(error < PRODUCT_NMSE, "row {row} {conv:?} {x} {name} {mode:?}: {error:e}");
             }
         }
-        cpu.conv_fprop(conv, vx, vw, Some(vb), vy, Write::Set).unwrap();
+        let (bias, mode) = (Some(vb), Write::Set);
+        cpu.conv(&ConvArgs { pass: Pass::Fprop, conv, x: vx, w: vw, y: vy, bias, mode }).unwrap();
         let biased: Vec<f64> =
             expected[0].iter().enumerate().map(|(i, v)| v + f64::from(bs[i % k])).collect();
         assert!(nmse(&read(&cpu, vy), &biased) < PRODUCT_NMSE, "row {row} with bias");
@@ -97,8 +103,8 @@ fn products_write_only_their_channels() {
         cpu.fill(wx, 7.0).unwrap();
         cpu.fill(wy, 7.0).unwrap();
         let (vx, vy) = (wx.channels(1..c + 1).unwrap(), wy.channels(1..k + 1).unwrap());
-        cpu.conv_fprop(conv, vx, vw, None, vy, Write::Set).unwrap();
-        cpu.conv_dgrad(conv, vy, vw, None, vx, Write::Set).unwrap();
+        pass(&mut cpu, Pass::Fprop, conv, [vx, vw, vy], Write::Set);
+        pass(&mut cpu, Pass::Dgrad, conv, [vx, vw, vy], Write::Set);
         for (view, edge) in [(wx, c + 1), (wy, k + 1)] {
             let values = read(&cpu, view);
             for pixel in values.chunks(view.shape.c) {
@@ -121,9 +127,9 @@ fn products_do_not_depend_on_threads() {
             let mut cpu = cpu(threads, &arena);
             cpu.upload(vx, &numbers(x.count(), 1)).unwrap();
             cpu.upload(vw, &numbers(f.count(), 2)).unwrap();
-            cpu.conv_fprop(conv, vx, vw, None, vy, Write::Set).unwrap();
-            cpu.conv_wgrad(conv, vx, vy, vdw, Write::Set).unwrap();
-            cpu.conv_dgrad(conv, vy, vw, None, vx, Write::Add).unwrap();
+            pass(&mut cpu, Pass::Fprop, conv, [vx, vw, vy], Write::Set);
+            pass(&mut cpu, Pass::Wgrad, conv, [vx, vdw, vy], Write::Set);
+            pass(&mut cpu, Pass::Dgrad, conv, [vx, vw, vy], Write::Add);
             [vx, vy, vdw].map(|v| read(&cpu, v))
         };
         let (one, three) = (run(1), run(3));
@@ -150,9 +156,9 @@ fn a_filter_written_by_any_kernel_is_read_anew() {
     ];
     for (i, write) in writers.iter().enumerate() {
         cpu.upload(vw, &numbers(f.count(), 2)).unwrap();
-        cpu.conv_fprop(conv, vx, vw, None, vy, Write::Set).unwrap();
+        pass(&mut cpu, Pass::Fprop, conv, [vx, vw, vy], Write::Set);
         write(&mut cpu, vw, other);
-        cpu.conv_fprop(conv, vx, vw, None, vy, Write::Set).unwrap();
+        pass(&mut cpu, Pass::Fprop, conv, [vx, vw, vy], Write::Set);
         let exact = SlowConv { conv, x, w: f, y }.fprop(&read(&cpu, vx), &read(&cpu, vw));
         let error = nmse(&read(&cpu, vy), &exact);
         assert!(error < PRODUCT_NMSE, "writer {i}: {error:e}");

@@ -8,19 +8,24 @@ use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
 use pix2pix_engine::kernel::PointwiseKernels;
 use pix2pix_engine::kernel::{Activation, Dropout, DropoutKernels, NormScope, Statistics, Write};
 use pix2pix_engine::op::{NormUse, NormVars};
+use pix2pix_engine::random::{Purpose, philox, uniform};
 use pix2pix_engine::tensor::Shape;
 
 const SHAPE: Shape = Shape::new(2, 37, 41, 19);
 
 /// Dropout of ones: 0 where an element is dropped.
 fn mask(threads: usize, dropout: Dropout, seed: u64, step: u64) -> Vec<f32> {
+    mask_of(threads, dropout, StepState { seed, step, lr: 0.0, micro: 0 })
+}
+
+fn mask_of(threads: usize, dropout: Dropout, state: StepState) -> Vec<f32> {
     let mut arena = Arena::default();
     // A slice of a wider buffer: the mask belongs to the element, not to its address.
     let wide = arena.take(Shape { c: SHAPE.c + 3, ..SHAPE });
     let (x, y) = (arena.take(SHAPE), wide.channels(2..2 + SHAPE.c).unwrap());
     let mut cpu: Cpu = common::cpu(threads, &arena);
     cpu.fill(x, 1.0).unwrap();
-    cpu.set_state(StepState { seed, step, lr: 0.0 });
+    cpu.set_state(state);
     cpu.dropout(dropout, x, y, Write::Set).unwrap();
     read(&cpu, y)
 }
@@ -55,25 +60,41 @@ fn as_much_is_kept_as_was_asked_for() {
 }
 
 /// Two masks of rate 1/2 agree in half of their elements, within five deviations, where any of
-/// stream, step and seed differs, and nowhere else do they differ.
+/// stream, step, micro-step and seed differs, and nowhere else do they differ.
 #[test]
-fn masks_depend_on_stream_step_and_seed() {
+fn masks_depend_on_stream_step_micro_step_and_seed() {
     let half = |stream: u32| Dropout { rate: 0.5, stream };
     let first = mask(1, half(0), 1, 1);
     assert!(first == mask(3, half(0), 1, 1), "the same on any number of threads");
     let high = 1 + (1 << 32);
+    let micro = |micro| mask_of(1, half(0), StepState { seed: 1, step: 1, lr: 0.0, micro });
+    assert!(first == micro(0), "the first micro-step is the step");
     for (what, other) in [
         ("stream", mask(1, half(1), 1, 1)),
         ("step", mask(1, half(0), 1, 2)),
         ("seed", mask(1, half(0), 2, 1)),
         ("the seed's upper half", mask(1, half(0), high, 1)),
         ("stream for step", mask(1, half(1), 1, 0)),
+        ("micro-step", micro(1)),
+        ("the last micro-step", micro((1 << 24) - 1)),
     ] {
         let n = first.len() as f64;
         let same = first.iter().zip(&other).filter(|(a, b)| a == b).count() as f64;
         let off = (same - n / 2.0).abs() / (n / 4.0).sqrt();
         assert!(off < 5.0, "{what}: {same} of {n} are the same, {off:.1} deviations off");
     }
+}
+
+/// The first micro-step's numbers are those of a step: Philox at (element, stream, step, purpose).
+#[test]
+fn the_first_micro_step_draws_the_numbers_of_a_step() {
+    let (seed, step, stream) = (5, 3, 2);
+    let values = mask(1, Dropout { rate: 0.5, stream }, seed, step);
+    let quads = 0..SHAPE.count().div_ceil(4) as u32;
+    let words = quads.flat_map(|q| philox(seed, [q, stream, step as u32, Purpose::Dropout as u32]));
+    let expected: Vec<f32> =
+        words.take(values.len()).map(|w| if uniform(w) >= 0.5 { 2.0 } else { 0.0 }).collect();
+    assert!(values == expected);
 }
 
 /// Neighbours are independent: pairs of kept elements are a quarter of all pairs.

@@ -8,10 +8,11 @@ use common::{KINKED, SMOOTH, numbers, read};
 use pix2pix_engine::Result;
 use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
 use pix2pix_engine::kernel::PointwiseKernels;
-use pix2pix_engine::kernel::{Activation, Adam, Conv, Loss, NormScope, Statistics};
+use pix2pix_engine::kernel::{Activation, Adam, Conv, Loss, NormScope, Statistics, Write};
+use pix2pix_engine::nn::Placement;
 use pix2pix_engine::op::{NormUse, NormVars};
 use pix2pix_engine::tape::{Tape, Var};
-use pix2pix_engine::tensor::Shape;
+use pix2pix_engine::tensor::{Shape, View};
 
 /// How far a leaf's element is moved each way: less where there are kinks, so that few elements
 /// cross one.
@@ -388,17 +389,18 @@ fn nothing_flows_through_a_detached_value() {
 fn a_loss_without_a_path_is_refused() {
     let mut arena = Arena::default();
     let mut params = leaves(&[("seen", Shape::SCALAR), ("unseen", Shape::SCALAR)], &[]);
-    params.place(&mut arena, true);
+    params.place(&mut arena, Placement::Training(&[]));
     let tape = &mut Tape::new();
     let (seen, unseen) = (params.on(tape, 0), params.on(tape, 1));
     let seen = tape.copy(seen).unwrap();
     let unseen = tape.copy(unseen).unwrap();
     let unseen = tape.detach(unseen);
     let loss = tape.add(seen, unseen).unwrap();
-    let error = tape.gradients(loss, params.group()).unwrap_err().to_string();
+    let error = tape.backward(&[(1.0, loss)], params.group(), Write::Set).unwrap_err().to_string();
     assert!(error.contains("unseen"), "{error}");
     let picture = tape.input("picture", Shape::new(1, 2, 2, 1));
-    assert!(tape.gradients(picture, params.group()).is_err(), "a loss is one number");
+    let wide = tape.backward(&[(1.0, picture)], params.group(), Write::Set);
+    assert!(wide.is_err(), "a loss is a number or a few");
 }
 
 /// One group steps: the other's values, gradients and moments keep their bytes, though the loss
@@ -408,24 +410,27 @@ fn an_update_touches_its_group_alone() {
     let shape = Shape::new(1, 2, 2, 2);
     let mut arena = Arena::default();
     let mut groups = [leaves(&[("mine", shape)], &[]), leaves(&[("other", shape)], &[])];
-    groups.iter_mut().for_each(|g| g.place(&mut arena, true));
+    groups.iter_mut().for_each(|g| g.place(&mut arena, Placement::Training(&Adam::STATE)));
     let tape = &mut Tape::new();
     let (mine, other) = (groups[0].on(tape, 0), groups[1].on(tape, 0));
     let y = tape.add(mine, other).unwrap();
     let target = tape.input("target", shape);
     let loss = tape.push(Dot, &[y, target]).unwrap();
-    tape.update(loss, groups[0].group(), Adam::default()).unwrap();
-    let program = tape.compile(arena.len());
+    tape.backward(&[(1.0, loss)], groups[0].group(), Write::Set).unwrap();
+    tape.optimise(groups[0].group(), Adam::default()).unwrap();
     let mut cpu = Cpu::new(1).unwrap();
+    let program = tape.compile(&cpu, arena.len()).unwrap();
     cpu.reserve(program.end()).unwrap();
-    cpu.set_state(StepState { seed: 0, step: 1, lr: 0.125 });
+    cpu.set_state(StepState { seed: 0, step: 1, lr: 0.125, micro: 0 });
     let [mine, other] = [0, 1].map(|i| groups[i].group());
-    for view in [other.values, other.grads, other.moments[0], other.moments[1]] {
+    let state = other.state.iter().map(|(_, view)| *view);
+    let all: Vec<View> = [other.values, other.grads].into_iter().chain(state).collect();
+    for &view in &all {
         cpu.fill(view, 7.0).unwrap();
     }
     cpu.upload(program.view("target").unwrap(), &[3.0; 8]).unwrap();
     program.run(&mut cpu).unwrap();
-    for view in [other.values, other.grads, other.moments[0], other.moments[1]] {
+    for view in all {
         assert!(read(&cpu, view).iter().all(|v| *v == 7.0));
     }
     let param = groups[0].iter().next().unwrap().view();

@@ -3,9 +3,11 @@
 mod common;
 
 use common::{numbers, read};
-use pix2pix_engine::device::{Arena, Device};
+use pix2pix_engine::device::{Arena, Cpu, Device};
 use pix2pix_engine::kernel::Write;
-use pix2pix_engine::kernel::{Activation, Norm, NormKernels, NormParams, NormScope, Statistics};
+use pix2pix_engine::kernel::{
+    Activation, Norm, NormArgs, NormGradArgs, NormKernels, NormParams, NormScope, Statistics,
+};
 use pix2pix_engine::tensor::{Shape, View};
 
 fn norm(scope: NormScope) -> Norm {
@@ -18,6 +20,19 @@ fn norm(scope: NormScope) -> Norm {
         dropout: None,
         activation,
     }
+}
+
+/// y from x, then dx and the gradients of scale and shift from dy.
+fn there_and_back(
+    cpu: &mut Cpu,
+    (norm, params, kept, mode): (Norm, NormParams, [View; 2], Write),
+    [x, y, dy, dx]: [View; 4],
+    gradients: [View; 2],
+) {
+    cpu.norm(&NormArgs { norm, x, params, kept, y, skip: None }).unwrap();
+    let (dx, daffine) = (Some((dx, Write::Set)), gradients.map(|v| Some((v, mode))));
+    let args = NormGradArgs { norm, x, params, kept, dy, dskip: None, dx, daffine };
+    cpu.norm_grad(&args).unwrap();
 }
 
 #[test]
@@ -43,17 +58,12 @@ fn runs_are_batches_one_after_the_other() {
     let half = |v: View, i: usize| v.pictures(2 * i..2 * i + 2).unwrap();
     for (i, kept) in kept_apart.into_iter().enumerate() {
         let n = norm(NormScope::Batch);
-        cpu.norm(n, half(x, i), params(0), kept, half(apart, i), None).unwrap();
         let mode = if i == 0 { Write::Set } else { Write::Add };
-        let (dx, sums) = (half(dx_apart, i), gradients[0].map(|v| Some((v, mode))));
-        let dx = Some((dx, Write::Set));
-        cpu.norm_grad(n, half(x, i), params(0), kept, half(dy, i), None, dx, sums).unwrap();
+        let of = (n, params(0), kept, mode);
+        there_and_back(&mut cpu, of, [x, apart, dy, dx_apart].map(|v| half(v, i)), gradients[0]);
     }
-    let n = norm(NormScope::Runs(2));
-    cpu.norm(n, x, params(1), kept_together, together, None).unwrap();
-    let sums = gradients[1].map(|v| Some((v, Write::Set)));
-    let dx = Some((dx_together, Write::Set));
-    cpu.norm_grad(n, x, params(1), kept_together, dy, None, dx, sums).unwrap();
+    let of = (norm(NormScope::Runs(2)), params(1), kept_together, Write::Set);
+    there_and_back(&mut cpu, of, [x, together, dy, dx_together], gradients[1]);
     assert_eq!(read(&cpu, together), read(&cpu, apart));
     assert_eq!(read(&cpu, dx_together), read(&cpu, dx_apart));
     for i in 0..2 {

@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use pix2pix_engine::device::{Arena, Cpu, Cuda, Precision, StepState, Stopwatch, gpus};
 use pix2pix_engine::error::Result;
 use pix2pix_engine::kernel::{Backend, cuda};
-use pix2pix_engine::model::Generator;
-use pix2pix_engine::nn::Mode;
+use pix2pix_engine::nn::{Mode, Placement};
 use pix2pix_engine::tape::{Program, Tape};
-use pix2pix_engine::tensor::Shape;
+use pix2pix_engine::tensor::{SampleRange, SampleSlice, Shape};
 use pix2pix_engine::train::{Networks, RunConfig, Step};
 
 /// A machine to be opened: the CPU, or a GPU in one precision.
@@ -123,8 +122,10 @@ impl Training {
         let mut machine = place.open();
         let b = machine.backend();
         let config = RunConfig::default();
-        let networks = Networks::new(&config).expect("the default networks are possible");
-        let step = networks.step(&config, b.elem()).expect("the default step is possible");
+        let recipe = config.recipe();
+        let networks = Networks::new(&*recipe).expect("the default networks are possible");
+        let step = Step::record(&*recipe, &networks, config.batch(), b)
+            .expect("the default step is possible");
         b.reserve(step.program.end()).expect("memory is there");
         networks.init(b, 0).expect("memory is reserved");
         Training { machine, step, pictures: pictures(), done: 0 }
@@ -134,10 +135,11 @@ impl Training {
     pub fn run(&mut self) {
         self.done += 1;
         let b = self.machine.backend();
-        b.set_state(StepState { seed: 0, step: self.done, lr: 2e-4 });
+        b.set_state(StepState { seed: 0, step: self.done, lr: 2e-4, micro: 0 });
         for name in ["a", "b"] {
             let view = self.step.program.view(name).expect("a step has a and b");
-            b.upload_images(&self.pictures, view).expect("sizes agree");
+            b.upload_images(SampleSlice::U8(&self.pictures), SampleRange::BYTE, view)
+                .expect("sizes agree");
         }
         self.step.program.run(b).expect("the step runs");
     }
@@ -165,16 +167,16 @@ impl Model {
     pub fn on(place: &Place) -> Self {
         let mut machine = place.open();
         let b = machine.backend();
-        let mut g = Generator::new(&RunConfig::default().generator).expect("it is possible");
+        let mut g = RunConfig::default().generator.build().expect("it is possible");
         let mut arena = Arena::default();
-        g.params.place(&mut arena, false);
+        g.params_mut().place(&mut arena, Placement::Values);
         let mut tape = Tape::new();
         let x = tape.input("x", size());
         let y = g.forward(&mut tape, x, Mode::TRAIN).expect("the size fits");
         tape.output("y", y);
-        let forward = tape.compile_as(b.elem(), arena.len());
+        let forward = tape.compile(b, arena.len()).expect("the device can do it");
         b.reserve(forward.end()).expect("memory is there");
-        g.params.init(b, 0, 0).expect("memory is reserved");
+        g.params().init(b, 0, 0).expect("memory is reserved");
         Model { machine, forward, pictures: pictures() }
     }
 
@@ -182,7 +184,8 @@ impl Model {
     pub fn run(&mut self) {
         let view = self.forward.view("x").expect("a pass has x");
         let b = self.machine.backend();
-        b.upload_images(&self.pictures, view).expect("sizes agree");
+        b.upload_images(SampleSlice::U8(&self.pictures), SampleRange::BYTE, view)
+            .expect("sizes agree");
         self.forward.run(b).expect("the pass runs");
     }
 

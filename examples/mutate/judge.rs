@@ -61,6 +61,7 @@ fn families(file: &str) -> &'static [&'static str] {
     const NORM: &str = "norm::norm_at_its_edges";
     match file.split('.').next().unwrap_or_default() {
         "adam" => &["adam::"],
+        "vector" => &["vector::"],
         "norm" => &["norm::"],
         "pointwise" => &["pointwise::"],
         "stack" => &["stack::"],

@@ -6,9 +6,10 @@
 //! others may lie beside them, as an optimizer's do in a training checkpoint.
 
 mod float_type;
+mod infer;
 mod model_file;
-pub mod names;
-pub mod pickle;
+mod open;
+mod pickle;
 mod port_file;
 pub mod pth;
 pub mod safetensors;
@@ -18,9 +19,12 @@ use std::path::Path;
 
 use crate::Error;
 
-pub use model_file::{DISCRIMINATOR, FORMAT, GENERATOR, VERSION, save_weights};
+pub use model_file::{DISCRIMINATOR, FORMAT, GENERATOR, save_model, save_weights};
+pub(crate) use model_file::{NamedView, metadata, named_views, save_views};
+pub use open::{convert, load_weights, model_file, read_weights};
 pub use port_file::save_pth;
-pub use weights::{Contents, HostTensor, Tensors, Weights, convert, load_weights, read_weights};
+pub(crate) use weights::upload;
+pub use weights::{Contents, HostTensor, Tensors, Weights};
 
 /// An [`Error::Input`] about the file `path`. What it quotes may come from the file, so nothing that
 /// a terminal would act on passes, nor more than anyone would read.

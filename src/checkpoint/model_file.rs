@@ -6,20 +6,23 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 
-use super::names::{self, Slot};
 use super::weights::{HostTensor, Tensors, Weights, tensor};
 use super::{refuse, safetensors};
-use crate::Result;
-use crate::model::{DiscriminatorConfig, GeneratorConfig};
+use crate::kernel::Backend;
+use crate::model::{DiscriminatorConfig, GeneratorConfig, Network};
+use crate::nn::Params;
+use crate::tensor::{Shape, View};
+use crate::{Error, Result};
 
 /// The value of the metadata key `format` in our files.
 pub const FORMAT: &str = "pix2pix-engine";
 /// The value of the metadata key `version` in our files.
-pub const VERSION: &str = "1";
-/// Before the name of every tensor of a generator in our files.
-pub const GENERATOR: &str = "generator.";
-/// Before the name of every tensor of a discriminator in our files.
-pub const DISCRIMINATOR: &str = "discriminator.";
+const VERSION: &str = "1";
+/// What the generator is called in our files: in `config`, and with a point before the names of its
+/// tensors.
+pub const GENERATOR: &str = "generator";
+/// What the discriminator is called, the first one where there are several.
+pub const DISCRIMINATOR: &str = "discriminator";
 
 /// Reads the networks of one of our files.
 pub fn read_safetensors<R: Read + Seek>(
@@ -28,10 +31,9 @@ pub fn read_safetensors<R: Read + Seek>(
 ) -> Result<Weights> {
     let metadata = reader.metadata().clone();
     let config = config_of(path, &metadata)?;
-    let slots = |c: &GeneratorConfig| names::generator(c);
-    let generator = network(path, &mut reader, &config, GENERATOR, slots)?;
-    let slots = |c: &DiscriminatorConfig| names::discriminator(c);
-    let discriminator = network(path, &mut reader, &config, DISCRIMINATOR, slots)?;
+    let generator = network(path, &mut reader, &config, GENERATOR, GeneratorConfig::params)?;
+    let discriminator =
+        network(path, &mut reader, &config, DISCRIMINATOR, DiscriminatorConfig::params)?;
     if generator.is_none() && discriminator.is_none() {
         return Err(refuse(path, "it has neither a generator nor a discriminator"));
     }
@@ -65,27 +67,30 @@ fn network<R: Read + Seek, C: serde::de::DeserializeOwned>(
     path: &Path,
     reader: &mut safetensors::Reader<R>,
     config: &Map<String, Json>,
-    prefix: &str,
-    slots: impl Fn(&C) -> Result<Vec<Slot>>,
+    key: &str,
+    params: impl Fn(&C) -> Result<Params>,
 ) -> Result<Option<(C, Tensors)>> {
-    let key = prefix.trim_end_matches('.');
+    let prefix = &format!("{key}.");
     let Some(first) = reader.names().iter().find(|n| n.starts_with(prefix)) else {
         return Ok(None);
     };
-    let config = config.get(key).filter(|c| !c.is_null()).ok_or_else(|| {
+    // Of several discriminators the first has this prefix.
+    let config = config.get(key).and_then(|c| if c.is_array() { c.get(0) } else { Some(c) });
+    let config = config.filter(|c| !c.is_null()).ok_or_else(|| {
         refuse(path, format!("it has the tensor {first}, but its `config` describes no {key}"))
     })?;
     let config: C = serde_json::from_value(config.clone())
         .map_err(|e| refuse(path, format!("its `config` describes no {key} ({e})")))?;
-    let slots = slots(&config).map_err(|e| refuse(path, e))?;
+    let params = params(&config).map_err(|e| refuse(path, e))?;
     for name in reader.names().iter().filter_map(|n| n.strip_prefix(prefix)) {
-        if !slots.iter().any(|s| s.name == name) {
+        if !params.iter().any(|p| p.name == name) {
             let what = format!("it has a tensor {prefix}{name} that its `config` does not have");
             return Err(refuse(path, what));
         }
     }
     let mut tensors = Tensors::new();
-    for Slot { name, shape, .. } in slots {
+    for param in params.iter() {
+        let (name, shape) = (&param.name, param.shape);
         let full = format!("{prefix}{name}");
         match reader.shape(&full) {
             Some(found) if found == shape => {}
@@ -95,7 +100,7 @@ fn network<R: Read + Seek, C: serde::de::DeserializeOwned>(
             }
             None => return Err(refuse(path, format!("there is no {full} in it"))),
         }
-        tensors.insert(name, HostTensor { shape, data: reader.read(&full)? });
+        tensors.insert(name.clone(), HostTensor { shape, data: reader.read(&full)? });
     }
     Ok(Some((config, tensors)))
 }
@@ -106,35 +111,93 @@ fn network<R: Read + Seek, C: serde::de::DeserializeOwned>(
 /// # Errors
 /// [`crate::Error::File`] if the disk fails; [`crate::Error::Shape`] if tensors and configs disagree.
 pub fn save_weights(path: &Path, weights: &Weights) -> Result<()> {
-    let mut metadata = weights.metadata.clone();
-    let mut config: Map<String, Json> =
-        metadata.get("config").and_then(|c| serde_json::from_str(c).ok()).unwrap_or_default();
+    let mut config: Map<String, Json> = (weights.metadata.get("config"))
+        .and_then(|c| serde_json::from_str(c).ok())
+        .unwrap_or_default();
     let mut layout = Vec::new();
     let mut sources = Vec::new();
-    let mut add = |prefix: &str, config: Json, slots: Vec<Slot>, tensors| {
-        for slot in slots {
-            layout.push((format!("{prefix}{}", slot.name), slot.shape));
-            sources.push((tensors, slot.name));
+    let mut add = |network: &str, params: Params, tensors| {
+        for param in params.iter() {
+            layout.push((format!("{network}.{}", param.name), param.shape));
+            sources.push((tensors, param.name.clone()));
         }
-        config
     };
-    config.remove("generator");
-    config.remove("discriminator");
+    config.remove(GENERATOR);
+    config.remove(DISCRIMINATOR);
     if let Some((c, tensors)) = &weights.generator {
-        let json = add(GENERATOR, json(c), names::generator(c)?, tensors);
-        config.insert("generator".into(), json);
+        add(GENERATOR, c.params()?, tensors);
+        config.insert(GENERATOR.into(), json(c));
     }
     if let Some((c, tensors)) = &weights.discriminator {
-        let json = add(DISCRIMINATOR, json(c), names::discriminator(c)?, tensors);
-        config.insert("discriminator".into(), json);
+        add(DISCRIMINATOR, c.params()?, tensors);
+        config.insert(DISCRIMINATOR.into(), json(c));
     }
-    metadata.insert("format".into(), FORMAT.into());
-    metadata.insert("version".into(), VERSION.into());
-    metadata.insert("config".into(), Json::Object(config).to_string());
-    safetensors::write_each(path, &layout, &metadata, |i, out| {
+    let mut all = weights.metadata.clone();
+    all.extend(metadata(&Json::Object(config)));
+    safetensors::write(path, &layout, &all, |i, out| {
         let (tensors, name) = &sources[i];
         out.extend_from_slice(&tensor(tensors, name, layout[i].1)?.data);
         Ok(())
+    })
+}
+
+/// Writes a generator whose values lie on a device as a model file that describes itself,
+/// atomically. What `translate` and [`load_weights`](super::load_weights) open.
+///
+/// # Errors
+/// [`Error::Shape`] if `network` is not what `config` describes; [`Error::File`] if the disk fails,
+/// and the file that was there stays.
+pub fn save_model(
+    path: &Path,
+    config: &GeneratorConfig,
+    network: &dyn Network,
+    b: &dyn Backend,
+) -> Result<()> {
+    let extents = |params: &Params| -> Vec<(String, Shape)> {
+        params.iter().map(|p| (p.name.clone(), p.shape)).collect()
+    };
+    if extents(&config.params()?) != extents(network.params()) {
+        let detail = format!("the network does not have the parameters of {config:?}");
+        return Err(Error::shape("save model", detail));
+    }
+    let described = Json::Object(Map::from_iter([(GENERATOR.to_string(), json(config))]));
+    save_views(path, b, &named_views(GENERATOR, network.params()), &metadata(&described))
+}
+
+/// The metadata of a file of ours: its format, its version, and `config`, a JSON object whose keys
+/// `generator` and `discriminator` describe the networks in it.
+pub(crate) fn metadata(config: &Json) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("format".to_string(), FORMAT.to_string()),
+        ("version".to_string(), VERSION.to_string()),
+        ("config".to_string(), config.to_string()),
+    ])
+}
+
+/// A tensor of a file: its name there and its place on the device.
+pub(crate) type NamedView = (String, View);
+
+/// Parameters that have been placed, under the names that they bear in our files.
+pub(crate) fn named_views(network: &str, params: &Params) -> Vec<NamedView> {
+    params.iter().map(|p| (format!("{network}.{}", p.name), p.view())).collect()
+}
+
+/// Writes tensors of a device, atomically; one of them at a time is in host memory.
+///
+/// # Errors
+/// [`Error::File`] if the disk fails; what the device reports.
+pub(crate) fn save_views(
+    path: &Path,
+    b: &dyn Backend,
+    tensors: &[NamedView],
+    metadata: &BTreeMap<String, String>,
+) -> Result<()> {
+    let layout: Vec<(&str, Shape)> = tensors.iter().map(|(n, v)| (n.as_str(), v.shape)).collect();
+    safetensors::write(path, &layout, metadata, |i, out| {
+        let view = tensors[i].1;
+        let start = out.len();
+        out.resize(start + view.shape.count(), 0.0);
+        b.download(view, &mut out[start..])
     })
 }
 

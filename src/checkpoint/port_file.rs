@@ -3,10 +3,10 @@
 use std::io::{Read, Seek};
 use std::path::Path;
 
-use super::names::{self, Network, Slot};
-use super::weights::{HostTensor, Tensors, Weights, tensor};
+use super::infer::{infer, plain};
+use super::weights::{HostTensor, NetworkConfig, Tensors, Weights, tensor};
 use super::{pth, refuse};
-use crate::model::GeneratorKind;
+use crate::nn::Param;
 use crate::{Error, Result};
 
 /// Reads the network of a PyTorch file.
@@ -24,23 +24,26 @@ pub fn read_pth<R: Read + Seek>(mut state: pth::StateDict<R>, path: &Path) -> Re
         .iter()
         .enumerate()
         .filter(|(_, t)| !unused(&t.name))
-        .filter_map(|(i, t)| Some((i, names::plain(&t.name)?.to_string())))
+        .filter_map(|(i, t)| Some((i, plain(&t.name)?.to_string())))
         .collect();
     let list: Vec<_> = kept.iter().map(|(i, n)| (n.as_str(), stored[*i].size.as_slice())).collect();
-    let (network, slots) = names::infer(&list).map_err(|what| refuse(path, what))?;
+    let (config, params) = infer(&list).map_err(|what| refuse(path, what))?;
     let mut tensors = Tensors::new();
-    for Slot { name, port, shape, filter, implied } in slots {
-        let data = if implied {
-            vec![0.0; shape.count()]
+    for param in params.iter() {
+        let port = param.port.as_ref().expect("networks of the port have all their names there");
+        let data = if port.implied {
+            vec![0.0; param.shape.count()]
         } else {
-            let (index, _) = kept.iter().find(|k| k.1 == port).expect("infer found every slot");
-            state.read(*index, if filter { &[0, 2, 3, 1] } else { &[0] })?
+            let (index, _) = kept.iter().find(|k| k.1 == port.name).expect("infer found them all");
+            state.read(*index, if port.size.len() == 4 { &[0, 2, 3, 1] } else { &[0] })?
         };
-        tensors.insert(name, HostTensor { shape, data });
+        tensors.insert(param.name.clone(), HostTensor { shape: param.shape, data });
     }
-    Ok(match network {
-        Network::Generator(c) => Weights { generator: Some((c, tensors)), ..Weights::default() },
-        Network::Discriminator(c) => {
+    Ok(match config {
+        NetworkConfig::Generator(c) => {
+            Weights { generator: Some((c, tensors)), ..Weights::default() }
+        }
+        NetworkConfig::Discriminator(c) => {
             Weights { discriminator: Some((c, tensors)), ..Weights::default() }
         }
     })
@@ -53,38 +56,39 @@ pub fn read_pth<R: Read + Seek>(mut state: pth::StateDict<R>, path: &Path) -> Re
 /// [`Error::Input`] for a network that the port does not have: the encoder-decoder, and a network
 /// without norm whose inner convolutions have a bias. [`Error::File`] if the disk fails.
 pub fn save_pth(path: &Path, weights: &Weights) -> Result<()> {
-    let (slots, tensors) = match weights {
+    let (params, tensors, kind) = match weights {
         Weights { generator: Some((config, tensors)), .. } => {
-            if config.kind == GeneratorKind::EncoderDecoder {
-                return Err(Error::input(format!(
-                    "{}: the PyTorch port has no encoder-decoder, so there is no .pth of it; \
-                     write a .safetensors file",
-                    path.display()
-                )));
-            }
-            (names::generator(config)?, tensors)
+            (config.params()?, tensors, serde_json::to_value(config.kind).ok())
         }
-        Weights { discriminator: Some((config, tensors)), .. } => {
-            (names::discriminator(config)?, tensors)
-        }
+        Weights { discriminator: Some((config, tensors)), .. } => (config.params()?, tensors, None),
         _ => return Err(Error::input(format!("{}: there is no network to write", path.display()))),
     };
-    for slot in slots.iter().filter(|s| s.implied) {
-        if tensor(tensors, &slot.name, slot.shape)?.data.iter().any(|&b| b != 0.0) {
+    let mut stored = Vec::new();
+    for param in params.iter() {
+        let Some(port) = &param.port else {
+            let kind = kind.as_ref().and_then(|k| k.as_str()).unwrap_or("such network");
+            return Err(Error::input(format!(
+                "{}: the PyTorch port has no {kind}, so there is no .pth of it; write a \
+                 .safetensors file",
+                path.display()
+            )));
+        };
+        if !port.implied {
+            stored.push((param, port));
+        } else if tensor(tensors, &param.name, param.shape)?.data.iter().any(|&b| b != 0.0) {
             return Err(Error::input(format!(
                 "{}: {} is not zero, but in the PyTorch port a network without norm has no such \
                  bias; write a .safetensors file",
                 path.display(),
-                slot.name
+                param.name
             )));
         }
     }
-    let slots: Vec<Slot> = slots.into_iter().filter(|s| !s.implied).collect();
-    let layout: Vec<_> = slots.iter().map(|s| (s.port.clone(), s.port_size())).collect();
+    let layout: Vec<_> = stored.iter().map(|(_, p)| (p.name.clone(), p.size.clone())).collect();
     pth::write(path, &layout, |i, out| {
-        let Slot { name, shape, filter, .. } = &slots[i];
+        let (Param { name, shape, .. }, port) = stored[i];
         let data = &tensor(tensors, name, *shape)?.data;
-        if !filter {
+        if port.size.len() != 4 {
             out.extend_from_slice(data);
             return Ok(());
         }

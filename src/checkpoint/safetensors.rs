@@ -10,7 +10,6 @@
 //!
 //! Source: the format's description, <https://huggingface.co/docs/safetensors>.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
@@ -30,40 +29,14 @@ const HEADER_LIMIT: u64 = 2 << 20;
 /// The header's key for free text.
 const METADATA: &str = "__metadata__";
 
-/// A tensor to be written.
-pub struct Entry<'a> {
-    /// Its name in the file.
-    pub name: String,
-    /// Its extents.
-    pub shape: Shape,
-    /// `shape.count()` numbers, channels fastest.
-    pub data: Cow<'a, [f32]>,
-}
-
-/// Writes `entries` in their order, atomically (see [`atomic::replace`]).
+/// Writes tensors in the order of `layout`, atomically (see [`atomic::replace`]): `fetch(i, buffer)`
+/// puts the numbers of `layout[i]`, channels fastest, into `buffer`, which is empty and reused, so
+/// one tensor is held at a time, wherever they lie.
 ///
 /// # Errors
 /// [`Error::File`] if the disk fails; [`Error::Shape`] if data and shape disagree or a name is used
-/// twice.
-pub fn write(path: &Path, entries: &[Entry], metadata: &BTreeMap<String, String>) -> Result<()> {
-    let layout: Vec<_> = entries.iter().map(|e| (e.name.as_str(), e.shape)).collect();
-    let header = header(&layout, metadata)?;
-    atomic::replace(path, |sink| {
-        let fail = |e| Error::file("write", path, e);
-        sink.write_all(&header).map_err(fail)?;
-        entries.iter().try_for_each(|entry| {
-            check_length(&entry.name, entry.shape, entry.data.len())?;
-            float_type::write(sink, &entry.data).map_err(fail)
-        })
-    })
-}
-
-/// As [`write()`], for tensors that do not lie in host memory: `fetch(i, buffer)` puts the numbers of
-/// `layout[i]` into `buffer`, which is empty and reused, so one tensor is held at a time.
-///
-/// # Errors
-/// As [`write()`], and whatever `fetch` returns.
-pub fn write_each<S: AsRef<str>>(
+/// twice; whatever `fetch` returns.
+pub fn write<S: AsRef<str>>(
     path: &Path,
     layout: &[(S, Shape)],
     metadata: &BTreeMap<String, String>,

@@ -1,14 +1,11 @@
-//! Networks in host memory, from whichever kind of file and to either.
+//! Networks in host memory.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
-use super::model_file::{read_safetensors, save_weights};
-use super::port_file::{read_pth, save_pth};
-use super::{pth, safetensors};
+use crate::kernel::Backend;
 use crate::model::{DiscriminatorConfig, GeneratorConfig};
+use crate::nn::Params;
 use crate::tensor::Shape;
 use crate::{Error, Result};
 
@@ -24,8 +21,8 @@ pub struct HostTensor {
 /// The tensors of one network, by our names without the network's prefix.
 pub type Tensors = BTreeMap<String, HostTensor>;
 
-/// The networks of a file. Tensors are complete: exactly those of [`super::names::generator`] and
-/// [`super::names::discriminator`], with their shapes.
+/// The networks of a file. Tensors are complete: exactly those of [`GeneratorConfig::params`] and
+/// [`DiscriminatorConfig::params`], with their shapes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Weights {
     /// The generator, if the file has one.
@@ -55,59 +52,24 @@ impl Weights {
     }
 }
 
-/// Reads the networks of a file: ours or PyTorch's, told apart by content, not by name.
-///
-/// # Errors
-/// [`Error::File`] if it cannot be read; [`Error::Input`] with what is wrong with it.
-pub fn load_weights(path: &Path) -> Result<Weights> {
-    let file = File::open(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => {
-            Error::input(format!("{} does not exist: check the path", path.display()))
-        }
-        _ => Error::file("open", path, e),
-    })?;
-    read_weights(BufReader::with_capacity(1 << 16, file), path)
+/// What one network is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NetworkConfig {
+    Generator(GeneratorConfig),
+    Discriminator(DiscriminatorConfig),
 }
 
-/// As [`load_weights`], from any source; `path` only names it in errors.
-///
-/// # Errors
-/// As [`load_weights`].
-pub fn read_weights<R: Read + Seek>(mut source: R, path: &Path) -> Result<Weights> {
-    let io = |e| Error::file("read", path, e);
-    let mut head = Vec::new();
-    source.by_ref().take(9).read_to_end(&mut head).map_err(io)?;
-    source.rewind().map_err(io)?;
-    // A safetensors header begins with `{` behind its length. A pickle begins with 0x80; read as
-    // a length its first eight bytes would be beyond any file.
-    if head.get(8) == Some(&b'{') {
-        read_safetensors(safetensors::Reader::new(source, path)?, path)
-    } else {
-        read_pth(pth::StateDict::new(source, path)?, path)
+impl NetworkConfig {
+    /// Its parameters.
+    ///
+    /// # Errors
+    /// Extents beyond reason.
+    pub(super) fn params(&self) -> Result<Params> {
+        match self {
+            NetworkConfig::Generator(config) => config.params(),
+            NetworkConfig::Discriminator(config) => config.params(),
+        }
     }
-}
-
-/// Converts a model file; the name of `to` says into what: `.safetensors`, or `.pth` (also `.pt`).
-/// What has been converted is returned.
-///
-/// # Errors
-/// Those of [`load_weights`], [`save_weights`] and [`save_pth`], and [`Error::Input`] for another
-/// name.
-pub fn convert(from: &Path, to: &Path) -> Result<Contents> {
-    let extension = to.extension().map(|e| e.to_ascii_lowercase());
-    let save = match extension.as_ref().and_then(|e| e.to_str()) {
-        Some("safetensors") => save_weights,
-        Some("pth" | "pt") => save_pth,
-        _ => {
-            return Err(Error::input(format!(
-                "{}: a model is written to a name that ends in .safetensors or .pth",
-                to.display()
-            )));
-        }
-    };
-    let weights = load_weights(from)?;
-    save(to, &weights)?;
-    Ok(weights.contents())
 }
 
 /// The tensor `name`, which is to be saved as `shape`.
@@ -120,4 +82,24 @@ pub(super) fn tensor<'a>(tensors: &'a Tensors, name: &str, shape: Shape) -> Resu
         )),
         None => Err(Error::shape("save weights", format!("{name} ({shape}) is missing"))),
     }
+}
+
+/// Copies the tensors of a file into a network that has its place on a device; all of them are there,
+/// by what the reader checked.
+///
+/// # Errors
+/// A tensor that is missing or has other extents, with the file's name.
+pub(crate) fn upload(
+    b: &mut dyn Backend,
+    params: &Params,
+    tensors: &Tensors,
+    path: &Path,
+) -> Result<()> {
+    for param in params.iter() {
+        let Some(tensor) = tensors.get(&param.name) else {
+            return Err(Error::input(format!("{}: there is no {}", path.display(), param.name)));
+        };
+        params.load(b, &param.name, tensor.shape, &tensor.data)?;
+    }
+    Ok(())
 }

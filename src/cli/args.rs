@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use super::device::DeviceArgs;
+use super::values;
+use crate::data::Direction;
 use crate::model::{GeneratorKind, NormKind};
-use crate::train::{Distance, Gan, Side};
+use crate::train::{Distance, Gan};
 
 /// pix2pix from scratch: trains and runs image-to-image translation.
 #[derive(Debug, Parser)]
@@ -44,7 +46,7 @@ pub struct NetworkArgs {
     #[arg(long)]
     pub size: Option<usize>,
     /// Generator [default: unet]
-    #[arg(long)]
+    #[arg(long, value_parser = values::generator())]
     pub generator: Option<GeneratorKind>,
     /// Channels after the first layer of the generator, and of the discriminator unless
     /// --discriminator-channels is given [default: 64]
@@ -57,14 +59,14 @@ pub struct NetworkArgs {
     #[arg(long)]
     pub depth: Option<usize>,
     /// Normalisation [default: batch]
-    #[arg(long)]
+    #[arg(long, value_parser = values::norm())]
     pub norm: Option<NormKind>,
     /// Pixels that one judgement of the discriminator sees: 1, 16, 34, 70, 142 or 286
     /// [default: 70]
     #[arg(long)]
     pub patch: Option<usize>,
     /// Adversarial loss [default: vanilla]
-    #[arg(long)]
+    #[arg(long, value_parser = values::gan())]
     pub gan: Option<Gan>,
     /// The discriminator sees the output alone, not the input beside it
     #[arg(long)]
@@ -93,16 +95,16 @@ pub struct TrainArgs {
     /// Steps instead of epochs, counted from the start of the run
     #[arg(long)]
     pub steps: Option<u64>,
-    /// ImageBatch a step [default: 1]
+    /// Pictures a step [default: 1]
     #[arg(long)]
     pub batch_size: Option<usize>,
     /// Which half is the input [default: a2b]
-    #[arg(long)]
-    pub direction: Option<Side>,
+    #[arg(long, value_parser = values::direction())]
+    pub direction: Option<Direction>,
     #[command(flatten)]
     pub network: NetworkArgs,
     /// Distance between output and target [default: l1]
-    #[arg(long)]
+    #[arg(long, value_parser = values::distance())]
     pub distance: Option<Distance>,
     /// Weight of that distance beside the adversarial loss [default: 100]
     #[arg(long, allow_negative_numbers = true, value_name = "WEIGHT")]
@@ -187,7 +189,7 @@ pub enum Switch {
 pub struct TranslateArgs {
     /// A model: model.safetensors, the folder of a run, a checkpoint, or PyTorch's latest_net_G.pth
     pub model: PathBuf,
-    /// ImageBatch, or folders of pictures
+    /// Pictures, or folders of pictures
     #[arg(required = true)]
     pub input: Vec<PathBuf>,
     /// A picture's name (.png, .jpg, .bmp, .tiff, .webp) for one picture, else a folder

@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use super::args::DescribeArgs;
-use super::{model_of, say};
+use super::say;
 use crate::checkpoint::{self, Contents};
 use crate::error::Result;
-use crate::model::{Discriminator, DiscriminatorConfig, Generator, GeneratorConfig};
-use crate::nn::Block;
+use crate::model::{DiscriminatorConfig, GeneratorConfig};
+use crate::nn::Layer;
 use crate::tensor::Shape;
 use crate::train::RunConfig;
 
@@ -15,9 +15,9 @@ pub fn run(args: &DescribeArgs) -> Result<ExitCode> {
     let mut config = RunConfig::default();
     args.network.apply(&mut config)?;
     config.check()?;
-    let (mut g, mut d) = (Some(config.generator.clone()), config.discriminator.clone());
+    let (mut g, mut d) = (Some(config.generator.clone()), config.discriminators.first().cloned());
     if let Some(path) = &args.model {
-        let weights = checkpoint::load_weights(&model_of(path))?;
+        let weights = checkpoint::load_weights(path)?;
         let Contents { generator, discriminator } = weights.contents();
         let run = weights.metadata.get("config").and_then(|c| serde_json::from_str(c).ok());
         if let Some(RunConfig { size, .. }) = run {
@@ -26,7 +26,7 @@ pub fn run(args: &DescribeArgs) -> Result<ExitCode> {
         (g, d) = (generator, discriminator);
     }
     if let Some(g) = &g {
-        generator(g, config.size.max(1 << g.depth))?;
+        generator(g, config.size)?;
     }
     if let Some(d) = &d {
         discriminator(d, config.size)?;
@@ -35,51 +35,47 @@ pub fn run(args: &DescribeArgs) -> Result<ExitCode> {
 }
 
 fn generator(config: &GeneratorConfig, size: usize) -> Result<()> {
-    let network = Generator::new(config)?;
+    let network = config.build()?;
+    let size = size.max(network.multiple());
     let input = Shape::new(1, size, size, config.in_channels);
     say(format!("generator: {:?}, norm {:?}", config.kind, config.norm));
-    table(&network.layers(input)?)?;
-    say(format!("{} parameters\n", network.params.count()));
+    table(&network.layers(input)?);
+    say(format!("{} parameters\n", network.params().count()));
     Ok(())
 }
 
 fn discriminator(config: &DiscriminatorConfig, size: usize) -> Result<()> {
-    let network = Discriminator::new(config)?;
+    let network = config.build()?;
     let input = Shape::new(1, size, size, config.in_channels);
-    let field = Discriminator::receptive_field(config.layers);
+    let field = config.receptive_field();
     say(format!("discriminator: patches of {field} x {field}, norm {:?}", config.norm));
-    table(&network.layers(input)?)?;
-    say(format!("{} parameters", network.params.count()));
+    table(&network.layers(input)?);
+    say(format!("{} parameters", network.params().count()));
     Ok(())
 }
 
-fn table(layers: &[(&Block, Shape, Shape)]) -> Result<()> {
+fn table(layers: &[Layer]) {
     let extents = |s: &Shape| format!("{} x {} x {}", s.h, s.w, s.c);
     say(format!(
         "{:8} {:>16} {:>16}  {:22} {:>10} {:>9}  then",
         "layer", "in (h x w x c)", "out", "convolution", "parameters", "MMAC"
     ));
     let mut sum = 0;
-    for (block, from, to) in layers {
-        let c = block.conv;
-        let kind = if block.transposed { "transposed " } else { "" };
-        let window = format!("{kind}{}x{}/{}/{}", c.r, c.s, c.stride, c.pad);
-        let work = block.multiplications(*from)?;
-        sum += work;
+    for layer in layers {
+        sum += layer.multiplications;
         say(format!(
             "{:8} {:>16} {:>16}  {:22} {:>10} {:>9.1}  {}",
-            block.name,
-            extents(from),
-            extents(to),
-            window,
-            block.parameters(from.c),
-            work as f64 / 1e6,
-            block.tail()
+            layer.name,
+            extents(&layer.input),
+            extents(&layer.output),
+            layer.window,
+            layer.parameters,
+            layer.multiplications as f64 / 1e6,
+            layer.then
         ));
     }
     say(format!(
         "{:.3} GMAC a picture; convolutions as rows x columns / stride / pad",
         sum as f64 / 1e9
     ));
-    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{bytes, say};
+use super::{bytes, say, with_flags};
 use crate::device::{self, Cpu, Device, Precision};
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, cuda};
@@ -159,7 +159,7 @@ pub fn run() -> Result<ExitCode> {
                 say(format!("driver    CUDA {}.{}", gpu.driver.0, gpu.driver.1));
             }
         }
-        Err(error) => say(format!("cuda      {error}")),
+        Err(error) => say(format!("cuda      {}", with_flags(&error.to_string()))),
     }
     if compilers.is_empty() {
         compilers.push(device::find_nvrtc());
@@ -168,7 +168,7 @@ pub fn run() -> Result<ExitCode> {
         Ok(device::Nvrtc { version: (major, minor), path, .. }) => {
             format!("nvrtc     {major}.{minor}, {}", path.display())
         }
-        Err(error) => format!("nvrtc     {error}"),
+        Err(error) => format!("nvrtc     {}", with_flags(&error.to_string())),
     };
     let mut lines: Vec<String> = compilers.into_iter().map(line).collect();
     lines.dedup();

@@ -9,14 +9,15 @@ mod resume;
 mod settings;
 mod train;
 mod translate;
+mod values;
 mod verify;
 
 use std::fmt::Display;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::checkpoint;
 use args::{Cli, Command};
@@ -37,7 +38,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(*args),
         Command::Translate(args) => translate::run(args),
         Command::Convert { from, to } => {
-            let what = checkpoint::convert(&model_of(&from), &to)?;
+            let what = checkpoint::convert(&from, &to)?;
             let ours = to.extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors"));
             let names = match (what.generator, what.discriminator) {
                 (Some(_), Some(_)) if ours => "generator and discriminator",
@@ -57,7 +58,7 @@ pub fn main() -> ExitCode {
     match done.unwrap_or(Ok(ExitCode::from(2))) {
         Ok(code) => code,
         Err(error) => {
-            complain(&error);
+            complain(with_flags(&error.to_string()));
             ExitCode::from(error.exit_code())
         }
     }
@@ -73,9 +74,34 @@ fn complain(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "error: {line}");
 }
 
-/// The model of a run where its folder is given, else the file itself.
-fn model_of(path: &Path) -> PathBuf {
-    if path.is_dir() { path.join("model.safetensors") } else { path.to_path_buf() }
+/// A message of the library, which names settings as "`batch_size`", with flags instead:
+/// "--batch-size".
+fn with_flags(message: &str) -> String {
+    let flags: Vec<String> = Cli::command()
+        .get_subcommands()
+        .flat_map(|command| command.get_arguments().filter_map(|arg| arg.get_long()))
+        .map(String::from)
+        .collect();
+    let mut parts = message.split('`');
+    let mut text = parts.next().unwrap_or_default().to_string();
+    let parts: Vec<&str> = parts.collect();
+    for quoted in parts.chunks(2) {
+        let [name, behind] = quoted else {
+            // A quote that nothing closes is left as it is.
+            text += &format!("`{}", quoted.concat());
+            continue;
+        };
+        let flag = match *name {
+            "lambda" => "lambda-l1".to_string(),
+            name => name.replace('_', "-"),
+        };
+        if flags.contains(&flag) {
+            text += &format!("--{flag}{behind}");
+        } else {
+            text += &format!("`{name}`{behind}");
+        }
+    }
+    text
 }
 
 /// A path as it can be typed into a shell.
@@ -92,4 +118,22 @@ fn quoted(path: &Path) -> String {
 fn bytes(count: u64) -> String {
     let n = count as f64;
     if n >= 1e9 { format!("{:.2} GB", n / 1e9) } else { format!("{:.0} MB", (n / 1e6).max(1.0)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_become_flags_and_other_quotes_stay() {
+        for (message, shown) in [
+            ("`lambda` -1: it is 0 or above", "--lambda-l1 -1: it is 0 or above"),
+            ("use a smaller `base_channels` or `size`", "use a smaller --base-channels or --size"),
+            ("its key `config` is damaged", "its key `config` is damaged"),
+            ("a name with one ` in it", "a name with one ` in it"),
+            ("``, `nothing` and `", "``, `nothing` and `"),
+        ] {
+            assert_eq!(with_flags(message), shown);
+        }
+    }
 }

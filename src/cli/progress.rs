@@ -58,7 +58,7 @@ impl Observer for ProgressReport {
         let rate = (done - self.first) as f64 / elapsed.max(1e-9);
         let left = Duration::from_secs_f64((total - done) as f64 / rate.max(1e-9));
         let names: Vec<String> =
-            losses.list().map(|(name, value)| format!("{name} {value:.3}")).collect();
+            losses.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
         let speed = rate * self.batch as f64;
         let (epoch, losses) = (epoch + 1, names.join(" "));
         let pace = format!("{speed:.2} images/s, {} left", clock(left));

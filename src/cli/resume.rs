@@ -4,17 +4,13 @@ use std::path::{Path, PathBuf};
 
 use super::args::TrainArgs;
 use super::settings::apply;
-use crate::checkpoint::safetensors::Reader;
 use crate::error::{Error, Result};
-use crate::train::{LATEST, Length, Progress, RunConfig, Trainer, differences};
+use crate::train::{Checkpoint, RunConfig, checkpoint_of, differences};
 
 /// A run to go on with.
 pub struct Resumed {
-    pub path: PathBuf,
-    pub config: RunConfig,
-    pub progress: Progress,
-    pub length: Option<Length>,
-    pub reader: Reader,
+    /// Its checkpoint, with what may be changed as it was typed.
+    pub checkpoint: Checkpoint,
 }
 
 impl Resumed {
@@ -28,10 +24,11 @@ impl Resumed {
                 path.display()
             )));
         }
-        let (config, progress, reader) = Trainer::read_checkpoint(&path)?;
-        let mut typed = config.clone();
+        let mut checkpoint = Checkpoint::open(&path)?;
+        let begun = &checkpoint.config;
+        let mut typed = begun.clone();
         apply(args, &mut typed)?;
-        let differing = differences(&RunConfig { lr: typed.lr, ..config.clone() }, &typed);
+        let differing = differences(&RunConfig { lr: typed.lr, ..begun.clone() }, &typed);
         if !differing.is_empty() {
             return Err(Error::input(format!(
                 "--resume {}: a run goes on as it began, but {differing}; leave out all flags but \
@@ -39,27 +36,22 @@ impl Resumed {
                 run.display()
             )));
         }
-        let length = Length::of(&reader);
-        Ok(Resumed { path, config: typed, progress, length, reader })
+        checkpoint.config = typed;
+        Ok(Resumed { checkpoint })
     }
 
     /// Refuses a run that is at its end already.
     pub fn check_end(&self, total: u64) -> Result<()> {
-        if self.progress.step < total {
+        if self.checkpoint.progress.step < total {
             return Ok(());
         }
         Err(Error::input(format!(
             "{} has done {} steps already, and the run ends after {total}; to go further give a \
              larger --epochs or --steps, counted from its start",
-            self.path.display(),
-            self.progress.step
+            self.checkpoint.path.display(),
+            self.checkpoint.progress.step
         )))
     }
-}
-
-/// The checkpoint of a run: its folder, or the file itself.
-pub fn checkpoint_of(run: &Path) -> PathBuf {
-    if run.is_dir() { run.join(LATEST) } else { run.into() }
 }
 
 /// The folder of a run given by that or by its checkpoint.

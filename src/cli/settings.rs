@@ -2,7 +2,7 @@
 
 use super::args::{NetworkArgs, ScheduleKind, TrainArgs};
 use crate::error::{Error, Result};
-use crate::model::Discriminator;
+use crate::model::DiscriminatorConfig;
 use crate::nn::Schedule;
 use crate::train::{Gan, RunConfig};
 
@@ -34,7 +34,10 @@ impl NetworkArgs {
             config.objective.gan = gan;
         }
         config.objective.conditional &= !self.unconditional;
-        if let Some(d) = &mut config.discriminator {
+        if config.discriminators.is_empty() && self.gan.is_some_and(|g| g != Gan::None) {
+            return Err(Error::input("this run has no discriminator; start a new one for --gan"));
+        }
+        for d in &mut config.discriminators {
             if let Some(channels) = self.discriminator_channels.or(self.base_channels) {
                 d.base_channels = channels;
             }
@@ -42,12 +45,10 @@ impl NetworkArgs {
                 d.norm = norm;
             }
             if let Some(patch) = self.patch {
-                d.layers = Discriminator::layers_for(patch)?;
+                d.layers = DiscriminatorConfig::layers_for(patch)?;
             }
-        } else if self.gan.is_some_and(|g| g != Gan::None) {
-            return Err(Error::input("this run has no discriminator; start a new one for --gan"));
         }
-        config.fit_discriminator();
+        config.fit_discriminators();
         Ok(())
     }
 }

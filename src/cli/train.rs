@@ -8,13 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::args::TrainArgs;
 use super::progress::ProgressReport;
-use super::resume::{Resumed, checkpoint_of, folder_of, same};
+use super::resume::{Resumed, folder_of, same};
 use super::settings::{EPOCHS, apply, schedule, whole_schedule};
-use super::{bytes, model_of, quoted, say};
+use super::{bytes, quoted, say, with_flags};
+use crate::checkpoint::{DISCRIMINATOR, GENERATOR};
 use crate::data::{Folder, ScanOptions};
 use crate::error::{Error, Result};
-use crate::model::Discriminator;
-use crate::train::{Length, Outcome, RunConfig, RunOptions, Trainer};
+use crate::train::{
+    BEST, Length, MODEL, Outcome, RunConfig, RunOptions, RunPlan, SAMPLES, Trainer, checkpoint_of,
+};
 
 /// The most loader threads that are of use: one decodes faster than a step computes.
 const LOADER_THREADS: usize = 2;
@@ -44,7 +46,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         )));
     }
     let mut config = match &resumed {
-        Some(resumed) => resumed.config.clone(),
+        Some(resumed) => resumed.checkpoint.config.clone(),
         None => {
             let mut config = RunConfig::default();
             apply(&args, &mut config)?;
@@ -77,7 +79,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     }
     let train = folder.training()?.to_vec();
     let (n_train, n_val) = (train.len(), folder.val.len());
-    let length = length(&args, resumed.as_ref().and_then(|r| r.length));
+    let length = length(&args, resumed.as_ref().and_then(|r| r.checkpoint.length));
     let steps_per_epoch = n_train.div_ceil(config.batch_size) as u64;
     let whole = length.1.map_or(length.0, |steps| steps.div_ceil(steps_per_epoch));
     config.schedule = match &resumed {
@@ -92,10 +94,10 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         save_every: args.save_every,
         loader_threads: args.device.threads.unwrap_or(LOADER_THREADS).clamp(1, LOADER_THREADS),
     };
-    let mut trainer =
-        Trainer::new(config, run_options, train, std::mem::take(&mut folder.val), backend)?;
+    let val = Arc::new(std::mem::take(&mut folder.val));
+    let plan = RunPlan::new(config, run_options, Arc::new(train), val, backend)?;
     if args.print_program {
-        say(trainer.program());
+        say(plan.program());
         return Ok(ExitCode::SUCCESS);
     }
 
@@ -106,10 +108,10 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     ));
     folder.notes().iter().for_each(|note| say(format!("          {note}")));
     for skipped in &folder.skipped {
-        say(format!("          left out: {}", skipped.reason));
+        say(format!("          left out: {}", with_flags(&skipped.reason.to_string())));
     }
-    describe_networks(&trainer);
-    let memory = trainer.memory();
+    describe_networks(&plan);
+    let memory = plan.memory();
     say(format!(
         "memory    {}: parameters and Adam {}, a step {}, workspace {}, pictures {}",
         bytes(memory.total()),
@@ -118,31 +120,32 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         bytes(memory.workspace),
         bytes(memory.pictures)
     ));
-    match resumed {
+    let mut trainer = match resumed {
         Some(resumed) => {
-            resumed.check_end(trainer.total_steps())?;
-            if let Some(pairs) = resumed.length.map(|l| l.pairs).filter(|&n| n != n_train) {
+            resumed.check_end(plan.total_steps())?;
+            let checkpoint = resumed.checkpoint;
+            if let Some(pairs) = checkpoint.length.map(|l| l.pairs).filter(|&n| n != n_train) {
                 say(format!("          the run was begun with {pairs} pairs"));
             }
-            let Resumed { path, progress, reader, .. } = resumed;
-            trainer.resume(&path, reader, progress)?;
-            say(format!("resume    {} after step {}", path.display(), progress.step));
+            let (path, step) = (checkpoint.path.clone(), checkpoint.progress.step);
+            let trainer = Trainer::resume(plan, checkpoint)?;
+            say(format!("resume    {} after step {step}", path.display()));
+            trainer
         }
         None => {
-            trainer.init()?;
-            let file = |path: &Option<PathBuf>| path.as_deref().map(model_of);
-            let (g, d) = (file(&args.init_generator), args.init_discriminator.as_ref());
-            let d = d.map(|path| checkpoint_of(path));
-            trainer.init_from(g.as_deref(), d.as_deref())?;
+            let g = args.init_generator.iter().map(|path| (GENERATOR, path.clone()));
+            let d = args.init_discriminator.iter().map(|p| (DISCRIMINATOR, checkpoint_of(p)));
+            Trainer::start(plan, &g.chain(d).collect::<Vec<_>>())?
         }
-    }
+    };
+    let plan = trainer.plan();
     say(format!(
         "run       {}: {} steps of {} pictures, {} steps an epoch, seed {}",
         out.display(),
-        trainer.total_steps(),
-        trainer.config().batch_size,
-        trainer.steps_per_epoch(),
-        trainer.config().seed
+        plan.total_steps(),
+        plan.config().batch_size,
+        plan.steps_per_epoch(),
+        plan.config().seed
     ));
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -161,16 +164,16 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     };
     ctrlc::set_handler(handler)
         .map_err(|e| Error::machine(format!("cannot watch for Ctrl-C: {e}")))?;
-    let mut report = ProgressReport::new(trainer.config().batch_size, trainer.progress().step);
+    let mut report = ProgressReport::new(plan.config().batch_size, trainer.progress().step);
     let outcome = trainer.run(&stop, &mut report);
     report.end();
     let outcome = outcome?;
     let done = trainer.progress();
-    let samples = out.join("samples").join(format!("step-{:07}.png", done.step));
+    let samples = out.join(SAMPLES).join(format!("step-{:07}.png", done.step));
     say(format!("pictures  {} (input, output, target)", samples.display()));
-    say(format!("model     {}", out.join("model.safetensors").display()));
+    say(format!("model     {}", out.join(MODEL).display()));
     if let Some((epoch, scores)) = done.best {
-        let best = out.join("best.safetensors");
+        let best = out.join(BEST);
         say(format!("best      {}: epoch {epoch}, {}", best.display(), scores.line()));
     }
     if outcome == Outcome::Stopped {
@@ -184,27 +187,25 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     }
     say(format!(
         "translate pix2pix-engine translate {} PICTURE.png --output OUT.png",
-        quoted(&out.join("model.safetensors"))
+        quoted(&out.join(MODEL))
     ));
     Ok(ExitCode::SUCCESS)
 }
 
-fn describe_networks(trainer: &Trainer) {
-    let networks = trainer.networks();
-    let config = trainer.config();
-    let g = &networks.generator;
+fn describe_networks(plan: &RunPlan) {
+    let (networks, config) = (plan.networks(), plan.config());
     say(format!(
         "networks  generator {:?}, {} parameters, {} x {} pixels",
-        g.config.kind,
-        g.params.count(),
+        config.generator.kind,
+        networks.first().params().count(),
         config.size,
         config.size
     ));
-    if let Some(d) = &networks.discriminator {
+    for (d, (_, network)) in config.discriminators.iter().zip(networks.iter().skip(1)) {
         say(format!(
             "          discriminator of {0} x {0} patches, {1} parameters",
-            Discriminator::receptive_field(d.config.layers),
-            d.params.count()
+            d.receptive_field(),
+            network.params().count()
         ));
     }
 }

@@ -1,31 +1,23 @@
 //! `translate`: pictures through a model.
 
 use std::collections::{BTreeMap, HashSet};
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::args::{StatisticsArg, Switch, TranslateArgs};
-use super::{model_of, say};
-use crate::data::{Direction, Image, list};
+use super::say;
+use crate::checkpoint;
+use crate::data::{Direction, Image, is_writable, list, writable_extensions};
 use crate::error::{Error, Result};
 use crate::kernel::Statistics;
-use crate::train::{Scores, Side};
+use crate::train::Scores;
 use crate::translate::{TranslateOptions, Translator};
-
-/// Extensions of pictures that can be written.
-const WRITABLE: [&str; 7] = ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp"];
 
 /// A picture to read and the file to write.
 struct Job {
     from: PathBuf,
     to: PathBuf,
-}
-
-fn writable(path: &Path) -> bool {
-    let extension = path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
-    extension.is_some_and(|e| WRITABLE.contains(&e.as_str()))
 }
 
 /// The pictures that were asked for: files as they are, folders by their lists.
@@ -63,7 +55,7 @@ fn plan(args: &TranslateArgs) -> Result<Vec<Job>> {
                 name.push("-translated.png");
                 PathBuf::from(name)
             }
-            Some(to) if writable(to) && !to.is_dir() => to.clone(),
+            Some(to) if is_writable(to) && !to.is_dir() => to.clone(),
             Some(to) if to.is_dir() || to.extension().is_none() => {
                 let mut name = stem(path);
                 name.push(".png");
@@ -71,15 +63,16 @@ fn plan(args: &TranslateArgs) -> Result<Vec<Job>> {
             }
             Some(to) => {
                 return Err(Error::input(format!(
-                    "--output {}: pictures are written as .png, .jpg, .bmp, .tiff or .webp",
-                    to.display()
+                    "--output {}: pictures are written as {}",
+                    to.display(),
+                    writable_extensions()
                 )));
             }
         };
         return check(vec![Job { from: path.clone(), to }]);
     }
     let folder = args.output.clone().unwrap_or_else(|| PathBuf::from("translated"));
-    if folder.exists() && !folder.is_dir() || writable(&folder) {
+    if folder.exists() && !folder.is_dir() || is_writable(&folder) {
         return Err(Error::input(format!(
             "--output {}: several pictures are translated, so give a folder",
             folder.display()
@@ -117,7 +110,7 @@ fn check(jobs: Vec<Job>) -> Result<Vec<Job>> {
 }
 
 /// The input half and the other half of a pair side by side.
-fn halves(picture: &Image, path: &Path, side: Side) -> Result<(Image, Image)> {
+fn halves(picture: &Image, path: &Path, direction: Direction) -> Result<(Image, Image)> {
     if picture.width < 2 || !picture.width.is_multiple_of(2) {
         return Err(Error::input(format!(
             "{} is {} pixels wide and cannot be halved; leave out --pairs",
@@ -127,11 +120,11 @@ fn halves(picture: &Image, path: &Path, side: Side) -> Result<(Image, Image)> {
     }
     let w = picture.width / 2;
     let (a, b) = (picture.crop(0, 0, w, picture.height), picture.crop(w, 0, w, picture.height));
-    Ok(Direction::from(side).order(a, b))
+    Ok(direction.order(a, b))
 }
 
 pub fn run(args: TranslateArgs) -> Result<ExitCode> {
-    let model = model_of(&args.model);
+    let model = checkpoint::model_file(&args.model);
     if !model.exists() {
         return Err(Error::input(format!(
             "{} does not exist; give a model file or the folder of a run",
@@ -150,12 +143,13 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
         seed: args.seed,
     };
     let mut translator = Translator::open(&model, options, backend)?;
-    let side = translator.side().unwrap_or(Side::A2b);
+    let direction = translator.direction().unwrap_or_default();
+    let range = translator.domains().target.range();
     let mut scores = Vec::new();
     for job in &jobs {
         let picture = Image::read(&job.from)?;
         let (input, target) = if args.pairs {
-            let (input, target) = halves(&picture, &job.from, side)?;
+            let (input, target) = halves(&picture, &job.from, direction)?;
             (input, Some(target))
         } else {
             (picture, None)
@@ -173,7 +167,7 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
             output.height
         ));
         if let Some(target) = target {
-            scores.push(Scores::of(&output, &target)?);
+            scores.push(Scores::of(&output, &target, range)?);
         }
     }
     if !scores.is_empty() {

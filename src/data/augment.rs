@@ -4,10 +4,11 @@
 //! resized to `load x load` with `load = round(size * 286 / 256)`, the same crop of `size x size` is
 //! cut from both at an offset of 0 to `load - size` on each axis, and with probability 1/2 both are
 //! mirrored, after the crop. A picture that is not square becomes square, as it does there. Here the
-//! pictures are resized and the draws made; who turns bytes into numbers cuts and mirrors.
+//! pictures are resized and the crops drawn; who turns samples into numbers crops and mirrors.
 
 use super::Image;
 use crate::random::{Purpose, below, philox};
+use crate::tensor::Crop;
 
 /// How pictures become `size x size`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,17 +24,6 @@ pub struct Augment {
     pub seed: u64,
 }
 
-/// What was drawn for one sample.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Draw {
-    /// Columns left of the crop.
-    pub x: usize,
-    /// Rows above the crop.
-    pub y: usize,
-    /// Left and right exchanged after the crop.
-    pub flip: bool,
-}
-
 impl Augment {
     /// No jitter, no flip: how pictures are translated and validated.
     pub fn plain(size: usize) -> Self {
@@ -45,21 +35,21 @@ impl Augment {
         if self.jitter { (self.size * 286 + 128) / 256 } else { self.size }
     }
 
-    /// Draws for `sample` (its index by file name) in `epoch`; `pass` counts how often the epoch has
-    /// taken this sample before (see [`Order`](super::Order)).
-    pub fn draw(&self, epoch: usize, sample: usize, pass: usize) -> Draw {
+    /// The crop of `size x size` and the flip drawn for `sample` (its index by file name) in `epoch`;
+    /// `pass` counts how often the epoch has taken this sample before (see [`Order`](super::Order)).
+    pub fn draw(&self, epoch: usize, sample: usize, pass: usize) -> Crop {
         let counter = [sample as u32, epoch as u32, pass as u32, Purpose::Augment as u32];
         let words = philox(self.seed, counter);
         let room = (self.load() - self.size) as u32 + 1;
-        Draw {
+        Crop {
             x: below(words[0], room) as usize,
             y: below(words[1], room) as usize,
             flip: self.flip && words[2] >> 31 == 1,
         }
     }
 
-    /// The picture at `load x load`: all of the work that no draw changes. A copy if it has that size.
-    pub fn resized(&self, picture: &Image) -> Image {
-        picture.resize(self.load(), self.load())
+    /// The image at `load x load`: all of the work that no draw changes. A copy if it has that size.
+    pub fn resized(&self, image: &Image) -> Image {
+        image.resize(self.load(), self.load())
     }
 }

@@ -1,4 +1,5 @@
-//! Decoding: JPEG, PNG, BMP, TIFF and WebP to RGB with 8 bits, or one sentence that says why not.
+//! Decoding: a file of any [format](super::format) to RGB with 8 bits, or one sentence that says why
+//! not.
 //!
 //! What becomes of what is not RGB with 8 bits:
 //! - the kind of picture is told by the file's content; its extension counts only where the content
@@ -15,28 +16,26 @@
 //! The PyTorch port differs in three: it drops alpha, whatever colour lies beneath, ignores the
 //! orientation, and clips most pictures of 16 bits to white.
 //!
-//! A picture that is cut short is refused, never filled with grey: the JPEG decoder would do that,
-//! so a JPEG without its end mark is refused before it is asked.
+//! A picture that is cut short is refused, never filled with grey.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, Read, Seek};
+use std::io::{BufReader, Cursor, Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use image::ImageFormat;
 
 use super::Image;
+use super::format::{self, Decoded, Format, FormatError, START};
 use crate::error::{Error, Result};
+use crate::tensor::{SampleType, Samples};
 
 /// Longest side that is read, in pixels: what a JPEG can have at most.
 pub const MAX_SIDE: usize = 65_535;
 /// Most pixels that are read: 16,384 x 8,192, 400 MB as RGB.
 pub const MAX_PIXELS: usize = 1 << 27;
 /// Most bytes that a decoder may ask for: eight a pixel, RGBA with 16 bits.
-const MAX_BYTES: u64 = 8 * MAX_PIXELS as u64;
-/// Bytes of a JPEG that are read for its header; larger headers are found by reading all of it.
-const JPEG_PREFIX: u64 = 64 << 10;
+pub(super) const MAX_BYTES: u64 = 8 * MAX_PIXELS as u64;
 
 /// What a picture file says of itself before its pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,26 +62,17 @@ pub struct Notes {
 impl ImageHeader {
     /// Reads as little of the file as tells its size: fit for thousands of files. The pixels may
     /// still be damaged.
+    ///
+    /// # Errors
+    /// A file that cannot be read, that is no picture, or one of more than [`MAX_PIXELS`].
     pub fn read(path: &Path) -> Result<ImageHeader> {
         let unreadable = |e| Error::file("read", path, e);
         let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
         let mut start = Vec::new();
-        file.by_ref().take(16).read_to_end(&mut start).map_err(unreadable)?;
+        file.by_ref().take(START as u64).read_to_end(&mut start).map_err(unreadable)?;
         let format = format_of(path, &start)?;
-        let found = guarded(path, || {
-            if format != ImageFormat::Jpeg {
-                file.rewind()?;
-                return header(ImageReader::with_format(file, format));
-            }
-            // The JPEG decoder reads all of what it is given.
-            let mut bytes = start;
-            file.by_ref().take(JPEG_PREFIX).read_to_end(&mut bytes)?;
-            let found = header(ImageReader::with_format(Cursor::new(&bytes), format));
-            if found.is_ok() || file.read_to_end(&mut bytes)? == 0 {
-                return found;
-            }
-            header(ImageReader::with_format(Cursor::new(&bytes), format))
-        })?;
+        file.rewind().map_err(unreadable)?;
+        let found = guarded(path, || format.header(&mut file))?;
         check_size(path, found.width, found.height)?;
         Ok(found)
     }
@@ -90,94 +80,83 @@ impl ImageHeader {
 
 impl Image {
     /// Reads and decodes a file.
+    ///
+    /// # Errors
+    /// As [`Image::decode`]; a file that cannot be read.
     pub fn read(path: &Path) -> Result<Image> {
         Ok(Image::read_noted(path)?.0)
     }
 
     /// [`Image::read`], with what was changed on the way.
+    ///
+    /// # Errors
+    /// As [`Image::read`].
     pub fn read_noted(path: &Path) -> Result<(Image, Notes)> {
         let bytes = std::fs::read(path).map_err(|e| Error::file("read", path, e))?;
         Image::decode(&bytes, path)
     }
 
-    /// Decodes the bytes of a picture file; `path` is for its extension and for messages.
+    /// Decodes the bytes of a picture file to 8-bit RGB; `path` is for its extension and for messages.
+    ///
+    /// # Errors
+    /// No picture, one that is damaged or too large, or one that cannot become 8-bit RGB.
     pub fn decode(bytes: &[u8], path: &Path) -> Result<(Image, Notes)> {
-        let format = format_of(path, &bytes[..bytes.len().min(16)])?;
-        let size = guarded(path, || header(ImageReader::with_format(Cursor::new(bytes), format)))?;
+        let format = format_of(path, &bytes[..bytes.len().min(START)])?;
+        let size = guarded(path, || format.header(&mut Cursor::new(bytes)))?;
         check_size(path, size.width, size.height)?;
-        if format == ImageFormat::Jpeg && !jpeg_ends(bytes) {
-            return Err(damaged(path, "it ends before its last pixel"));
-        }
-        let (mut decoded, turn) = guarded(path, || {
-            let mut decoder = limited(ImageReader::with_format(Cursor::new(bytes), format))?;
-            let turn = orientation(&mut decoder);
-            Ok((DynamicImage::from_decoder(decoder)?, turn))
-        })?;
-        decoded.apply_orientation(turn);
+        let decoded = guarded(path, || format.decode(bytes))?;
         let notes = Notes {
-            alpha: decoded.color().has_alpha(),
-            sixteen_bits: decoded.color().bytes_per_pixel() == 2 * decoded.color().channel_count(),
-            turned: turn != Orientation::NoTransforms,
+            alpha: decoded.alpha,
+            sixteen_bits: decoded.image.samples.sample_type() == SampleType::U16,
+            turned: decoded.turned,
         };
-        let (width, height) = (decoded.width() as usize, decoded.height() as usize);
-        let pixels = rgb(decoded).ok_or_else(|| {
-            Error::input(format!(
-                "{} has float pixels, of which nothing says what is white: \
-                 save it with 8 or 16 bits a channel",
-                path.display()
-            ))
-        })?;
-        Ok((Image { width, height, pixels }, notes))
+        Ok((rgb(decoded, path)?, notes))
     }
 }
 
-/// The kind of picture, by its first bytes, else by its extension.
-fn format_of(path: &Path, start: &[u8]) -> Result<ImageFormat> {
+/// The kind of picture, by its first bytes.
+fn format_of(path: &Path, start: &[u8]) -> Result<&'static dyn Format> {
     let name = path.display();
     if start.is_empty() {
         return Err(Error::input(format!("{name} is empty: copy it again or remove it")));
     }
-    let guessed = image::guess_format(start).ok();
-    match guessed.or_else(|| ImageFormat::from_path(path).ok()) {
-        Some(format) if format.reading_enabled() => match guessed {
-            // The extension promises a picture; text and zeros keep no such promise.
-            None if format != ImageFormat::Tiff => Err(Error::input(format!(
-                "{name} is no picture, whatever its name says: its content is of no known kind; \
-                 copy it again or remove it"
-            ))),
-            _ => Ok(format),
-        },
-        Some(format) => Err(Error::input(format!(
-            "{name} is a {} picture, and only JPEG, PNG, BMP, TIFF and WebP are read: convert it \
-             to one of these",
-            format!("{format:?}").to_uppercase()
-        ))),
-        None => Err(Error::input(format!(
-            "{name} is not a picture that can be read: give JPEG, PNG, BMP, TIFF or WebP"
-        ))),
+    if let Some(format) = format::by_content(start) {
+        return Ok(format);
     }
+    let other = image::guess_format(start).or_else(|_| ImageFormat::from_path(path)).ok();
+    Err(Error::input(match other {
+        Some(other) if !other.reading_enabled() => format!(
+            "{name} is a {} picture, and only {} are read: convert it to one of these",
+            format!("{other:?}").to_uppercase(),
+            format::names("and")
+        ),
+        // The extension promises a picture; text and zeros keep no such promise.
+        _ if other.is_some() || format::by_extension(path).is_some() => format!(
+            "{name} is no picture, whatever its name says: its content is of no known kind; copy it \
+             again or remove it"
+        ),
+        _ => format!("{name} is not a picture that can be read: give {}", format::names("or")),
+    }))
 }
 
 /// Runs a decoder: its errors, and its panics on malformed input, become one sentence.
-fn guarded<T>(path: &Path, decode: impl FnOnce() -> Result<T, ImageError>) -> Result<T> {
+fn guarded<T>(path: &Path, decode: impl FnOnce() -> Result<T, FormatError>) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(decode)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(ImageError::Unsupported(e))) => Err(Error::input(format!(
-            "{} is of a kind that cannot be read ({e}): save it as PNG with 8 or 16 bits \
+        Ok(Err(FormatError::Unsupported(what))) => Err(Error::input(format!(
+            "{} is of a kind that cannot be read ({what}): save it as PNG with 8 or 16 bits \
              a channel",
             path.display()
         ))),
-        Ok(Err(ImageError::Limits(_))) => Err(Error::input(format!(
+        Ok(Err(FormatError::TooLarge)) => Err(Error::input(format!(
             "{} needs more memory to decode than is given to one picture ({} MiB): make it smaller \
              than {} megapixels",
             path.display(),
             MAX_BYTES >> 20,
             MAX_PIXELS / 1_000_000
         ))),
-        Ok(Err(ImageError::IoError(e))) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
-            Err(damaged(path, "it ends before its last pixel"))
-        }
-        Ok(Err(e)) => Err(damaged(path, &e.to_string())),
+        Ok(Err(FormatError::CutShort)) => Err(damaged(path, "it ends before its last pixel")),
+        Ok(Err(FormatError::Failed(cause))) => Err(damaged(path, &cause)),
         Err(_) => Err(damaged(path, "its content is malformed")),
     }
 }
@@ -206,58 +185,21 @@ fn check_size(path: &Path, width: usize, height: usize) -> Result<()> {
     Ok(())
 }
 
-fn header<R: BufRead + Seek>(mut reader: ImageReader<R>) -> Result<ImageHeader, ImageError> {
-    // Sizes are judged by `check_size`, which can name them.
-    reader.limits(Limits::no_limits());
-    let mut decoder = reader.into_decoder()?;
-    let (width, height) = decoder.dimensions();
-    let alpha = decoder.color_type().has_alpha();
-    let (width, height) = match orientation(&mut decoder) {
-        Orientation::Rotate90
-        | Orientation::Rotate270
-        | Orientation::Rotate90FlipH
-        | Orientation::Rotate270FlipH => (height, width),
-        _ => (width, height),
-    };
-    Ok(ImageHeader { width: width as usize, height: height as usize, alpha })
-}
-
-fn limited<'a, R: BufRead + Seek + 'a>(
-    mut reader: ImageReader<R>,
-) -> Result<impl ImageDecoder + 'a, ImageError> {
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_BYTES);
-    reader.limits(limits);
-    reader.into_decoder()
-}
-
-/// The orientation; a picture whose EXIF is unreadable is upright, as everywhere.
-fn orientation(decoder: &mut impl ImageDecoder) -> Orientation {
-    decoder.orientation().unwrap_or(Orientation::NoTransforms)
-}
-
-/// Whether a JPEG has its end mark after a scan: a walk over its segments, so that the end mark of
-/// an embedded thumbnail does not count.
-fn jpeg_ends(bytes: &[u8]) -> bool {
-    let mut at = 2;
-    loop {
-        // To the next marker: 0xff and a code; in a scan 0xff 0x00 is data and 0xd0..=0xd7 restart.
-        match bytes.get(at..) {
-            Some([0xff, 0xff, ..]) => at += 1,
-            Some([0xff, 0xd9, ..]) => return true,
-            Some([0xff, 0x00 | 0x01 | 0xd0..=0xd8, ..]) => at += 2,
-            Some([0xff, _, high, low, ..]) => {
-                at += 2 + usize::from(u16::from_be_bytes([*high, *low]));
-            }
-            Some([_, ..]) => at += 1,
-            Some([]) | None => return false,
+/// 8-bit RGB of what a file has: grey repeated, alpha composited over white, 16 bits rounded.
+fn rgb(decoded: Decoded, path: &Path) -> Result<Image> {
+    let Decoded { image, alpha, .. } = decoded;
+    let Image { height, width, channels, samples } = image;
+    let shown = match channels - usize::from(alpha) {
+        1 => [0; 3],
+        3 => [0, 1, 2],
+        n => {
+            return Err(Error::input(format!(
+                "{} has {n} channels, of which nothing says what is red, green and blue: save it \
+                 as grey or RGB",
+                path.display()
+            )));
         }
-    }
-}
-
-/// RGB bytes; `None` for float pixels.
-fn rgb(picture: DynamicImage) -> Option<Vec<u8>> {
-    use DynamicImage as D;
+    };
     let narrow = |v: u16| ((u32::from(v) + 128) / 257) as u8;
     let over8 = |c: u8, a: u8| {
         ((u32::from(c) * u32::from(a) + 255 * (255 - u32::from(a)) + 127) / 255) as u8
@@ -266,17 +208,28 @@ fn rgb(picture: DynamicImage) -> Option<Vec<u8>> {
         let (c, a) = (u64::from(c), u64::from(a));
         narrow(((c * a + 65_535 * (65_535 - a) + 32_767) / 65_535) as u16)
     };
-    Some(match picture {
-        D::ImageRgb8(p) => p.into_raw(),
-        D::ImageLuma8(p) => p.iter().flat_map(|&v| [v; 3]).collect(),
-        D::ImageLumaA8(p) => p.pixels().flat_map(|p| [over8(p[0], p[1]); 3]).collect(),
-        D::ImageRgba8(p) => p.pixels().flat_map(|p| [0, 1, 2].map(|c| over8(p[c], p[3]))).collect(),
-        D::ImageRgb16(p) => p.iter().map(|&v| narrow(v)).collect(),
-        D::ImageLuma16(p) => p.iter().flat_map(|&v| [narrow(v); 3]).collect(),
-        D::ImageLumaA16(p) => p.pixels().flat_map(|p| [over16(p[0], p[1]); 3]).collect(),
-        D::ImageRgba16(p) => {
-            p.pixels().flat_map(|p| [0, 1, 2].map(|c| over16(p[c], p[3]))).collect()
+    let last = channels - 1;
+    let bytes: Vec<u8> = match (samples, alpha) {
+        (Samples::U8(v), false) if channels == 3 => v,
+        (Samples::U8(v), false) => {
+            v.chunks_exact(channels).flat_map(|p| shown.map(|c| p[c])).collect()
         }
-        _ => return None,
-    })
+        (Samples::U8(v), true) => {
+            v.chunks_exact(channels).flat_map(|p| shown.map(|c| over8(p[c], p[last]))).collect()
+        }
+        (Samples::U16(v), false) => {
+            v.chunks_exact(channels).flat_map(|p| shown.map(|c| narrow(p[c]))).collect()
+        }
+        (Samples::U16(v), true) => {
+            v.chunks_exact(channels).flat_map(|p| shown.map(|c| over16(p[c], p[last]))).collect()
+        }
+        (Samples::F32(_), _) => {
+            return Err(Error::input(format!(
+                "{} has float pixels, of which nothing says what is white: \
+                 save it with 8 or 16 bits a channel",
+                path.display()
+            )));
+        }
+    };
+    Image::new(width, height, 3, bytes)
 }

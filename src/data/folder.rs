@@ -70,7 +70,7 @@ pub struct Folder {
     pub others: usize,
     /// Pairs with an alpha channel, which is composited over white.
     pub with_alpha: usize,
-    /// ImageBatch beside the phase folders or beside A and B, which are not used.
+    /// Pictures beside the phase folders or beside A and B, which are not used.
     pub unused: usize,
 }
 
@@ -260,7 +260,7 @@ impl Folder {
             let (_, error) = bad.swap_remove(0);
             return Err(match error {
                 Error::Input(text) if more > 0 => Error::Input(format!(
-                    "{text} ({more} more like it; --skip-bad goes on without them)"
+                    "{text} ({more} more like it; `skip_bad` goes on without them)"
                 )),
                 error => error,
             });

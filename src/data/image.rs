@@ -1,109 +1,198 @@
-//! A picture in memory: RGB, 8 bits a channel, rows from the top.
+//! An image in memory: any number of channels, samples of any type, rows from the top.
 
 use std::path::Path;
 
-use image::{ExtendedColorType, ImageFormat};
-
+use super::format::{self, Format, FormatError, Png};
 use crate::atomic;
 use crate::error::{Error, Result};
+use crate::tensor::{SampleRange, SampleSlice, SampleType, Samples, with_samples};
 
-/// RGB pixels: `pixels[(y * width + x) * 3 + channel]`, so one picture is the NHWC bytes of a batch
-/// of one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Pixels of `channels` samples each: `samples[(y * width + x) * channels + channel]`, so one image is
+/// the NHWC samples of a batch of one.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Image {
-    /// Pixels in a row.
-    pub width: usize,
     /// Rows.
     pub height: usize,
-    /// `width * height * 3` bytes.
-    pub pixels: Vec<u8>,
+    /// Pixels in a row.
+    pub width: usize,
+    /// Samples of a pixel.
+    pub channels: usize,
+    /// `height * width * channels` samples.
+    pub samples: Samples,
+}
+
+/// What the pixels of an image are stored as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PixelFormat {
+    /// Samples of a pixel.
+    pub channels: usize,
+    /// What each is stored as.
+    pub samples: SampleType,
+}
+
+impl PixelFormat {
+    /// 8-bit RGB.
+    pub const RGB: PixelFormat = PixelFormat { channels: 3, samples: SampleType::U8 };
+
+    /// Bytes of a pixel.
+    pub const fn size(self) -> usize {
+        self.channels * self.samples.size()
+    }
+
+    /// Refuses an image whose pixels are stored otherwise; `name` is what messages call it.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with both formats.
+    pub fn check(self, image: &Image, name: &str) -> Result<()> {
+        if image.format() == self {
+            return Ok(());
+        }
+        Err(Error::input(format!(
+            "{name} has {}, and {self} are needed: convert it",
+            image.format()
+        )))
+    }
+}
+
+impl std::fmt::Display for PixelFormat {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let s = if self.channels == 1 { "" } else { "s" };
+        write!(f, "{} channel{s} of {}", self.channels, self.samples)
+    }
 }
 
 impl Image {
-    /// A picture from its bytes; refuses a length other than `width * height * 3`, and no pixels.
-    pub fn new(width: usize, height: usize, pixels: Vec<u8>) -> Result<Self> {
-        if pixels.is_empty()
-            || width.checked_mul(height).is_none_or(|n| n.checked_mul(3) != Some(pixels.len()))
-        {
+    /// An image from its samples; refuses another number than `width * height * channels`, and none.
+    pub fn new(
+        width: usize,
+        height: usize,
+        channels: usize,
+        samples: impl Into<Samples>,
+    ) -> Result<Self> {
+        let samples = samples.into();
+        let count = width.checked_mul(height).and_then(|n| n.checked_mul(channels));
+        if samples.is_empty() || count != Some(samples.len()) {
             return Err(Error::shape(
-                "picture",
-                format!("{} bytes are not {width}x{height} RGB pixels", pixels.len()),
+                "image",
+                format!(
+                    "{} samples are not {width}x{height} pixels of {channels} channels",
+                    samples.len()
+                ),
             ));
         }
-        Ok(Image { width, height, pixels })
+        Ok(Image { height, width, channels, samples })
     }
 
-    /// A picture of one colour.
-    pub fn filled(width: usize, height: usize, colour: [u8; 3]) -> Self {
-        let pixels = colour.iter().copied().cycle().take(width * height * 3).collect();
-        Image { width, height, pixels }
+    /// An image of one colour: 8 bits a channel, as many channels as `colour` has.
+    pub fn filled(width: usize, height: usize, colour: &[u8]) -> Self {
+        let samples: Vec<u8> =
+            colour.iter().copied().cycle().take(width * height * colour.len()).collect();
+        Image { height, width, channels: colour.len(), samples: samples.into() }
     }
 
-    /// The bytes of row `y`.
-    pub fn row(&self, y: usize) -> &[u8] {
-        &self.pixels[y * self.width * 3..(y + 1) * self.width * 3]
+    /// What its pixels are stored as.
+    pub fn format(&self) -> PixelFormat {
+        PixelFormat { channels: self.channels, samples: self.samples.sample_type() }
     }
 
-    /// The colour at column `x` and row `y`.
-    pub fn at(&self, x: usize, y: usize) -> [u8; 3] {
-        let i = (y * self.width + x) * 3;
-        [self.pixels[i], self.pixels[i + 1], self.pixels[i + 2]]
+    /// The samples of row `y`.
+    pub fn row(&self, y: usize) -> SampleSlice<'_> {
+        let row = self.width * self.channels;
+        self.samples.as_slice().part(y * row..(y + 1) * row)
+    }
+
+    /// The samples of the pixel at column `x` and row `y`.
+    pub fn at(&self, x: usize, y: usize) -> SampleSlice<'_> {
+        let i = (y * self.width + x) * self.channels;
+        self.samples.as_slice().part(i..i + self.channels)
     }
 
     /// The part of `width` x `height` pixels whose upper left corner is at (`x`, `y`). It must lie
-    /// inside the picture.
+    /// inside the image.
     pub fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Image {
-        let mut pixels = Vec::with_capacity(width * height * 3);
-        for row in y..y + height {
-            pixels.extend_from_slice(&self.row(row)[x * 3..(x + width) * 3]);
-        }
-        Image { width, height, pixels }
+        let (row, c) = (self.width * self.channels, self.channels);
+        let samples = with_samples!(Samples, &self.samples, v => {
+            let mut part = Vec::with_capacity(width * height * c);
+            for line in v.chunks_exact(row).skip(y).take(height) {
+                part.extend_from_slice(&line[x * c..(x + width) * c]);
+            }
+            Samples::from(part)
+        });
+        Image { height, width, channels: c, samples }
     }
 
     /// Left and right exchanged.
     pub fn mirror(&self) -> Image {
-        let mut pixels = self.pixels.clone();
-        mirror_rows(&mut pixels, self.width);
-        Image { pixels, ..*self }
+        let columns: Vec<usize> = (0..self.width).rev().collect();
+        let rows: Vec<usize> = (0..self.height).collect();
+        self.gather(&columns, &rows)
     }
 
-    /// Writes a PNG, atomically: a reader never sees half a picture. The folder must exist.
+    /// The pixels where `columns` and `rows` cross; each may be taken several times.
+    pub(crate) fn gather(&self, columns: &[usize], rows: &[usize]) -> Image {
+        let c = self.channels;
+        let samples = with_samples!(Samples, &self.samples, v => {
+            let mut all = Vec::with_capacity(rows.len() * columns.len() * c);
+            for line in rows.iter().map(|y| &v[y * self.width * c..]) {
+                columns.iter().for_each(|x| all.extend_from_slice(&line[x * c..(x + 1) * c]));
+            }
+            Samples::from(all)
+        });
+        Image { height: rows.len(), width: columns.len(), channels: c, samples }
+    }
+
+    /// RGB with 8 bits, to be looked at: one channel is grey, of others the first three are shown (two
+    /// as grey of the first); samples of `range` become 0 to 255.
+    pub fn preview(&self, range: SampleRange) -> Image {
+        if self.format() == PixelFormat::RGB && range == SampleRange::BYTE {
+            return self.clone();
+        }
+        let c = self.channels;
+        let shown = if c < 3 { [0; 3] } else { [0, 1, 2] };
+        let samples: Vec<u8> = with_samples!(Samples, &self.samples, v => {
+            let byte = |x| SampleRange::BYTE.sample::<u8>(range.value(x));
+            v.chunks_exact(c).flat_map(|pixel| shown.map(|i| byte(pixel[i]))).collect()
+        });
+        Image { height: self.height, width: self.width, channels: 3, samples: samples.into() }
+    }
+
+    /// Writes a PNG, atomically: a reader never sees half an image. The folder must exist.
+    ///
+    /// # Errors
+    /// As [`Image::write`].
     pub fn write_png(&self, path: &Path) -> Result<()> {
-        self.write_as(path, ImageFormat::Png)
+        self.write_as(path, &Png)
     }
 
-    /// Writes the format that the extension names (PNG, JPEG, BMP, TIFF, WebP), atomically. The
+    /// Writes the format that the extension names (.jpg, .png, .bmp, .tiff, .webp), atomically. The
     /// folder must exist.
+    ///
+    /// # Errors
+    /// Another extension; channels or samples that the format does not hold; what the disk says.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let format = ImageFormat::from_path(path).map_err(|_| {
+        let format = format::by_extension(path).ok_or_else(|| {
             Error::input(format!(
-                "{}: pictures are written as .png, .jpg, .bmp, .tiff or .webp",
-                path.display()
+                "{}: pictures are written as {}",
+                path.display(),
+                format::writable_extensions()
             ))
         })?;
         self.write_as(path, format)
     }
 
-    fn write_as(&self, path: &Path, format: ImageFormat) -> Result<()> {
-        let (width, height) = (self.width as u32, self.height as u32);
+    fn write_as(&self, path: &Path, format: &dyn Format) -> Result<()> {
         atomic::replace(path, |sink| {
-            image::write_buffer_with_format(
-                sink,
-                &self.pixels,
-                width,
-                height,
-                ExtendedColorType::Rgb8,
-                format,
-            )
-            .map_err(|e| Error::file("write", path, e))
+            format.encode(self, sink).map_err(|e| match e {
+                FormatError::Unsupported(_) => Error::input(format!(
+                    "{}: {} files hold no {}: write another format",
+                    path.display(),
+                    format.name(),
+                    self.format()
+                )),
+                FormatError::TooLarge => Error::file("write", path, "the image is too large"),
+                FormatError::CutShort => Error::file("write", path, "the disk took less"),
+                FormatError::Failed(cause) => Error::file("write", path, cause),
+            })
         })
-    }
-}
-
-/// Exchanges left and right in every row of `width` RGB pixels.
-fn mirror_rows(pixels: &mut [u8], width: usize) {
-    for row in pixels.chunks_exact_mut(width * 3) {
-        let (pixels, _) = row.as_chunks_mut::<3>();
-        pixels.reverse();
     }
 }

@@ -4,7 +4,7 @@
 //! makes that batch and lays it into its slot; the consumer takes slot after slot. At most
 //! [`LoaderOptions::ahead`] batches are made or in the making beyond what was taken. What a batch
 //! holds is a pure function of the options and of (epoch, step), so a resumed run continues with the
-//! same bytes, and one thread gives what four give.
+//! same samples, and one thread gives what four give.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,8 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
-use super::{Augment, Direction, Draw, Image, Order, Pair};
+use super::{Augment, Direction, Image, Order, Pairs, PixelFormat};
 use crate::error::{Error, Result};
+use crate::tensor::{Crop, Samples};
 
 /// What a [`Loader`] makes and with what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,10 @@ pub struct LoaderOptions {
     pub size: usize,
     /// Which of a pair is the input.
     pub direction: Direction,
+    /// What the pixels of inputs are stored as.
+    pub input: PixelFormat,
+    /// What the pixels of targets are stored as.
+    pub target: PixelFormat,
     /// Key of order, crops and flips.
     pub seed: u64,
     /// See [`Augment::jitter`].
@@ -42,12 +47,14 @@ pub struct LoaderOptions {
 }
 
 impl Default for LoaderOptions {
-    /// The paper's training: batches of 1 at 256 x 256, jittered, flipped, shuffled.
+    /// The paper's training: batches of 1 at 256 x 256, 8-bit RGB, jittered, flipped, shuffled.
     fn default() -> Self {
         LoaderOptions {
             batch: 1,
             size: 256,
             direction: Direction::AToB,
+            input: PixelFormat::RGB,
+            target: PixelFormat::RGB,
             seed: 0,
             jitter: true,
             flip: true,
@@ -81,7 +88,8 @@ impl LoaderOptions {
 
     /// Bytes of one pair, kept or in a batch.
     fn pair_bytes(&self) -> u64 {
-        2 * square(self.augment().load())
+        let pixel = self.input.size() + self.target.size();
+        pixel as u64 * (self.augment().load() as u64).pow(2)
     }
 
     fn check(&self, samples: usize) -> Result<()> {
@@ -99,39 +107,35 @@ impl LoaderOptions {
     }
 }
 
-fn square(side: usize) -> u64 {
-    3 * (side as u64).pow(2)
-}
-
-/// A batch of pairs as bytes, resized, and what is to be cut from them and mirrored.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A batch of pairs as samples, resized, and what is to be taken of them.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
     /// The epoch, from 0.
     pub epoch: usize,
     /// The step in that epoch, from 0.
     pub step_in_epoch: usize,
-    /// For each sample its index in the list of pairs.
-    pub samples: Vec<usize>,
-    /// For each sample the crop of `size x size` and the flip of both its pictures.
-    pub draws: Vec<Draw>,
-    /// Height and width of the pictures, [`Augment::load`].
+    /// For each pair of the batch its number in the list of pairs.
+    pub pairs: Vec<usize>,
+    /// For each pair the crop of `size x size` and the flip of both its images.
+    pub crops: Vec<Crop>,
+    /// Height and width of the images, [`Augment::load`].
     pub load: usize,
-    /// Inputs, `n * load * load * 3` bytes, NHWC: the A of the pairs, or their B if the direction is
+    /// Inputs (n, load, load, channels), dense: the A of the pairs, or their B if the direction is
     /// [`Direction::BToA`].
-    pub a: Vec<u8>,
+    pub inputs: Samples,
     /// Targets, the same way.
-    pub b: Vec<u8>,
+    pub targets: Samples,
 }
 
-/// Endless batches from (epoch, step) on. Dropping it stops its threads after the picture that each
-/// is busy with.
+/// Endless batches from (epoch, step) on. Dropping it stops its threads after the pair that each is
+/// busy with.
 pub struct Loader {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
 
 struct Shared {
-    pairs: Arc<[Pair]>,
+    pairs: Arc<dyn Pairs>,
     options: LoaderOptions,
     /// Steps before the first batch: `epoch * steps_per_epoch + step_in_epoch`.
     begin: usize,
@@ -157,17 +161,16 @@ impl Loader {
     /// Starts the threads. The first batch is that of `step_in_epoch` in `epoch`, both from 0; a
     /// step past the epoch's last counts into the next epoch.
     pub fn start(
-        pairs: impl Into<Arc<[Pair]>>,
+        pairs: Arc<dyn Pairs>,
         options: LoaderOptions,
         epoch: usize,
         step_in_epoch: usize,
     ) -> Result<Loader> {
-        let pairs = pairs.into();
         options.check(pairs.len())?;
         let steps = options.order(pairs.len()).steps_per_epoch();
         let shared = Arc::new(Shared {
             begin: epoch * steps + step_in_epoch,
-            kept: pairs.iter().map(|_| OnceLock::new()).collect(),
+            kept: (0..pairs.len()).map(|_| OnceLock::new()).collect(),
             kept_bytes: AtomicU64::new(0),
             state: Mutex::default(),
             made: Condvar::new(),
@@ -197,9 +200,9 @@ impl Loader {
         &self.shared.options
     }
 
-    /// The pairs it was started with: [`Batch::samples`] indexes them.
-    pub fn pairs(&self) -> &[Pair] {
-        &self.shared.pairs
+    /// The pairs it was started with: [`Batch::pairs`] are their numbers.
+    pub fn pairs(&self) -> &dyn Pairs {
+        &*self.shared.pairs
     }
 
     /// See [`LoaderOptions::memory_bytes`].
@@ -207,7 +210,7 @@ impl Loader {
         self.shared.options.memory_bytes(self.shared.pairs.len())
     }
 
-    /// The next batch; waits for it. A picture that cannot be read is an error in the place of its
+    /// The next batch; waits for it. A pair that cannot be read is an error in the place of its
     /// batch, and the call after gives the batch after.
     pub fn next_batch(&mut self) -> Result<Batch> {
         let mut state = self.shared.lock();
@@ -304,43 +307,43 @@ impl Shared {
             *permutation = (batch.epoch, order.permutation(batch.epoch));
         }
         batch.load = augment.load();
-        let picture = batch.load * batch.load * 3;
-        batch.a.resize(order.batch * picture, 0);
-        batch.b.resize(order.batch * picture, 0);
-        batch.samples.clear();
-        batch.draws.clear();
-        let outs = batch.a.chunks_exact_mut(picture).zip(batch.b.chunks_exact_mut(picture));
-        for ((sample, pass), outs) in
-            order.batch_of(&permutation.1, batch.step_in_epoch).into_iter().zip(outs)
+        let pixels = batch.load * batch.load;
+        let LoaderOptions { input, target, direction, .. } = self.options;
+        batch.inputs.reset(input.samples, order.batch * pixels * input.channels);
+        batch.targets.reset(target.samples, order.batch * pixels * target.channels);
+        batch.pairs.clear();
+        batch.crops.clear();
+        for (i, (pair, pass)) in
+            order.batch_of(&permutation.1, batch.step_in_epoch).into_iter().enumerate()
         {
             if self.lock().stop {
                 return Ok(None);
             }
-            batch.samples.push(sample);
-            batch.draws.push(augment.draw(batch.epoch, sample, pass));
-            let (out_a, out_b) = self.options.direction.order(outs.0, outs.1);
-            self.with_pair(sample, &augment, |a, b| {
-                out_a.copy_from_slice(&a.pixels);
-                out_b.copy_from_slice(&b.pixels);
+            batch.pairs.push(pair);
+            batch.crops.push(augment.draw(batch.epoch, pair, pass));
+            self.with_pair(pair, &augment, |a, b| {
+                let (from, to) = direction.order(a, b);
+                batch.inputs.copy_at(i * pixels * input.channels, from.samples.as_slice());
+                batch.targets.copy_at(i * pixels * target.channels, to.samples.as_slice());
             })?;
         }
         Ok(Some(batch))
     }
 
-    /// Calls `f` with the resized pictures of a pair: kept ones, or decoded now and kept if there is
-    /// room.
+    /// Calls `f` with the resized images of a pair: kept ones, or loaded now and kept if there is room.
     fn with_pair(
         &self,
-        sample: usize,
+        pair: usize,
         augment: &Augment,
         f: impl FnOnce(&Image, &Image),
     ) -> Result<()> {
-        let slot = &self.kept[sample];
+        let slot = &self.kept[pair];
         if let Some((a, b)) = slot.get() {
             f(a, b);
             return Ok(());
         }
-        let (a, b) = self.pairs[sample].read()?;
+        let (a, b) = self.pairs.load(pair)?;
+        self.check_formats(pair, &a, &b)?;
         let (a, b) = (augment.resized(&a), augment.resized(&b));
         f(&a, &b);
         let bytes = self.options.pair_bytes();
@@ -353,17 +356,14 @@ impl Shared {
         }
         Ok(())
     }
-}
 
-/// Whole pairs in the order of the list, resized to `size x size`, neither cropped nor flipped:
-/// (input, target) for validation.
-pub fn plain(
-    pairs: &[Pair],
-    size: usize,
-    direction: Direction,
-) -> impl Iterator<Item = Result<(Image, Image)>> + '_ {
-    pairs.iter().map(move |pair| {
-        let (a, b) = pair.read()?;
-        Ok(direction.order(a.resize(size, size), b.resize(size, size)))
-    })
+    /// Refuses images that are not stored as the options say.
+    fn check_formats(&self, pair: usize, a: &Image, b: &Image) -> Result<()> {
+        let LoaderOptions { input, target, direction, .. } = self.options;
+        // The order of the wanted formats undoes that of the direction.
+        let (wanted_a, wanted_b) = direction.order(input, target);
+        let name = self.pairs.name(pair);
+        wanted_a.check(a, &format!("A of {name}"))?;
+        wanted_b.check(b, &format!("B of {name}"))
+    }
 }

@@ -2,16 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::Image;
 use crate::error::{Error, Result};
 
 /// Which picture of a pair is the input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Direction {
     /// A is the input, B the target.
     #[default]
+    #[serde(rename = "a2b")]
     AToB,
     /// B is the input, A the target.
+    #[serde(rename = "b2a")]
     BToA,
 }
 

@@ -1,21 +1,28 @@
-//! Bicubic resizing, byte for byte as Pillow's `Image.resize(size, BICUBIC)` does on 8-bit RGB.
+//! Bicubic resizing: of 8 bits byte for byte as Pillow's `Image.resize(size, BICUBIC)`, of other
+//! samples without its roundings.
 //!
 //! An output pixel whose centre falls at `c = (i + 1/2) * scale` of the input, `scale = in / out`, is
 //! a sum over the inputs within `2 * max(scale, 1)` of it, weighted by the cubic of Keys (1981) with
 //! `a = -1/2` at `(x + 1/2 - c) / max(scale, 1)`; the weights are divided by their sum, which also
-//! settles the edges, and rounded to 22 fractional bits. Rows and columns are two passes with a
-//! rounding to 8 bits between them, so their order shows: across first, except where Pillow since
+//! settles the edges. Rows and columns are two passes.
+//!
+//! With 8 bits the weights are rounded to 22 fractional bits, and there is a rounding to 8 bits between
+//! the passes, so their order shows: across first, except where Pillow since
 //! version 13 goes down first, which is where `h_in - h_out > max(0, 2 * (w_in - w_out))`, that is for
 //! tall pictures that become less tall. Versions up to 12 always went across first. (The rule was
 //! found by comparing bytes; `tests/golden/make_data.py` holds sizes on both sides of it.)
 //!
-//! These roundings are why a library that does the same in float, with 16-bit weights or in the
+//! 16 bits and floats are summed in f64 and held in f32 between the passes; 16 bits are rounded once, at
+//! the end.
+//!
+//! The roundings of 8 bits are why a library that does the same in float, with 16-bit weights or in the
 //! other order gives other bytes: `fast_image_resize` 6.1 did in 17 to 30 % of them, on noise.
 //!
 //! Source: Keys, "Cubic convolution interpolation for digital image processing", 1981; and the
 //! behaviour of Pillow, which `tests/golden/data` holds.
 
 use super::Image;
+use crate::tensor::{Sample, Samples};
 
 /// Fractional bits of a weight: 32, less 8 for the pixel and 2 for overshoot and sign.
 const BITS: u32 = 22;
@@ -33,16 +40,70 @@ fn cubic(x: f64) -> f64 {
     }
 }
 
-/// For each output position: the first input it reads, and its weights.
-struct Coefficients {
-    first: Vec<usize>,
-    start: Vec<usize>,
-    values: Vec<i32>,
+/// A sample that sums are made of.
+trait Summed: Copy + Default {
+    /// A weight, and a sum of weighted samples.
+    type Sum: Copy;
+    /// Where a sum begins.
+    const ZERO: Self::Sum;
+    /// A weight as it is held.
+    fn weight(exact: f64) -> Self::Sum;
+    /// A sum with one more sample.
+    fn add(sum: Self::Sum, sample: Self, weight: Self::Sum) -> Self::Sum;
+    /// The sample that a sum is.
+    fn done(sum: Self::Sum) -> Self;
 }
 
-impl Coefficients {
+impl Summed for u8 {
+    type Sum = i32;
+    /// Half a unit, so that the shift rounds.
+    const ZERO: i32 = 1 << (BITS - 1);
+
+    fn weight(exact: f64) -> i32 {
+        // Half away from zero, and the cast cuts.
+        (exact * f64::from(1 << BITS) + 0.5f64.copysign(exact)) as i32
+    }
+
+    #[inline(always)]
+    fn add(sum: i32, sample: u8, weight: i32) -> i32 {
+        sum + i32::from(sample) * weight
+    }
+
+    #[inline(always)]
+    fn done(sum: i32) -> u8 {
+        (sum >> BITS).clamp(0, 255) as u8
+    }
+}
+
+impl Summed for f32 {
+    type Sum = f64;
+    const ZERO: f64 = 0.0;
+
+    fn weight(exact: f64) -> f64 {
+        exact
+    }
+
+    #[inline(always)]
+    fn add(sum: f64, sample: f32, weight: f64) -> f64 {
+        sum + f64::from(sample) * weight
+    }
+
+    #[inline(always)]
+    fn done(sum: f64) -> f32 {
+        sum as f32
+    }
+}
+
+/// For each output position: the first input it reads, and its weights.
+struct Coefficients<W> {
+    first: Vec<usize>,
+    start: Vec<usize>,
+    values: Vec<W>,
+}
+
+impl<W> Coefficients<W> {
     /// Coefficients of the `output` positions that `input` become.
-    fn new(input: usize, output: usize) -> Self {
+    fn new(input: usize, output: usize, held: fn(f64) -> W) -> Self {
         let scale = input as f64 / output as f64;
         let stretch = scale.max(1.0);
         let support = 2.0 * stretch;
@@ -58,83 +119,111 @@ impl Coefficients {
             exact.extend((first..end).map(|x| cubic((x as f64 - centre + 0.5) * inverse)));
             let sum: f64 = exact.iter().sum();
             weights.first.push(first);
-            weights.values.extend(exact.iter().map(|w| {
-                let w = if sum != 0.0 { w / sum } else { *w };
-                // Half away from zero, and the cast cuts.
-                (w * f64::from(1 << BITS) + 0.5f64.copysign(w)) as i32
-            }));
+            weights
+                .values
+                .extend(exact.iter().map(|w| held(if sum != 0.0 { w / sum } else { *w })));
             weights.start.push(weights.values.len());
         }
         weights
     }
 
-    fn get(&self, i: usize) -> (usize, &[i32]) {
+    fn get(&self, i: usize) -> (usize, &[W]) {
         (self.first[i], &self.values[self.start[i]..self.start[i + 1]])
     }
 }
 
-/// A sum with `BITS` fractional bits, half a unit added before, as a byte.
-fn byte(sum: i32) -> u8 {
-    (sum >> BITS).clamp(0, 255) as u8
-}
-
 impl Image {
-    /// The whole picture at `width` x `height` pixels, bicubic; a copy if it has that size. Neither
+    /// The whole image at `width` x `height` pixels, bicubic; a copy if it has that size. Neither
     /// extent may be 0.
     pub fn resize(&self, width: usize, height: usize) -> Image {
         if (width, height) == (self.width, self.height) {
             return self.clone();
         }
-        let across = Coefficients::new(self.width, width);
-        let down = Coefficients::new(self.height, height);
+        let samples = match &self.samples {
+            Samples::U8(v) => self.resized(v, width, height).into(),
+            Samples::F32(v) => self.resized(v, width, height).into(),
+            Samples::U16(v) => {
+                let wide: Vec<f32> = v.iter().map(|&x| f32::from(x)).collect();
+                let wide = self.resized(&wide, width, height);
+                Samples::U16(wide.into_iter().map(u16::nearest).collect())
+            }
+        };
+        Image { width, height, samples, channels: self.channels }
+    }
+
+    /// `samples`, which are as many as this image has, at another size.
+    fn resized<T: Summed>(&self, samples: &[T], width: usize, height: usize) -> Vec<T> {
+        let across = Coefficients::new(self.width, width, T::weight);
+        let down = Coefficients::new(self.height, height, T::weight);
         let lost = |from: usize, to: usize| from as i64 - to as i64;
         if lost(self.height, height) > (2 * lost(self.width, width)).max(0) {
-            let low = columns(&self.pixels, self.width * 3, &down);
-            let pixels = rows(&low, self.width, &across);
-            Image { width, height, pixels }
+            let low = columns(samples, self.width * self.channels, &down);
+            rows(&low, self.width, self.channels, &across)
         } else {
-            let narrow = rows(&self.pixels, self.width, &across);
-            let pixels = columns(&narrow, width * 3, &down);
-            Image { width, height, pixels }
+            let narrow = rows(samples, self.width, self.channels, &across);
+            columns(&narrow, width * self.channels, &down)
         }
     }
 }
 
 /// Resizes every row of `width` pixels.
-fn rows(pixels: &[u8], width: usize, weights: &Coefficients) -> Vec<u8> {
+fn rows<T: Summed>(
+    samples: &[T],
+    width: usize,
+    channels: usize,
+    weights: &Coefficients<T::Sum>,
+) -> Vec<T> {
+    // With the number of channels known, the sums of a pixel are held in registers.
+    match channels {
+        1 => rows_of::<T, 1>(samples, width, 1, weights),
+        3 => rows_of::<T, 3>(samples, width, 3, weights),
+        _ => rows_of::<T, 1>(samples, width, channels, weights),
+    }
+}
+
+/// [`rows`] of `channels` channels, `TOGETHER` of them at a time.
+fn rows_of<T: Summed, const TOGETHER: usize>(
+    samples: &[T],
+    width: usize,
+    channels: usize,
+    weights: &Coefficients<T::Sum>,
+) -> Vec<T> {
     let count = weights.first.len();
-    let mut result = vec![0; pixels.len() / (width * 3) * count * 3];
-    for (row, out) in pixels.chunks_exact(width * 3).zip(result.chunks_exact_mut(count * 3)) {
-        let (row, _) = row.as_chunks::<3>();
-        let (out, _) = out.as_chunks_mut::<3>();
-        for (i, out) in out.iter_mut().enumerate() {
+    let mut result = vec![T::default(); samples.len() / width * count];
+    let lines = samples.chunks_exact(width * channels);
+    for (row, out) in lines.zip(result.chunks_exact_mut(count * channels)) {
+        for (i, out) in out.chunks_exact_mut(channels).enumerate() {
             let (first, weights) = weights.get(i);
-            let [mut r, mut g, mut b] = [1i32 << (BITS - 1); 3];
-            for (p, &weight) in row[first..first + weights.len()].iter().zip(weights) {
-                r += i32::from(p[0]) * weight;
-                g += i32::from(p[1]) * weight;
-                b += i32::from(p[2]) * weight;
+            let window = &row[first * channels..(first + weights.len()) * channels];
+            for (c, out) in out.chunks_exact_mut(TOGETHER).enumerate() {
+                let mut sums = [T::ZERO; TOGETHER];
+                for (pixel, &weight) in window.chunks_exact(channels).zip(weights) {
+                    let pixel = &pixel[c * TOGETHER..][..TOGETHER];
+                    for (sum, &p) in sums.iter_mut().zip(pixel) {
+                        *sum = T::add(*sum, p, weight);
+                    }
+                }
+                out.iter_mut().zip(sums).for_each(|(out, sum)| *out = T::done(sum));
             }
-            *out = [r, g, b].map(byte);
         }
     }
     result
 }
 
-/// Resizes every column; `pixels` have `stride` bytes a row.
-fn columns(pixels: &[u8], stride: usize, weights: &Coefficients) -> Vec<u8> {
-    let mut result = vec![0; weights.first.len() * stride];
-    let mut sums = vec![0i32; stride];
+/// Resizes every column; rows have `stride` samples.
+fn columns<T: Summed>(samples: &[T], stride: usize, weights: &Coefficients<T::Sum>) -> Vec<T> {
+    let mut result = vec![T::default(); weights.first.len() * stride];
+    let mut sums = vec![T::ZERO; stride];
     for (i, out) in result.chunks_exact_mut(stride).enumerate() {
         let (first, weights) = weights.get(i);
-        sums.fill(1 << (BITS - 1));
-        for (row, &weight) in pixels[first * stride..].chunks_exact(stride).zip(weights) {
+        sums.fill(T::ZERO);
+        for (row, &weight) in samples[first * stride..].chunks_exact(stride).zip(weights) {
             for (sum, &p) in sums.iter_mut().zip(row) {
-                *sum += i32::from(p) * weight;
+                *sum = T::add(*sum, p, weight);
             }
         }
         for (out, &sum) in out.iter_mut().zip(&sums) {
-            *out = byte(sum);
+            *out = T::done(sum);
         }
     }
     result

@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::format;
 use crate::error::{Error, Result};
 
-/// Extensions that are read, in lower case.
-const READ: [&str; 7] = ["jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp"];
 /// Extensions of pictures that are not read.
 const UNREAD: [&str; 12] =
     ["gif", "heic", "heif", "avif", "jxl", "jp2", "ppm", "pgm", "pnm", "tga", "svg", "psd"];
@@ -18,7 +17,7 @@ pub struct Listing {
     pub pictures: Vec<PathBuf>,
     /// Folders, sorted the same way.
     pub folders: Vec<PathBuf>,
-    /// ImageBatch of kinds that are not read, such as `.gif`.
+    /// Pictures of kinds that are not read, such as `.gif`.
     pub unread: Vec<PathBuf>,
     /// All other files.
     pub others: usize,
@@ -31,7 +30,7 @@ impl Listing {
         let name = folder.display();
         Error::input(match (files, self.unread.first()) {
             (0, _) => {
-                format!("{name} has no files: put pictures there (JPEG, PNG, BMP, TIFF or WebP)")
+                format!("{name} has no files: put pictures there ({})", format::names("or"))
             }
             (_, Some(path)) => format!(
                 "{name} has no picture that can be read among {files} files, but {} such as {}: \
@@ -40,7 +39,8 @@ impl Listing {
                 path.file_name().unwrap_or_default().display()
             ),
             _ => format!(
-                "{name} has no picture among {files} files: put JPEG, PNG, BMP, TIFF or WebP there"
+                "{name} has no picture among {files} files: put {} there",
+                format::names("or")
             ),
         })
     }
@@ -55,13 +55,12 @@ pub fn list(folder: &Path) -> Result<Listing> {
         if path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b".")) {
             continue;
         }
-        let extension =
-            path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
         if path.is_dir() {
             listing.folders.push(path);
-        } else if READ.contains(&extension.as_str()) {
+        } else if format::by_extension(&path).is_some() {
             listing.pictures.push(path);
-        } else if UNREAD.contains(&extension.as_str()) {
+        } else if path.extension().is_some_and(|e| UNREAD.iter().any(|u| e.eq_ignore_ascii_case(u)))
+        {
             listing.unread.push(path);
         } else {
             listing.others += 1;

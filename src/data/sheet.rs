@@ -1,20 +1,21 @@
 //! Sample sheets: one row a sample, input | output | target.
 
-use super::Image;
+use super::{Image, PixelFormat};
 use crate::error::{Error, Result};
 
 /// Pixels between two pictures of a sheet.
 pub const GAP: usize = 4;
 
 /// Puts pictures side by side and rows below each other, [`GAP`] white pixels apart. Each row is one
-/// sample, usually `[input, output, target]`; all pictures have one size, all rows one length.
+/// sample, usually `[input, output, target]`; all pictures are 8-bit RGB of one size
+/// ([`Image::preview`]), all rows of one length.
 pub fn sheet(rows: &[Vec<Image>]) -> Result<Image> {
     let Some(first) = rows.first().and_then(|r| r.first()) else {
         return Err(Error::shape("sheet", "there is no picture to show"));
     };
     let (w, h, columns) = (first.width, first.height, rows[0].len());
     let extent = |count: usize, size: usize| count * size + (count - 1) * GAP;
-    let mut all = Image::filled(extent(columns, w), extent(rows.len(), h), [255; 3]);
+    let mut all = Image::filled(extent(columns, w), extent(rows.len(), h), &[255; 3]);
     for (r, row) in rows.iter().enumerate() {
         if row.len() != columns {
             return Err(Error::shape(
@@ -23,6 +24,12 @@ pub fn sheet(rows: &[Vec<Image>]) -> Result<Image> {
             ));
         }
         for (c, picture) in row.iter().enumerate() {
+            if picture.format() != PixelFormat::RGB {
+                return Err(Error::shape(
+                    "sheet",
+                    format!("picture {c} of row {r} has {}, not 8-bit RGB", picture.format()),
+                ));
+            }
             if (picture.width, picture.height) != (w, h) {
                 return Err(Error::shape(
                     "sheet",
@@ -34,7 +41,7 @@ pub fn sheet(rows: &[Vec<Image>]) -> Result<Image> {
             }
             for y in 0..h {
                 let at = ((r * (h + GAP) + y) * all.width + c * (w + GAP)) * 3;
-                all.pixels[at..at + w * 3].copy_from_slice(picture.row(y));
+                all.samples.copy_at(at, picture.row(y));
             }
         }
     }

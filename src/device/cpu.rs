@@ -1,11 +1,11 @@
 //! The CPU: the arena is a vector, a kernel borrows disjoint parts of it.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::ThreadPool;
 
+use super::memo::Memo;
 use super::{Device, RING_ROWS, RING_WIDTH, StepState};
 use crate::error::{Error, Result};
 use crate::tensor::View;
@@ -13,11 +13,11 @@ use crate::tensor::View;
 /// The CPU backend's memory, threads and step state.
 pub struct Cpu {
     data: Vec<f32>,
-    work: Work,
+    work: Resources,
 }
 
 /// What a kernel needs beside the arena: threads, instruction set, scratch memory, step state.
-pub(crate) struct Work {
+pub(crate) struct Resources {
     pub pool: Arc<ThreadPool>,
     pub arch: pulp::Arch,
     pub state: StepState,
@@ -26,22 +26,8 @@ pub(crate) struct Work {
     pub row: usize,
     /// Reused between kernels; grows to the largest request.
     pub scratch: Vec<f32>,
-    /// Transformed filters, by address of the filter and use.
-    pub filters: HashMap<FilterKey, Filter>,
-    /// One past the last element of any filter in `filters`.
-    pub filters_end: usize,
-}
-
-/// Address of the filter, and which transform of it.
-pub(crate) type FilterKey = (usize, u8);
-
-/// A transformed filter.
-pub(crate) struct Filter {
-    /// Where the filter lies.
-    pub span: Range<usize>,
-    /// False once something was written there.
-    pub fresh: bool,
-    pub data: Vec<f32>,
+    /// What kernels have derived from the arena.
+    pub memo: Memo,
 }
 
 impl Cpu {
@@ -55,15 +41,14 @@ impl Cpu {
             .thread_name(|i| format!("cpu-{i}"))
             .build()
             .map_err(|e| Error::machine(format!("cannot start {threads} threads: {e}")))?;
-        let work = Work {
+        let work = Resources {
             pool: Arc::new(pool),
             arch: pulp::Arch::new(),
             state: StepState::default(),
             ring: vec![[0.0; RING_WIDTH]; RING_ROWS],
             row: 0,
             scratch: Vec::new(),
-            filters: HashMap::new(),
-            filters_end: 0,
+            memo: Memo::default(),
         };
         Ok(Cpu { data: Vec::new(), work })
     }
@@ -79,26 +64,14 @@ impl Cpu {
         &self.data[view.span()]
     }
 
-    /// Bytes of scratch and transformed filters held beside the arena.
+    /// Bytes of scratch and of derived numbers held beside the arena.
     pub fn side_bytes(&self) -> usize {
-        let filters: usize = self.work.filters.values().map(|f| f.data.capacity()).sum();
-        4 * (self.work.scratch.capacity() + filters)
+        4 * (self.work.scratch.capacity() + self.work.memo.capacity())
     }
 
     /// Threads, scratch and state, for a kernel that needs them apart from the arena.
-    pub(crate) fn work_mut(&mut self) -> &mut Work {
+    pub(crate) fn work_mut(&mut self) -> &mut Resources {
         &mut self.work
-    }
-
-    /// Marks the transforms of filters in `span`, which is about to be written.
-    fn forget(&mut self, span: &Range<usize>) {
-        // Filters lie in front, most writes go to planned memory behind them.
-        if span.start >= self.work.filters_end {
-            return;
-        }
-        for filter in self.work.filters.values_mut() {
-            filter.fresh &= filter.span.end <= span.start || span.end <= filter.span.start;
-        }
     }
 
     /// Mutable spans of `writes`, and shared access to all the rest.
@@ -108,8 +81,8 @@ impl Cpu {
     pub(crate) fn split<const W: usize>(
         &mut self,
         writes: [View; W],
-    ) -> ([&mut [f32]; W], Rest<'_>, &mut Work) {
-        writes.iter().for_each(|view| self.forget(&view.span()));
+    ) -> ([&mut [f32]; W], Rest<'_>, &mut Resources) {
+        writes.iter().for_each(|view| self.work.memo.forget(&view.span()));
         let mut order: Vec<usize> = (0..W).collect();
         order.sort_by_key(|&i| writes[i].span().start);
         let mut out: [Option<&mut [f32]>; W] = [const { None }; W];
@@ -166,7 +139,7 @@ impl Device for Cpu {
         self.data.try_reserve_exact(more).map_err(|_| {
             Error::machine(format!(
                 "not enough memory: {:.2} GB are needed for this network and picture size; use a \
-                 smaller --size, --batch-size or --base-channels",
+                 smaller `size`, `batch_size` or `base_channels`",
                 elements as f64 * 4e-9
             ))
         })?;
@@ -178,12 +151,16 @@ impl Device for Cpu {
         if from.len() != to.shape.count() {
             return Err(Error::shape("upload", format!("{} numbers for {}", from.len(), to.shape)));
         }
-        self.forget(&to.span());
+        self.work.memo.forget(&to.span());
         let rows = self.data[to.span()].chunks_mut(to.pitch);
         for (row, values) in rows.zip(from.chunks_exact(to.shape.c)) {
             row[..to.shape.c].copy_from_slice(values);
         }
         Ok(())
+    }
+
+    fn copy_constant(&mut self, values: &Arc<[f32]>, to: View) -> Result<()> {
+        self.upload(to, values)
     }
 
     fn download(&self, from: View, to: &mut [f32]) -> Result<()> {

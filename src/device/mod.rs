@@ -7,12 +7,15 @@
 mod arena;
 mod cpu;
 mod cuda;
+mod memo;
 
 pub use arena::{ALIGNMENT, Arena};
 pub use cpu::Cpu;
-pub(crate) use cpu::{Filter, Work, grown};
+pub(crate) use cpu::{Resources, Rest, grown};
 pub use cuda::*;
-pub(crate) use cuda::{device_struct, plain};
+pub(crate) use cuda::{device_constants, device_enum, device_struct, plain};
+
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::tensor::{Elem, View};
@@ -31,11 +34,14 @@ pub struct StepState {
     pub step: u64,
     /// Learning rate of this step.
     pub lr: f32,
+    /// Number of the batch within the step, from 0, where the gradients of several are added up:
+    /// each has dropout masks of its own. Below 2^24.
+    pub micro: u32,
 }
 
 impl Default for StepState {
     fn default() -> Self {
-        StepState { seed: 0, step: 1, lr: 0.0 }
+        StepState { seed: 0, step: 1, lr: 0.0, micro: 0 }
     }
 }
 
@@ -48,9 +54,15 @@ pub trait Device {
     fn reserve(&mut self, elements: usize) -> Result<()>;
     /// Copies host numbers, dense, into `to`.
     fn upload(&mut self, to: View, from: &[f32]) -> Result<()>;
+    /// Copies numbers that never change into `to`, dense f32, as part of a program. A device with
+    /// memory of its own is given them once, and copies them from there in every run.
+    ///
+    /// # Errors
+    /// [`Error::Machine`](crate::Error::Machine) where the memory cannot be had.
+    fn copy_constant(&mut self, values: &Arc<[f32]>, to: View) -> Result<()>;
     /// Copies `from` into host numbers, dense.
     fn download(&self, from: View, to: &mut [f32]) -> Result<()>;
-    /// What the next run of a program is to use as step number, rate and seed. Its losses are kept
+    /// What the next run of a program is to use as step number, rate, seed and micro-step. Its losses are kept
     /// in a new row of the ring.
     fn set_state(&mut self, state: StepState);
     /// The first `count` losses of the last `runs` rows of the ring, oldest first; at most

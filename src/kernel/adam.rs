@@ -25,6 +25,11 @@ pub struct Adam {
     pub eps: f32,
 }
 
+impl Adam {
+    /// Names of what it keeps of each parameter: the first and the second moment.
+    pub const STATE: [&'static str; 2] = ["m", "v"];
+}
+
 impl Default for Adam {
     fn default() -> Self {
         Adam { beta1: 0.5, beta2: 0.999, eps: 1e-8 }

@@ -1,26 +1,24 @@
 //! The three passes of a two-dimensional convolution, which serve its transpose too.
 //!
 //! ```text
-//! conv_fprop   y[n,p,q,k] = bias[k] + sum over r,s,c of
-//!                           x[n, p*stride - pad + r, q*stride - pad + s, c] * w[k,r,s,c]
-//! conv_dgrad   dx[n,h,w,c] = bias[c] + sum over r,s,k with h = p*stride - pad + r of
-//!                            dy[n,p,q,k] * w[k,r,s,c]
-//! conv_wgrad   dw[k,r,s,c] = sum over n,p,q of
-//!                            dy[n,p,q,k] * x[n, p*stride - pad + r, q*stride - pad + s, c]
+//! fprop   y[n,p,q,k] = bias[k] + sum over r,s,c of
+//!                      x[n, p*stride - pad + r, q*stride - pad + s, c] * w[k,r,s,c]
+//! dgrad   dx[n,h,w,c] = bias[c] + sum over r,s,k with h = p*stride - pad + r of
+//!                       dy[n,p,q,k] * w[k,r,s,c]
+//! wgrad   dw[k,r,s,c] = sum over n,p,q of
+//!                       dy[n,p,q,k] * x[n, p*stride - pad + r, q*stride - pad + s, c]
 //! ```
 //!
-//! Positions outside a picture count as 0. A transposed convolution is `conv_dgrad` forward and
-//! `conv_fprop` backward (Dumoulin and Visin, "A guide to convolution arithmetic for deep
+//! Positions outside a picture count as 0. A transposed convolution is [`Pass::Dgrad`] forward
+//! and [`Pass::Fprop`] backward (Dumoulin and Visin, "A guide to convolution arithmetic for deep
 //! learning", section 4).
 //!
-//! On the CPU the way is chosen by shape alone, so that results never depend on the machine's
-//! number of threads: minimal filtering for the wide layers ([`winograd`]), a
-//! product over taps where one side is a few channels ([`narrow`]), gathered
-//! products for the rest ([`im2col`]).
+//! On the CPU the way is chosen by shape alone ([`Way::of`]), so that results never depend on the
+//! machine's number of threads.
 
 use rayon::prelude::*;
 
-use super::{Write, im2col, narrow, winograd};
+use super::{Workspace, Write, im2col, narrow, winograd};
 use crate::device::Cpu;
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, View};
@@ -106,119 +104,116 @@ pub enum Pass {
     Wgrad,
 }
 
-/// Elements that a pass takes beside its operands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Workspace {
-    /// Kept for the filter, from its first use on.
-    pub kept: usize,
-    /// Shared by all kernels, one after another.
-    pub scratch: usize,
+/// A pass and its operands. Each stands under the letter of the formulas, whether it is a value or
+/// a gradient; which of them is the result, [`ConvArgs::pass`] says: y of fprop, x of dgrad, w of
+/// wgrad.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ConvArgs {
+    /// What is computed.
+    pub pass: Pass,
+    /// The window.
+    pub conv: Conv,
+    /// x or dx, (n,h,w,c).
+    pub x: View,
+    /// w or dw, (k,r,s,c), f32.
+    pub w: View,
+    /// y or dy, (n,p,q,k).
+    pub y: View,
+    /// Added to every pixel of the result: (1,1,1,k) in fprop, (1,1,1,c) in dgrad, where it is the
+    /// bias of a transposed convolution; wgrad takes none.
+    pub bias: Option<View>,
+    /// How the result is written.
+    pub mode: Write,
 }
 
-/// The convolutions of a device. Shapes: x (n,h,w,c), w (k,r,s,c), y (n,p,q,k).
+impl ConvArgs {
+    /// Where the result goes.
+    pub fn result(&self) -> View {
+        match self.pass {
+            Pass::Fprop => self.y,
+            Pass::Dgrad => self.x,
+            Pass::Wgrad => self.w,
+        }
+    }
+}
+
+/// Convolutions of a device.
 pub trait ConvKernels {
-    /// y = conv(x, w) + bias, or y += that.
-    fn conv_fprop(
-        &mut self,
-        conv: Conv,
-        x: View,
-        w: View,
-        bias: Option<View>,
-        y: View,
-        mode: Write,
-    ) -> Result<()>;
+    /// Computes one pass.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn conv(&mut self, args: &ConvArgs) -> Result<()>;
 
-    /// dx = adjoint(dy, w) + bias, or dx += that. The bias, over c, is for the transposed
-    /// convolution's forward pass.
-    fn conv_dgrad(
-        &mut self,
-        conv: Conv,
-        dy: View,
-        w: View,
-        bias: Option<View>,
-        dx: View,
-        mode: Write,
-    ) -> Result<()>;
+    /// What [`ConvKernels::conv`] takes beside its operands.
+    fn conv_workspace(&self, args: &ConvArgs) -> Workspace;
 
-    /// dw = sum over pixels of dy times the windows of x, or dw += that.
-    fn conv_wgrad(&mut self, conv: Conv, x: View, dy: View, dw: View, mode: Write) -> Result<()>;
+    /// Whether the device can compute it.
+    ///
+    /// # Errors
+    /// [`Error::Machine`] where it cannot, with what to change.
+    fn conv_supports(&self, _args: &ConvArgs) -> Result<()> {
+        Ok(())
+    }
+}
 
-    /// What a pass of these shapes takes beside its operands.
-    fn conv_workspace(&self, pass: Pass, conv: Conv, x: Shape, w: Shape, y: Shape) -> Workspace;
+/// The ways in which the CPU computes a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// [`narrow`]: a product over taps, where the result of fprop has a few channels.
+    Narrow,
+    /// [`winograd`]: minimal filtering, for wide layers of many pixels.
+    MinimalFiltering,
+    /// [`im2col`]: products of gathered windows, for all others.
+    Gathered,
+}
+
+impl Way {
+    /// The first that serves these shapes. What a way costs is not asked here: each says itself
+    /// from where on it was measured to be quicker than those after it.
+    fn of(args: &ConvArgs) -> Way {
+        let ConvArgs { conv, w, y, .. } = args;
+        if narrow::serves(*conv, w.shape) {
+            Way::Narrow
+        } else if winograd::serves(*conv, w.shape, y.shape) {
+            Way::MinimalFiltering
+        } else {
+            Way::Gathered
+        }
+    }
 }
 
 impl ConvKernels for Cpu {
-    fn conv_fprop(
-        &mut self,
-        conv: Conv,
-        x: View,
-        w: View,
-        bias: Option<View>,
-        y: View,
-        mode: Write,
-    ) -> Result<()> {
-        if narrow::serves(conv, w.shape) {
-            narrow::fprop(self, conv, x, w, y, mode);
-        } else if winograd::serves(conv, w.shape, y.shape) {
-            winograd::fprop(self, conv, x, w, y, mode);
-        } else {
-            im2col::fprop(self, conv, x, w, y, mode);
+    fn conv(&mut self, args: &ConvArgs) -> Result<()> {
+        match (Way::of(args), args.pass) {
+            (Way::Narrow, Pass::Fprop) => narrow::fprop(self, args),
+            (Way::Narrow, Pass::Dgrad) => narrow::dgrad(self, args),
+            (Way::Narrow, Pass::Wgrad) => narrow::wgrad(self, args),
+            (Way::MinimalFiltering, Pass::Fprop) => winograd::fprop(self, args),
+            (Way::MinimalFiltering, Pass::Dgrad) => winograd::dgrad(self, args),
+            (Way::MinimalFiltering, Pass::Wgrad) => winograd::wgrad(self, args),
+            (Way::Gathered, Pass::Fprop) => im2col::fprop(self, args),
+            (Way::Gathered, Pass::Dgrad) => im2col::dgrad(self, args),
+            (Way::Gathered, Pass::Wgrad) => im2col::wgrad(self, args),
         }
-        add_bias(self, bias, y);
-        Ok(())
-    }
-
-    fn conv_dgrad(
-        &mut self,
-        conv: Conv,
-        dy: View,
-        w: View,
-        bias: Option<View>,
-        dx: View,
-        mode: Write,
-    ) -> Result<()> {
-        if narrow::serves(conv, w.shape) {
-            narrow::dgrad(self, conv, dy, w, dx, mode);
-        } else if winograd::serves(conv, w.shape, dy.shape) {
-            winograd::dgrad(self, conv, dy, w, dx, mode);
-        } else {
-            im2col::dgrad(self, conv, dy, w, dx, mode);
-        }
-        add_bias(self, bias, dx);
-        Ok(())
-    }
-
-    fn conv_wgrad(&mut self, conv: Conv, x: View, dy: View, dw: View, mode: Write) -> Result<()> {
-        if narrow::serves(conv, dw.shape) {
-            narrow::wgrad(self, conv, x, dy, dw, mode);
-        } else if winograd::serves(conv, dw.shape, dy.shape) {
-            winograd::wgrad(self, conv, x, dy, dw, mode);
-        } else {
-            im2col::wgrad(self, conv, x, dy, dw, mode);
+        if let Some(bias) = args.bias {
+            add_bias(self, bias, args.result());
         }
         Ok(())
     }
 
-    fn conv_workspace(&self, pass: Pass, conv: Conv, x: Shape, w: Shape, y: Shape) -> Workspace {
-        workspace(pass, conv, x, w, y)
-    }
-}
-
-/// The way a filter's products are computed.
-fn workspace(pass: Pass, conv: Conv, x: Shape, w: Shape, y: Shape) -> Workspace {
-    if narrow::serves(conv, w) {
-        Workspace { kept: 0, scratch: narrow::scratch(pass, conv, x, w) }
-    } else if winograd::serves(conv, w, y) {
-        winograd::workspace(pass, conv, x, w, y)
-    } else {
-        Workspace { kept: 0, scratch: im2col::scratch(pass, conv, w, y) }
+    fn conv_workspace(&self, args: &ConvArgs) -> Workspace {
+        match Way::of(args) {
+            Way::Narrow => Workspace::scratch(narrow::scratch(args)),
+            Way::MinimalFiltering => winograd::workspace(args),
+            Way::Gathered => Workspace::scratch(im2col::scratch(args)),
+        }
     }
 }
 
 /// `y[.., k] += bias[k]`. Only layers without a norm have a bias: the first and the last of a
 /// network, so one more pass over them costs less than an argument in every product.
-fn add_bias(cpu: &mut Cpu, bias: Option<View>, y: View) {
-    let Some(bias) = bias else { return };
+fn add_bias(cpu: &mut Cpu, bias: View, y: View) {
     let ([out], rest, work) = cpu.split([y]);
     let bias = rest.get(bias);
     work.pool.install(|| {

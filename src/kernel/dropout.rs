@@ -1,4 +1,4 @@
-//! Dropout whose mask is a function of (seed, step, layer, index): nothing is stored, the backward
+//! Dropout whose mask is a function of (seed, step, micro-step, layer, index): nothing is stored, the backward
 //! pass draws the same numbers again.
 
 use rayon::prelude::*;
@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::Write;
 use crate::device::{Cpu, StepState};
 use crate::error::Result;
-use crate::random::{Purpose, philox, uniform};
+use crate::random::{PURPOSE_BITS, Purpose, philox, uniform};
 use crate::tensor::View;
 
 /// Drops each element with probability `rate` and scales the rest by 1 / (1 - rate).
@@ -23,7 +23,8 @@ impl Dropout {
     /// elements of the dense tensor, channels fastest.
     #[inline(always)]
     pub(crate) fn factors(self, state: StepState, quad: usize) -> [f32; 4] {
-        let counter = [quad as u32, self.stream, state.step as u32, Purpose::Dropout as u32];
+        let purpose = Purpose::Dropout as u32 | state.micro << PURPOSE_BITS;
+        let counter = [quad as u32, self.stream, state.step as u32, purpose];
         let scale = 1.0 / (1.0 - self.rate);
         philox(state.seed, counter).map(|w| if uniform(w) >= self.rate { scale } else { 0.0 })
     }

@@ -10,7 +10,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::product::{Mat, product, product_few_rows, product_rows_dot};
-use super::{Conv, Pass, Write};
+use super::{Conv, ConvArgs, Pass, Write};
 use crate::device::{Cpu, grown};
 use crate::tensor::{Shape, View};
 
@@ -33,11 +33,12 @@ const SHORT: usize = 512;
 /// Pixels summed by one task of a filter gradient, and then in order over the tasks.
 const CHUNK: usize = 2048;
 
-/// Scratch of a product.
-pub(super) fn scratch(pass: Pass, conv: Conv, w: Shape, y: Shape) -> usize {
-    let (window, pixels) = (conv.taps() * w.c, y.pixels());
+/// Scratch of a pass.
+pub(super) fn scratch(args: &ConvArgs) -> usize {
+    let w = args.w.shape;
+    let (window, pixels) = (args.conv.taps() * w.c, args.y.shape.pixels());
     let few = pixels <= FEW;
-    match pass {
+    match args.pass {
         Pass::Fprop if few => pixels * w.n.next_multiple_of(FILTERS),
         Pass::Fprop => window * w.n,
         Pass::Dgrad if few => pixels * window.next_multiple_of(COLUMNS.min(window)),
@@ -96,7 +97,8 @@ fn gather(conv: Conv, x: &[f32], view: View, y: Shape, pixels: Range<usize>, to:
 }
 
 /// y = conv(x, w), or y += that.
-pub(super) fn fprop(cpu: &mut Cpu, conv: Conv, x: View, w: View, y: View, mode: Write) {
+pub(super) fn fprop(cpu: &mut Cpu, args: &ConvArgs) {
+    let ConvArgs { conv, x, w, y, mode, .. } = *args;
     let (window, k, pixels) = (conv.taps() * x.shape.c, w.shape.n, y.shape.pixels());
     let ([out], rest, work) = cpu.split([y]);
     let (input, filter) = (rest.get(x), rest.get(w));
@@ -156,18 +158,19 @@ pub(super) fn fprop(cpu: &mut Cpu, conv: Conv, x: View, w: View, y: View, mode: 
 }
 
 /// dx = adjoint(dy, w), or dx += that.
-pub(super) fn dgrad(cpu: &mut Cpu, conv: Conv, dy: View, w: View, dx: View, mode: Write) {
-    let few = dy.shape.pixels() <= FEW;
-    if few || conv.taps() * dx.shape.c <= SHORT {
-        dgrad_by_window(cpu, conv, dy, w, dx, mode, few);
+pub(super) fn dgrad(cpu: &mut Cpu, args: &ConvArgs) {
+    let few = args.y.shape.pixels() <= FEW;
+    if few || args.conv.taps() * args.x.shape.c <= SHORT {
+        dgrad_by_window(cpu, args, few);
     } else {
-        dgrad_by_parity(cpu, conv, dy, w, dx, mode);
+        dgrad_by_parity(cpu, args);
     }
 }
 
 /// First what every pixel of dy gives to its whole window, then for every pixel of dx the sum over
 /// the windows that hold it.
-fn dgrad_by_window(cpu: &mut Cpu, conv: Conv, dy: View, w: View, dx: View, mode: Write, few: bool) {
+fn dgrad_by_window(cpu: &mut Cpu, args: &ConvArgs, few: bool) {
+    let ConvArgs { conv, x: dx, w, y: dy, mode, .. } = *args;
     let (c, k, pixels) = (dx.shape.c, dy.shape.c, dy.shape.pixels());
     let window = conv.taps() * c;
     let ([out], rest, work) = cpu.split([dx]);
@@ -293,7 +296,8 @@ fn each_window(conv: Conv, h: usize, w: usize, y: Shape, mut f: impl FnMut(usize
 
 /// Pixels of dx of one parity (h + pad, w + pad modulo the stride) share their taps: each parity is
 /// a dense problem of its own and no tap is multiplied in vain.
-fn dgrad_by_parity(cpu: &mut Cpu, conv: Conv, dy: View, w: View, dx: View, mode: Write) {
+fn dgrad_by_parity(cpu: &mut Cpu, args: &ConvArgs) {
+    let ConvArgs { conv, x: dx, w, y: dy, mode, .. } = *args;
     let (c, k) = (dx.shape.c, dy.shape.c);
     let window = conv.taps() * c;
     let ([out], rest, work) = cpu.split([dx]);
@@ -353,7 +357,8 @@ fn dgrad_by_parity(cpu: &mut Cpu, conv: Conv, dy: View, w: View, dx: View, mode:
 }
 
 /// dw = sum over pixels of dy times the windows of x, or dw += that.
-pub(super) fn wgrad(cpu: &mut Cpu, conv: Conv, x: View, dy: View, dw: View, mode: Write) {
+pub(super) fn wgrad(cpu: &mut Cpu, args: &ConvArgs) {
+    let ConvArgs { conv, x, w: dw, y: dy, mode, .. } = *args;
     let (c, k, pixels) = (x.shape.c, dy.shape.c, dy.shape.pixels());
     let window = conv.taps() * c;
     let ([out], rest, work) = cpu.split([dw]);

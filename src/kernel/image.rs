@@ -1,30 +1,23 @@
-//! ImageBatch in and out: bytes to numbers in [-1, 1], cropped and flipped, and back.
+//! Images in and out: samples to numbers in [-1, 1], cropped and flipped, and back.
 
 use crate::device::{Cpu, Device};
 use crate::error::{Error, Result};
-use crate::tensor::View;
+use crate::tensor::{
+    Crop, Sample, SampleRange, SampleSlice, SampleType, Samples, View, with_samples,
+};
 
-/// What is taken of a picture.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Crop {
-    /// Columns left of it.
-    pub x: usize,
-    /// Rows above it.
-    pub y: usize,
-    /// Left and right exchanged, after the crop.
-    pub flip: bool,
-}
-
-/// A batch of pictures as bytes, and what is taken of each.
+/// A batch of images as samples, and what is taken of each.
 #[derive(Clone, Copy, Debug)]
 pub struct ImageBatch<'a> {
     /// (n, height, width, c), dense.
-    pub bytes: &'a [u8],
-    /// Rows of a picture.
+    pub samples: SampleSlice<'a>,
+    /// The samples that become -1 and 1.
+    pub range: SampleRange,
+    /// Rows of an image.
     pub height: usize,
     /// Pixels in a row.
     pub width: usize,
-    /// One a picture.
+    /// One an image.
     pub crops: &'a [Crop],
 }
 
@@ -32,14 +25,15 @@ impl ImageBatch<'_> {
     /// Whether these fill `to`.
     ///
     /// # Errors
-    /// Another number of bytes or of crops, a crop that ends outside its picture.
+    /// Another number of samples or of crops, a crop that ends outside its image, an empty range.
     pub(super) fn check(&self, to: View) -> Result<()> {
-        let ImageBatch { bytes, height, width, crops } = *self;
+        let ImageBatch { samples, range, height, width, crops } = *self;
+        check_range("upload_crops", range)?;
         let (shape, len) = (to.shape, to.shape.n * height * width * to.shape.c);
-        let detail = if bytes.len() != len {
+        let detail = if samples.len() != len {
             format!(
-                "{} bytes are not {} pictures of {height}x{width}x{}",
-                bytes.len(),
+                "{} samples are not {} pictures of {height}x{width}x{}",
+                samples.len(),
                 shape.n,
                 shape.c
             )
@@ -60,56 +54,86 @@ impl ImageBatch<'_> {
     }
 }
 
-/// ImageBatch of a machine. Bytes are (n, h, w, c), dense.
+/// A range from a number to a larger one.
+pub(super) fn check_range(op: &'static str, range: SampleRange) -> Result<()> {
+    if range.half() > 0.0 && range.half().is_finite() {
+        return Ok(());
+    }
+    let SampleRange { low, high } = range;
+    Err(Error::shape(op, format!("samples from {low} to {high} are no range: high is above low")))
+}
+
+/// Images in and out. Samples are (n, h, w, c), dense.
 pub trait ImageKernels {
-    /// x[n, h, w, c] = byte[n, y + h, x + w, c] / 127.5 - 1 with the corner (x, y) of picture n's crop;
-    /// where that is flipped, w counts from its right end.
+    /// x[n, h, w, c] = (sample[n, y + h, x + w, c] - low) / half - 1 with the corner (x, y) of image
+    /// n's crop and half = (high - low) / 2; where that is flipped, w counts from its right end.
     ///
     /// # Errors
-    /// Bytes or crops that do not fill `to`, a crop outside its picture: nothing is sent then.
+    /// Samples or crops that do not fill `to`, a crop outside its image: nothing is sent then.
     fn upload_crops(&mut self, from: ImageBatch, to: View) -> Result<()>;
 
-    /// [`ImageKernels::upload_crops`] of whole pictures: x = byte / 127.5 - 1.
+    /// [`ImageKernels::upload_crops`] of whole images.
     ///
     /// # Errors
-    /// Another number of bytes.
-    fn upload_images(&mut self, bytes: &[u8], to: View) -> Result<()> {
+    /// Another number of samples, an empty range.
+    fn upload_images(&mut self, samples: SampleSlice, range: SampleRange, to: View) -> Result<()> {
         let crops = vec![Crop::default(); to.shape.n];
         let (height, width) = (to.shape.h, to.shape.w);
-        self.upload_crops(ImageBatch { bytes, height, width, crops: &crops }, to)
+        self.upload_crops(ImageBatch { samples, range, height, width, crops: &crops }, to)
     }
 
-    /// byte = round((x + 1) * 127.5), kept in 0..=255. Rounding, where the PyTorch port truncates,
-    /// makes upload and download inverses of each other.
-    fn download_images(&mut self, from: View, bytes: &mut [u8]) -> Result<()>;
+    /// All of x as samples of type `of`: (x + 1) * half + low, whole numbers rounded and kept in
+    /// their type. Rounding, where the PyTorch port truncates, makes upload and download inverses of
+    /// each other.
+    ///
+    /// # Errors
+    /// An empty range; what the device reports.
+    fn download_images(
+        &mut self,
+        from: View,
+        range: SampleRange,
+        of: SampleType,
+    ) -> Result<Samples>;
+}
+
+/// Fills the memory of `to` with what is taken of each image.
+fn unpack<T: Sample>(samples: &[T], from: &ImageBatch, to: View, out: &mut [f32]) {
+    let (shape, row) = (to.shape, from.width * to.shape.c);
+    for (i, out) in out.chunks_mut(shape.w * to.pitch).enumerate() {
+        let (n, h) = (i / shape.h, i % shape.h);
+        let Crop { x, y, flip } = from.crops[n];
+        let begin = (n * from.height + y + h) * row + x * shape.c;
+        let samples = &samples[begin..begin + shape.w * shape.c];
+        for (w, pixel) in out.chunks_mut(to.pitch).enumerate() {
+            let w = if flip { shape.w - 1 - w } else { w };
+            for (x, sample) in pixel.iter_mut().zip(&samples[w * shape.c..][..shape.c]) {
+                *x = from.range.value(*sample);
+            }
+        }
+    }
 }
 
 impl ImageKernels for Cpu {
     fn upload_crops(&mut self, from: ImageBatch, to: View) -> Result<()> {
         from.check(to)?;
         let ([out], _, _) = self.split([to]);
-        let (shape, row) = (to.shape, from.width * to.shape.c);
-        for (i, out) in out.chunks_mut(shape.w * to.pitch).enumerate() {
-            let (n, h) = (i / shape.h, i % shape.h);
-            let Crop { x, y, flip } = from.crops[n];
-            let begin = (n * from.height + y + h) * row + x * shape.c;
-            let bytes = &from.bytes[begin..begin + shape.w * shape.c];
-            for (w, pixel) in out.chunks_mut(to.pitch).enumerate() {
-                let w = if flip { shape.w - 1 - w } else { w };
-                for (x, byte) in pixel.iter_mut().zip(&bytes[w * shape.c..][..shape.c]) {
-                    *x = f32::from(*byte) / 127.5 - 1.0;
-                }
-            }
-        }
+        with_samples!(SampleSlice, from.samples, v => unpack(v, &from, to, out));
         Ok(())
     }
 
-    fn download_images(&mut self, from: View, bytes: &mut [u8]) -> Result<()> {
-        let mut values = vec![0.0; bytes.len()];
+    fn download_images(
+        &mut self,
+        from: View,
+        range: SampleRange,
+        of: SampleType,
+    ) -> Result<Samples> {
+        check_range("download_images", range)?;
+        let mut values = vec![0.0; from.shape.count()];
         self.download(from, &mut values)?;
-        for (byte, x) in bytes.iter_mut().zip(values) {
-            *byte = ((x + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
-        }
-        Ok(())
+        let mut samples = Samples::zeros(of, values.len());
+        with_samples!(Samples, &mut samples, v => {
+            v.iter_mut().zip(&values).for_each(|(v, &x)| *v = range.sample(x));
+        });
+        Ok(samples)
     }
 }

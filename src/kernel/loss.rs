@@ -2,21 +2,22 @@
 
 use rayon::prelude::*;
 
-use super::Write;
-use crate::device::Cpu;
+use super::{Workspace, Write};
+use crate::device::{Cpu, Rest, device_enum};
 use crate::error::Result;
 use crate::tensor::View;
 
-/// A loss of one element x, against a number or another tensor's element t. The value is the mean
-/// over all elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
-    /// Binary cross entropy of a logit: max(x, 0) - x t + ln(1 + exp(-|x|)); t is 0 or 1.
-    Bce,
-    /// Squared difference (x - t)^2: LSGAN's loss (Mao et al., 2017), and L2 between pictures.
-    Mse,
-    /// Absolute difference |x - t|.
-    L1,
+device_enum! {
+    /// A loss of one element x, against a number or another tensor's element t. The value is the
+    /// mean over all elements.
+    pub enum Loss {
+        /// Binary cross entropy of a logit: max(x, 0) - x t + ln(1 + exp(-|x|)); t is 0 or 1.
+        Bce,
+        /// Squared difference (x - t)^2: LSGAN's loss (Mao et al., 2017), and L2 between pictures.
+        Mse,
+        /// Absolute difference |x - t|.
+        L1,
+    }
 }
 
 impl Loss {
@@ -48,69 +49,99 @@ fn sigmoid(x: f32) -> f32 {
 
 /// What a loss compares with.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Target<V> {
-    /// One number for every element: "real" is 1, "fake" is 0.
-    Value(f32),
+pub enum Target<'a> {
+    /// A number for every element of a run of pictures ("real" is 1, "fake" is 0): the batch parts
+    /// into as many runs of equal length as there are labels, each with a loss of its own.
+    Labels(&'a [f32]),
     /// The element at the same place of another tensor.
-    Tensor(V),
+    Tensor(View),
 }
 
-/// Losses of a machine.
+impl Target<'_> {
+    /// Losses that come of it: one a label, or one.
+    pub const fn runs(&self) -> usize {
+        match self {
+            Target::Labels(labels) => labels.len(),
+            Target::Tensor(_) => 1,
+        }
+    }
+}
+
+/// Operands of a loss.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LossArgs<'a> {
+    /// Of an element.
+    pub loss: Loss,
+    /// What is judged, (n,h,w,c); n is a multiple of [`Target::runs`].
+    pub x: View,
+    /// What it is compared with.
+    pub target: Target<'a>,
+    /// Of the mean.
+    pub weight: f32,
+    /// Where the losses go: a number a run, f32.
+    pub y: View,
+}
+
+/// Operands of a loss's gradient.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LossGradArgs<'a> {
+    /// Of an element.
+    pub loss: Loss,
+    /// What was judged.
+    pub x: View,
+    /// What it was compared with.
+    pub target: Target<'a>,
+    /// Of the mean.
+    pub weight: f32,
+    /// Gradients of the losses: a number a run, f32.
+    pub dy: View,
+    /// Where the gradient of x goes.
+    pub dx: View,
+    /// How it is written.
+    pub mode: Write,
+}
+
+/// Losses of a device.
 pub trait LossKernels {
-    /// `y[0] = weight * mean of loss(x, target)`
-    fn loss(
-        &mut self,
-        loss: Loss,
-        x: View,
-        target: Target<View>,
-        weight: f32,
-        y: View,
-    ) -> Result<()>;
+    /// `y[run] = weight * mean of loss(x, target)` over the pictures of each run.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn loss(&mut self, args: &LossArgs) -> Result<()>;
 
-    /// `dx = dy[0] * weight / count * loss'(x, target)`, or dx += that.
-    fn loss_grad(
-        &mut self,
-        loss: Loss,
-        x: View,
-        target: Target<View>,
-        weight: f32,
-        dy: View,
-        dx: View,
-        mode: Write,
-    ) -> Result<()>;
+    /// What [`LossKernels::loss`] takes beside its operands.
+    fn loss_workspace(&self, args: &LossArgs) -> Workspace;
 
-    /// [`LossKernels::loss`] of each run of pictures against a label of its own: a number of `y` each.
-    fn labelled(&mut self, loss: Loss, x: View, labels: &[f32], y: View) -> Result<()> {
-        let each = x.shape.n / labels.len();
-        for (i, label) in labels.iter().enumerate() {
-            let x = x.pictures(i * each..(i + 1) * each)?;
-            self.loss(loss, x, Target::Value(*label), 1.0, y.channels(i..i + 1)?)?;
-        }
+    /// Whether the device can compute it, and its gradient.
+    ///
+    /// # Errors
+    /// [`Error::Machine`](crate::Error::Machine) where it cannot, with what to change.
+    fn loss_supports(&self, _args: &LossArgs) -> Result<()> {
         Ok(())
     }
 
-    /// The gradient of [`LossKernels::labelled`]; `dy` has a number a run.
-    fn labelled_grad(
-        &mut self,
-        loss: Loss,
-        x: View,
-        labels: &[f32],
-        dy: View,
-        dx: View,
-        mode: Write,
-    ) -> Result<()> {
-        let each = x.shape.n / labels.len();
-        for (i, label) in labels.iter().enumerate() {
-            let run = i * each..(i + 1) * each;
-            let (x, dx, dy) = (x.pictures(run.clone())?, dx.pictures(run)?, dy.channels(i..i + 1)?);
-            self.loss_grad(loss, x, Target::Value(*label), 1.0, dy, dx, mode)?;
-        }
-        Ok(())
-    }
+    /// `dx = dy[run] * weight / count * loss'(x, target)`, or dx += that; `count` is the elements of
+    /// a run.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn loss_grad(&mut self, args: &LossGradArgs) -> Result<()>;
 
     /// Copies single numbers, at most [`RING_WIDTH`](crate::device::RING_WIDTH), to the row of the
     /// ring that is this run's.
+    ///
+    /// # Errors
+    /// What the device reports.
     fn keep_losses(&mut self, losses: &[View]) -> Result<()>;
+}
+
+/// The pictures of run `i` of `runs`.
+///
+/// # Errors
+/// A batch that does not part into as many runs.
+pub(super) fn run_of(view: View, i: usize, runs: usize) -> Result<View> {
+    let each = view.shape.n / runs;
+    view.pictures(i * each..(i + 1) * each)
 }
 
 /// Pixels that one task sums, in f64; the tasks' sums are added in order.
@@ -126,28 +157,73 @@ impl LossKernels for Cpu {
         Ok(())
     }
 
-    fn loss(
-        &mut self,
-        loss: Loss,
-        x: View,
-        target: Target<View>,
-        weight: f32,
-        y: View,
-    ) -> Result<()> {
+    fn loss(&mut self, args: &LossArgs) -> Result<()> {
+        let runs = args.target.runs();
+        for i in 0..runs {
+            let (x, y) = (run_of(args.x, i, runs)?, args.y.channels(i..i + 1)?);
+            self.loss_of_run(&LossArgs { x, y, ..*args }, i);
+        }
+        Ok(())
+    }
+
+    fn loss_workspace(&self, _args: &LossArgs) -> Workspace {
+        Workspace::default()
+    }
+
+    fn loss_grad(&mut self, args: &LossGradArgs) -> Result<()> {
+        let runs = args.target.runs();
+        for i in 0..runs {
+            let (x, dx) = (run_of(args.x, i, runs)?, run_of(args.dx, i, runs)?);
+            let dy = args.dy.channels(i..i + 1)?;
+            self.loss_grad_of_run(&LossGradArgs { x, dy, dx, ..*args }, i);
+        }
+        Ok(())
+    }
+}
+
+/// What each element of a run is compared with.
+#[derive(Clone, Copy)]
+enum Compared<'a> {
+    /// One number.
+    Label(f32),
+    /// A tensor's elements, and how many lie from a pixel to the next.
+    Elements(&'a [f32], usize),
+}
+
+impl<'a> Compared<'a> {
+    fn of(target: Target, run: usize, rest: &Rest<'a>) -> Self {
+        match target {
+            Target::Labels(labels) => Compared::Label(labels[run]),
+            Target::Tensor(t) => Compared::Elements(rest.get(t), t.pitch),
+        }
+    }
+
+    /// Channel `k` of pixel `i`.
+    #[inline(always)]
+    fn at(self, i: usize, k: usize) -> f32 {
+        match self {
+            Compared::Label(t) => t,
+            Compared::Elements(values, pitch) => values[i * pitch + k],
+        }
+    }
+}
+
+impl Cpu {
+    /// The loss of one run, whose pictures and whose number `args` has.
+    fn loss_of_run(&mut self, args: &LossArgs, run: usize) {
+        let LossArgs { loss, x, target, weight, y } = *args;
         let ([out], rest, work) = self.split([y]);
         let (input, c) = (rest.get(x), x.shape.c);
+        let target = Compared::of(target, run, &rest);
         let parts: Vec<f64> = work.pool.install(|| {
             let chunks = input.par_chunks(CHUNK * x.pitch).enumerate();
             chunks
                 .map(|(i, part)| {
                     let pixels = part.chunks(x.pitch).enumerate();
                     let sum = |(j, pixel): (usize, &[f32])| -> f64 {
-                        let element = |k: usize| match target {
-                            Target::Value(t) => t,
-                            Target::Tensor(t) => rest.get(t)[(i * CHUNK + j) * t.pitch + k],
-                        };
                         let values = pixel[..c].iter().enumerate();
-                        values.map(|(k, &v)| f64::from(loss.value(v, element(k)))).sum()
+                        let value = |(k, &v)| loss.value(v, target.at(i * CHUNK + j, k));
+                        values.map(|at| f64::from(value(at))).sum()
                     };
                     pixels.map(sum).sum()
                 })
@@ -155,42 +231,25 @@ impl LossKernels for Cpu {
         });
         let mean = parts.iter().sum::<f64>() / x.shape.count() as f64;
         out[0] = (f64::from(weight) * mean) as f32;
-        Ok(())
     }
 
-    fn loss_grad(
-        &mut self,
-        loss: Loss,
-        x: View,
-        target: Target<View>,
-        weight: f32,
-        dy: View,
-        dx: View,
-        mode: Write,
-    ) -> Result<()> {
+    /// The gradient of one run.
+    fn loss_grad_of_run(&mut self, args: &LossGradArgs, run: usize) {
+        let LossGradArgs { loss, x, target, weight, dy, dx, mode } = *args;
         let ([out], rest, work) = self.split([dx]);
         let (input, c) = (rest.get(x), x.shape.c);
         let scale = rest.get(dy)[0] * weight / x.shape.count() as f32;
-        let other = match target {
-            Target::Tensor(t) => Some((rest.get(t), t.pitch)),
-            Target::Value(_) => None,
-        };
+        let target = Compared::of(target, run, &rest);
         work.pool.install(|| {
             out.par_chunks_mut(CHUNK * dx.pitch).enumerate().for_each(|(i, part)| {
                 for (j, pixel) in part.chunks_mut(dx.pitch).enumerate() {
                     let at = i * CHUNK + j;
                     for (k, value) in pixel[..c].iter_mut().enumerate() {
-                        let t = match (target, other) {
-                            (Target::Value(t), _) => t,
-                            (_, Some((values, pitch))) => values[at * pitch + k],
-                            (Target::Tensor(_), None) => continue,
-                        };
-                        let slope = loss.slope(input[at * x.pitch + k], t);
+                        let slope = loss.slope(input[at * x.pitch + k], target.at(at, k));
                         *value = mode.merge(*value, scale * slope);
                     }
                 }
             });
         });
-        Ok(())
     }
 }

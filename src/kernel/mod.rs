@@ -1,7 +1,11 @@
 //! What a machine must be able to do: one contract per kernel family, the CPU's loops beside it.
 //!
 //! A kernel is a function of Views. It knows nothing of tapes, networks or training; everything it
-//! needs arrives as an argument, and what it writes is said by its signature.
+//! needs arrives as an argument, in a struct of its family where there is much. Beside each method
+//! of a contract stand two questions that can be asked before anything runs, with the same
+//! arguments: `<method>_workspace`, the memory it takes beside its operands (none where there is no
+//! such method), and `<method>_supports`, whether the device can do it (yes where there is none).
+//! What a device has said it supports does not fail on a shape later.
 
 mod adam;
 mod conv;
@@ -14,15 +18,17 @@ mod narrow;
 mod norm;
 mod pointwise;
 mod product;
+mod vector;
 mod winograd;
 
 pub use adam::{Adam, AdamKernels};
-pub use conv::{Conv, ConvKernels, Pass, Workspace};
+pub use conv::{Conv, ConvArgs, ConvKernels, Pass};
 pub use dropout::{Dropout, DropoutKernels};
-pub use image::{Crop, ImageBatch, ImageKernels};
-pub use loss::{Loss, LossKernels, Target};
-pub use norm::{Norm, NormKernels, NormParams, NormScope, Statistics};
-pub use pointwise::{Activation, PointwiseKernels};
+pub use image::{ImageBatch, ImageKernels};
+pub use loss::{Loss, LossArgs, LossGradArgs, LossKernels, Target};
+pub use norm::{Norm, NormArgs, NormGradArgs, NormKernels, NormParams, NormScope, Statistics};
+pub use pointwise::{Activation, ActivationGradArgs, PointwiseKernels};
+pub use vector::VectorKernels;
 
 use crate::device::{Cpu, Device};
 use crate::error::Result;
@@ -49,15 +55,33 @@ impl Write {
     }
 }
 
+/// Memory that a kernel takes beside its operands, in units of 4 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Workspace {
+    /// Kept for its filter, from the first use on.
+    pub kept: usize,
+    /// Shared by all kernels, one after another.
+    pub scratch: usize,
+}
+
+impl Workspace {
+    /// Nothing is kept.
+    pub const fn scratch(units: usize) -> Self {
+        Workspace { kept: 0, scratch: units }
+    }
+}
+
 /// Everything a machine must be able to do.
 pub trait Backend:
-    Device
+    Send
+    + Device
     + ConvKernels
     + NormKernels
     + PointwiseKernels
     + DropoutKernels
     + LossKernels
     + AdamKernels
+    + VectorKernels
     + ImageKernels
 {
     /// Runs a program: `work` is all its kernels in order, the same each time for one `program`

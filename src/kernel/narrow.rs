@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use super::product::{Mat, product, product_rows_dot};
-use super::{Conv, Pass, Write};
+use super::{Conv, ConvArgs, Pass, Write};
 use crate::device::{Cpu, grown};
 use crate::tensor::{Shape, View};
 
@@ -24,10 +24,11 @@ pub(super) fn serves(conv: Conv, filter: Shape) -> bool {
     conv.stride == 1 && filter.n * conv.taps() <= NARROW && filter.c >= 16
 }
 
-/// Scratch of a product.
-pub(super) fn scratch(pass: Pass, conv: Conv, x: Shape, w: Shape) -> usize {
-    let numbers = w.n * conv.taps();
-    match pass {
+/// Scratch of a pass.
+pub(super) fn scratch(args: &ConvArgs) -> usize {
+    let (x, w) = (args.x.shape, args.w.shape);
+    let numbers = w.n * args.conv.taps();
+    match args.pass {
         Pass::Fprop => x.pixels() * numbers,
         Pass::Dgrad => 0,
         Pass::Wgrad => x.pixels().div_ceil(CHUNK) * numbers * w.c,
@@ -35,7 +36,8 @@ pub(super) fn scratch(pass: Pass, conv: Conv, x: Shape, w: Shape) -> usize {
 }
 
 /// y = conv(x, w), or y += that.
-pub(super) fn fprop(cpu: &mut Cpu, conv: Conv, x: View, w: View, y: View, mode: Write) {
+pub(super) fn fprop(cpu: &mut Cpu, args: &ConvArgs) {
+    let ConvArgs { conv, x, w, y, mode, .. } = *args;
     let (c, taps, pixels) = (x.shape.c, conv.taps(), x.shape.pixels());
     let numbers = w.shape.n * taps;
     let ([out], rest, work) = cpu.split([y]);
@@ -84,7 +86,8 @@ fn gather(conv: Conv, dy: &[f32], view: View, x: Shape, from: usize, to: &mut [f
 }
 
 /// dx = adjoint(dy, w), or dx += that.
-pub(super) fn dgrad(cpu: &mut Cpu, conv: Conv, dy: View, w: View, dx: View, mode: Write) {
+pub(super) fn dgrad(cpu: &mut Cpu, args: &ConvArgs) {
+    let ConvArgs { conv, x: dx, w, y: dy, mode, .. } = *args;
     let (c, numbers, pixels) = (dx.shape.c, w.shape.n * conv.taps(), dx.shape.pixels());
     let ([out], rest, work) = cpu.split([dx]);
     let (gradient, filter) = (rest.get(dy), rest.get(w));
@@ -100,7 +103,8 @@ pub(super) fn dgrad(cpu: &mut Cpu, conv: Conv, dy: View, w: View, dx: View, mode
 }
 
 /// dw = sum over pixels of dy times the windows of x, or dw += that.
-pub(super) fn wgrad(cpu: &mut Cpu, conv: Conv, x: View, dy: View, dw: View, mode: Write) {
+pub(super) fn wgrad(cpu: &mut Cpu, args: &ConvArgs) {
+    let ConvArgs { conv, x, w: dw, y: dy, mode, .. } = *args;
     let (c, numbers, pixels) = (x.shape.c, dw.shape.n * conv.taps(), x.shape.pixels());
     let ([out], rest, work) = cpu.split([dw]);
     let (input, gradient) = (rest.get(x), rest.get(dy));

@@ -14,7 +14,7 @@
 
 use rayon::prelude::*;
 
-use super::{Activation, Dropout, PointwiseKernels, Write};
+use super::{Activation, Dropout, PointwiseKernels, Workspace, Write};
 use crate::device::{Cpu, StepState, grown};
 use crate::error::Result;
 use crate::tensor::{Shape, View};
@@ -77,36 +77,73 @@ impl Norm {
     }
 }
 
-/// Norms of a machine. `kept` is mean and 1 / sqrt(var + eps).
+/// Operands of a norm.
+#[derive(Clone, Copy, Debug)]
+pub struct NormArgs {
+    /// What is computed.
+    pub norm: Norm,
+    /// The input, (n,h,w,c).
+    pub x: View,
+    /// Its parameters; the running statistics are moved where the tensor's own are used.
+    pub params: NormParams,
+    /// Where mean and 1 / sqrt(var + eps) are left for the backward pass, of
+    /// [`Norm::statistics_shape`].
+    pub kept: [View; 2],
+    /// The result, of x's shape.
+    pub y: View,
+    /// Where max(y, 0) goes too: what a skip connection takes.
+    pub skip: Option<View>,
+}
+
+/// Operands of a norm's gradient.
+#[derive(Clone, Copy, Debug)]
+pub struct NormGradArgs {
+    /// The norm of the forward pass.
+    pub norm: Norm,
+    /// Its input.
+    pub x: View,
+    /// Its parameters.
+    pub params: NormParams,
+    /// Mean and 1 / sqrt(var + eps), as the forward pass left them.
+    pub kept: [View; 2],
+    /// Gradient of y.
+    pub dy: View,
+    /// Gradient of max(y, 0), where that was taken.
+    pub dskip: Option<View>,
+    /// Where the gradient of x goes, if it is wanted.
+    pub dx: Option<(View, Write)>,
+    /// Where those of scale and shift go.
+    pub daffine: [Option<(View, Write)>; 2],
+}
+
+/// Norms of a device.
 pub trait NormKernels {
     /// Statistics (and the running ones, where they are there and the tensor's own are used), then
-    /// y, and max(y, 0) to `skip` where it is given: what a skip connection takes.
-    fn norm(
-        &mut self,
-        norm: Norm,
-        x: View,
-        params: NormParams,
-        kept: [View; 2],
-        y: View,
-        skip: Option<View>,
-    ) -> Result<()>;
+    /// y and the skip output.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn norm(&mut self, args: &NormArgs) -> Result<()>;
 
-    /// dx, and the gradients of scale and shift. `dskip` is the gradient of max(y, 0), where it was
-    /// taken.
-    fn norm_grad(
-        &mut self,
-        norm: Norm,
-        x: View,
-        params: NormParams,
-        kept: [View; 2],
-        dy: View,
-        dskip: Option<View>,
-        dx: Option<(View, Write)>,
-        daffine: [Option<(View, Write)>; 2],
-    ) -> Result<()>;
+    /// What [`NormKernels::norm`] takes beside its operands.
+    fn norm_workspace(&self, args: &NormArgs) -> Workspace;
 
-    /// f32 numbers that a norm of a tensor of shape `x`, or its way back, takes beside its operands.
-    fn norm_scratch(&self, norm: Norm, x: Shape) -> usize;
+    /// Whether the device can compute it.
+    ///
+    /// # Errors
+    /// [`Error::Machine`](crate::Error::Machine) where it cannot, with what to change.
+    fn norm_supports(&self, _args: &NormArgs) -> Result<()> {
+        Ok(())
+    }
+
+    /// dx, and the gradients of scale and shift. What supports the norm supports its gradient.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn norm_grad(&mut self, args: &NormGradArgs) -> Result<()>;
+
+    /// What [`NormKernels::norm_grad`] takes beside its operands.
+    fn norm_grad_workspace(&self, args: &NormGradArgs) -> Workspace;
 }
 
 /// Pixels whose sums one task makes in f32; the tasks' sums are added in f64, in order.
@@ -162,15 +199,8 @@ fn affine<'a>(given: Option<[&'a [f32]; 2]>, plain: &'a (Vec<f32>, Vec<f32>)) ->
 }
 
 impl NormKernels for Cpu {
-    fn norm(
-        &mut self,
-        norm: Norm,
-        x: View,
-        params: NormParams,
-        kept: [View; 2],
-        y: View,
-        skip: Option<View>,
-    ) -> Result<()> {
+    fn norm(&mut self, args: &NormArgs) -> Result<()> {
+        let NormArgs { norm, x, params, kept, y, skip } = *args;
         let c = x.shape.c;
         let groups = norm.statistics_shape(x.shape).n;
         let pixels = x.shape.pixels() / groups;
@@ -246,17 +276,12 @@ impl NormKernels for Cpu {
         skip.map_or(Ok(()), |skip| self.activation(Activation::Relu, y, skip))
     }
 
-    fn norm_grad(
-        &mut self,
-        norm: Norm,
-        x: View,
-        params: NormParams,
-        kept: [View; 2],
-        dy: View,
-        dskip: Option<View>,
-        dx: Option<(View, Write)>,
-        daffine: [Option<(View, Write)>; 2],
-    ) -> Result<()> {
+    fn norm_workspace(&self, _args: &NormArgs) -> Workspace {
+        Workspace::default()
+    }
+
+    fn norm_grad(&mut self, args: &NormGradArgs) -> Result<()> {
+        let NormGradArgs { norm, x, params, kept, dy, dskip, dx, daffine } = *args;
         let c = x.shape.c;
         let groups = norm.statistics_shape(x.shape).n;
         let pixels = x.shape.pixels() / groups;
@@ -363,8 +388,8 @@ impl NormKernels for Cpu {
         Ok(())
     }
 
-    fn norm_scratch(&self, _norm: Norm, x: Shape) -> usize {
-        x.count()
+    fn norm_grad_workspace(&self, args: &NormGradArgs) -> Workspace {
+        Workspace::scratch(args.x.shape.count())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::Write;
+use super::{Workspace, Write};
 use crate::device::Cpu;
 use crate::error::Result;
 use crate::tensor::View;
@@ -115,20 +115,28 @@ fn tanh(x: f32) -> f32 {
     if x.is_nan() { x } else { y.copysign(x) }
 }
 
-/// Functions of one element, of a machine. All Views of a call have one shape.
+/// Operands of an activation's gradient.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ActivationGradArgs {
+    /// The activation of the forward pass.
+    pub activation: Activation,
+    /// Its result.
+    pub y: View,
+    /// Gradient of y.
+    pub dy: View,
+    /// Where the gradient of its input goes.
+    pub dx: View,
+    /// How it is written.
+    pub mode: Write,
+}
+
+/// Functions of one element, of a device. All Views of a call have one shape.
 pub trait PointwiseKernels {
     /// y = activation(x)
     fn activation(&mut self, activation: Activation, x: View, y: View) -> Result<()>;
 
     /// dx = dy * activation'(x), found from y; or dx += that.
-    fn activation_grad(
-        &mut self,
-        activation: Activation,
-        y: View,
-        dy: View,
-        dx: View,
-        mode: Write,
-    ) -> Result<()>;
+    fn activation_grad(&mut self, args: &ActivationGradArgs) -> Result<()>;
 
     /// Copies the first tensor of each pair into the second: the parts of a concatenation that do
     /// not already lie in it.
@@ -142,8 +150,28 @@ pub trait PointwiseKernels {
     /// y = scale * x, or y += that.
     fn scale(&mut self, scale: f32, x: View, y: View, mode: Write) -> Result<()>;
 
+    /// Whether the device can read and write these tensors in one call of [`PointwiseKernels::scale`]
+    /// or [`PointwiseKernels::stack`].
+    ///
+    /// # Errors
+    /// [`Error::Machine`](crate::Error::Machine) where it cannot, with what to change.
+    fn scale_supports(&self, _x: View, _y: View) -> Result<()> {
+        Ok(())
+    }
+
     /// `db[c] = sum over pixels of dy[.., c]`, or db += that: the gradient of a bias.
     fn channel_sum(&mut self, dy: View, db: View, mode: Write) -> Result<()>;
+
+    /// What [`PointwiseKernels::channel_sum`] takes beside its operands.
+    fn channel_sum_workspace(&self, dy: View) -> Workspace;
+
+    /// Whether the device can sum the channels of `dy`.
+    ///
+    /// # Errors
+    /// [`Error::Machine`](crate::Error::Machine) where it cannot, with what to change.
+    fn channel_sum_supports(&self, _dy: View) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Elements that one task handles.
@@ -187,14 +215,8 @@ impl PointwiseKernels for Cpu {
         Ok(())
     }
 
-    fn activation_grad(
-        &mut self,
-        activation: Activation,
-        y: View,
-        dy: View,
-        dx: View,
-        mode: Write,
-    ) -> Result<()> {
+    fn activation_grad(&mut self, args: &ActivationGradArgs) -> Result<()> {
+        let ActivationGradArgs { activation, y, dy, dx, mode } = *args;
         each_pixel(self, [y, dy], dx, |dx, [y, dy]| {
             for (dx, (y, dy)) in dx.iter_mut().zip(y.iter().zip(dy)) {
                 *dx = mode.merge(*dx, dy * activation.slope(*y));
@@ -242,6 +264,10 @@ impl PointwiseKernels for Cpu {
             *value = mode.merge(*value, sum as f32);
         }
         Ok(())
+    }
+
+    fn channel_sum_workspace(&self, _dy: View) -> Workspace {
+        Workspace::default()
     }
 }
 

@@ -3,8 +3,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::kernel::NormScope;
+
+/// Slope of LeakyReLU in every network of the paper.
+pub(super) const SLOPE: f32 = 0.2;
+
 /// The two generators of the paper (section 3.2.1 and Table 2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GeneratorKind {
     /// Encoder and decoder of one depth, joined by skip connections.
@@ -14,7 +19,7 @@ pub enum GeneratorKind {
 }
 
 /// How activations are normalised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NormKind {
     /// Batch norm with scale, shift and running statistics; convolutions before it have no bias.
@@ -23,6 +28,27 @@ pub enum NormKind {
     Instance,
     /// No normalisation; every convolution has a bias.
     None,
+}
+
+impl NormKind {
+    /// Over which numbers a norm's statistics go, if there is a norm.
+    pub(super) fn scope(self) -> Option<NormScope> {
+        match self {
+            NormKind::Batch => Some(NormScope::Batch),
+            NormKind::Instance => Some(NormScope::Instance),
+            NormKind::None => None,
+        }
+    }
+
+    /// Whether inner convolutions have a bias. With batch norm the shift makes it idle.
+    pub(super) fn inner_bias(self) -> bool {
+        self != NormKind::Batch
+    }
+
+    /// Whether they have one in the PyTorch port, which leaves it out without a norm too.
+    pub(super) fn port_inner_bias(self) -> bool {
+        self == NormKind::Instance
+    }
 }
 
 /// A generator.

@@ -1,7 +1,7 @@
 //! The two blocks everything is made of: a convolution with its parameters, and the norm, dropout
 //! and activation behind it.
 
-use super::{Init, Params};
+use super::{Init, Layer, Params, PortModules, PortTensor};
 use crate::error::Result;
 use crate::kernel::{Activation, Conv, NormScope, Statistics};
 use crate::op::{NormUse, NormVars};
@@ -37,18 +37,37 @@ impl Mode {
     /// As in training: statistics of the batch, dropout as the network has it.
     pub const TRAIN: Mode =
         Mode { statistics: Statistics::Batch, dropout: true, running: Running::Move, runs: 1 };
+    /// As a picture is translated by default: its own statistics, no dropout, nothing changed.
+    pub const TRANSLATE: Mode =
+        Mode { statistics: Statistics::Batch, dropout: false, running: Running::Keep, runs: 1 };
 }
 
-/// Filter and, perhaps, bias of a convolution, as numbers in [`Params`].
-#[derive(Clone, Copy, Debug)]
-pub struct ConvParams {
-    weight: usize,
-    bias: Option<usize>,
+/// What a block is made of, before its parameters exist.
+#[derive(Clone, Debug)]
+pub struct BlockSpec {
+    /// "down3", "up1", "layer2": what its parameters' names begin with.
+    pub name: String,
+    /// Window of the convolution.
+    pub conv: Conv,
+    /// The convolution's transpose: the output grows instead of shrinking.
+    pub transposed: bool,
+    /// Channels of input and output.
+    pub channels: [usize; 2],
+    /// Whether the convolution has a bias.
+    pub bias: bool,
+    /// Scope of the norm, if there is one.
+    pub norm: Option<NormScope>,
+    /// Rate of the dropout behind the norm, 0 for none.
+    pub dropout: f32,
+    /// Activation at the end.
+    pub activation: Activation,
+    /// What it is called in the PyTorch port, if the port has it.
+    pub port: Option<PortModules>,
 }
 
-/// Kind and parameters of a norm.
+/// Parameters of a norm, as numbers in [`Params`].
 #[derive(Clone, Copy, Debug)]
-pub enum NormOf {
+enum NormParams {
     /// Batch norm: scale, shift, running mean, running variance.
     Batch([usize; 4]),
     /// Instance norm without parameters.
@@ -58,69 +77,56 @@ pub enum NormOf {
 /// A convolution, or its transpose, then a norm, dropout, activation.
 #[derive(Clone, Debug)]
 pub struct Block {
-    /// Window.
-    pub conv: Conv,
-    /// Grows instead of shrinking.
-    pub transposed: bool,
-    params: ConvParams,
-    norm: Option<NormOf>,
-    /// Rate of the dropout, 0 for none.
-    pub dropout: f32,
-    /// Last.
-    pub activation: Activation,
-    /// "down3", "up1", "layer2".
-    pub name: String,
-    channels: usize,
+    spec: BlockSpec,
+    /// Filter, as a number in [`Params`].
+    weight: usize,
+    bias: Option<usize>,
+    norm: Option<NormParams>,
 }
 
 impl Block {
-    /// A block from `from` to `to` channels; its parameters are added to `params` under `name`.
-    /// `norm` is the scope of the norm, if there is one.
-    pub fn new(
-        params: &mut Params,
-        name: &str,
-        conv: Conv,
-        transposed: bool,
-        [from, to]: [usize; 2],
-        bias: bool,
-        norm: Option<NormScope>,
-    ) -> Self {
-        let (k, c) = if transposed { (from, to) } else { (to, from) };
+    /// A block whose parameters are added to `params`: filter, bias, then the norm's.
+    pub fn new(params: &mut Params, spec: BlockSpec) -> Self {
+        let BlockSpec { conv, channels: [from, to], ref name, ref port, .. } = spec;
+        let (k, c) = if spec.transposed { (from, to) } else { (to, from) };
         let filter = Shape::new(k, conv.r, conv.s, c);
-        let normal = Init::Normal(0.0, DEVIATION);
-        let weight = params.add(format!("{name}.conv.weight"), filter, normal);
         let vector = Shape::vector(to);
         let zero = Init::Constant(0.0);
-        let bias = bias.then(|| params.add(format!("{name}.conv.bias"), vector, zero));
-        let norm = norm.map(|scope| match scope {
-            NormScope::Instance => NormOf::Instance,
-            NormScope::Batch | NormScope::Runs(_) => NormOf::Batch([
-                params.add(format!("{name}.norm.weight"), vector, Init::Normal(1.0, DEVIATION)),
-                params.add(format!("{name}.norm.bias"), vector, zero),
-                params.add_state(format!("{name}.norm.running_mean"), vector, 0.0),
-                params.add_state(format!("{name}.norm.running_var"), vector, 1.0),
-            ]),
-        });
-        Block {
-            conv,
-            transposed,
-            params: ConvParams { weight, bias },
-            norm,
-            dropout: 0.0,
-            activation: Activation::Identity,
-            name: name.to_string(),
-            channels: to,
+        let weight =
+            params.add(format!("{name}.conv.weight"), filter, Init::Normal(0.0, DEVIATION));
+        if let Some(port) = port {
+            let theirs = format!("{}.weight", port.conv);
+            params.set_port(weight, PortTensor::filter(theirs, filter));
         }
-    }
-
-    /// With this activation at its end.
-    pub fn then(self, activation: Activation) -> Self {
-        Block { activation, ..self }
-    }
-
-    /// With dropout before its activation.
-    pub fn dropping(self, rate: f32) -> Self {
-        Block { dropout: rate, ..self }
+        let bias = spec.bias.then(|| {
+            let bias = params.add(format!("{name}.conv.bias"), vector, zero);
+            if let Some(port) = port {
+                let theirs = PortTensor::vector(format!("{}.bias", port.conv), to);
+                params.set_port(bias, PortTensor { implied: !port.bias, ..theirs });
+            }
+            bias
+        });
+        let norm = spec.norm.map(|scope| match scope {
+            NormScope::Instance => NormParams::Instance,
+            NormScope::Batch | NormScope::Runs(_) => {
+                let all = [
+                    params.add(format!("{name}.norm.weight"), vector, Init::Normal(1.0, DEVIATION)),
+                    params.add(format!("{name}.norm.bias"), vector, zero),
+                    params.add_state(format!("{name}.norm.running_mean"), vector, 0.0),
+                    params.add_state(format!("{name}.norm.running_var"), vector, 1.0),
+                ];
+                if let Some(port) = port {
+                    // PyTorch's `BatchNorm2d` bears the same four names.
+                    let theirs = ["weight", "bias", "running_mean", "running_var"];
+                    for (index, theirs) in all.into_iter().zip(theirs) {
+                        let theirs = format!("{}.{theirs}", port.norm);
+                        params.set_port(index, PortTensor::vector(theirs, to));
+                    }
+                }
+                NormParams::Batch(all)
+            }
+        });
+        Block { spec, weight, bias, norm }
     }
 
     /// Records the block.
@@ -155,21 +161,21 @@ impl Block {
     }
 
     fn convolve(&self, params: &Params, tape: &mut Tape, x: Var) -> Result<Var> {
-        let weight = params.on(tape, self.params.weight);
-        let bias = self.params.bias.map(|b| params.on(tape, b));
-        if self.transposed {
-            tape.conv_transpose(self.conv, x, weight, bias)
+        let weight = params.on(tape, self.weight);
+        let bias = self.bias.map(|b| params.on(tape, b));
+        if self.spec.transposed {
+            tape.conv_transpose(self.spec.conv, x, weight, bias)
         } else {
-            tape.conv(self.conv, x, weight, bias)
+            tape.conv(self.spec.conv, x, weight, bias)
         }
     }
 
     /// The norm with its dropout and activation, where the block has one.
     fn norm_of(&self, params: &Params, tape: &mut Tape, mode: Mode) -> Option<(NormUse, NormVars)> {
-        let dropout = if mode.dropout { self.dropout } else { 0.0 };
-        let activation = self.activation;
+        let dropout = self.dropout(mode);
+        let activation = self.spec.activation;
         Some(match self.norm? {
-            NormOf::Batch(all) => {
+            NormParams::Batch(all) => {
                 let [weight, bias, mean, var] = all.map(|i| params.on(tape, i));
                 let untouched =
                     mode.statistics == Statistics::Batch && mode.running == Running::Keep;
@@ -181,7 +187,7 @@ impl Block {
                 };
                 (NormUse { scope, statistics: mode.statistics, dropout, activation }, vars)
             }
-            NormOf::Instance => {
+            NormParams::Instance => {
                 let (scope, statistics) = (NormScope::Instance, Statistics::Batch);
                 (NormUse { scope, statistics, dropout, activation }, NormVars::default())
             }
@@ -190,60 +196,58 @@ impl Block {
 
     /// Dropout and activation where there is no norm.
     fn end(&self, tape: &mut Tape, y: Var, mode: Mode) -> Result<Var> {
-        let dropout = if mode.dropout { self.dropout } else { 0.0 };
+        let dropout = self.dropout(mode);
         let y = if dropout > 0.0 { tape.dropout(dropout, y)? } else { y };
-        match self.activation {
+        match self.spec.activation {
             Activation::Identity => Ok(y),
             activation => tape.activation(activation, y),
         }
     }
 
-    /// Extents of the result for an input of `x`.
+    /// Rate of the dropout in a mode.
+    fn dropout(&self, mode: Mode) -> f32 {
+        if mode.dropout { self.spec.dropout } else { 0.0 }
+    }
+
+    /// The block in words and numbers, for an input of `x`.
     ///
     /// # Errors
     /// Where the window does not fit.
-    pub fn shape(&self, x: Shape) -> Result<Shape> {
-        if self.transposed {
-            self.conv.grow(x, self.channels)
-        } else {
-            self.conv.shrink(x, self.channels)
-        }
+    pub fn layer(&self, x: Shape) -> Result<Layer> {
+        let BlockSpec { conv, transposed, channels: [_, to], .. } = self.spec;
+        let output = if transposed { conv.grow(x, to)? } else { conv.shrink(x, to)? };
+        let pixels = if transposed { x.pixels() } else { output.pixels() };
+        let norm = if matches!(self.norm, Some(NormParams::Batch(_))) { 2 * to } else { 0 };
+        let bias = if self.bias.is_some() { to } else { 0 };
+        let kind = if transposed { "transposed " } else { "" };
+        Ok(Layer {
+            name: self.spec.name.clone(),
+            window: format!("{kind}{}x{}/{}/{}", conv.r, conv.s, conv.stride, conv.pad),
+            input: x,
+            output,
+            parameters: conv.taps() * x.c * to + bias + norm,
+            multiplications: pixels * conv.taps() * x.c * to,
+            then: self.then(),
+        })
     }
 
-    /// Multiplications of one forward pass over an input of `x`.
-    ///
-    /// # Errors
-    /// Where the window does not fit.
-    pub fn multiplications(&self, x: Shape) -> Result<usize> {
-        let y = self.shape(x)?;
-        let pixels = if self.transposed { x.pixels() } else { y.pixels() };
-        Ok(pixels * self.conv.taps() * x.c * y.c)
-    }
-
-    /// Norm, dropout and activation in words, for tables.
-    pub fn tail(&self) -> String {
+    /// Norm, dropout and activation in words.
+    fn then(&self) -> String {
         let mut words = Vec::new();
         match self.norm {
-            Some(NormOf::Batch(_)) => words.push("batch norm".to_string()),
-            Some(NormOf::Instance) => words.push("instance norm".to_string()),
+            Some(NormParams::Batch(_)) => words.push("batch norm".to_string()),
+            Some(NormParams::Instance) => words.push("instance norm".to_string()),
             None => {}
         }
-        if self.dropout > 0.0 {
-            words.push(format!("dropout {}", self.dropout));
+        if self.spec.dropout > 0.0 {
+            words.push(format!("dropout {}", self.spec.dropout));
         }
-        match self.activation {
+        match self.spec.activation {
             Activation::Identity => {}
             Activation::Relu => words.push("ReLU".to_string()),
             Activation::LeakyRelu(slope) => words.push(format!("LeakyReLU {slope}")),
             Activation::Tanh => words.push("tanh".to_string()),
         }
         words.join(", ")
-    }
-
-    /// Trained numbers, for an input of `channels` channels.
-    pub fn parameters(&self, channels: usize) -> usize {
-        let norm = if matches!(self.norm, Some(NormOf::Batch(_))) { 2 * self.channels } else { 0 };
-        let bias = if self.params.bias.is_some() { self.channels } else { 0 };
-        self.conv.taps() * channels * self.channels + bias + norm
     }
 }

@@ -1,9 +1,14 @@
-//! What networks are built from: named parameters, the blocks of pix2pix, learning-rate schedules.
+//! What networks are built from: named parameters, the blocks of pix2pix, learning-rate schedules,
+//! and the names of all that in the PyTorch port.
 
 mod blocks;
+mod layer;
 mod params;
+mod port;
 mod schedule;
 
-pub use blocks::{Block, ConvParams, Mode, NormOf, Running};
-pub use params::{Init, Param, Params};
+pub use blocks::{Block, BlockSpec, Mode, Running};
+pub use layer::Layer;
+pub use params::{Init, Param, Params, Placement};
+pub use port::{PortModules, PortTensor};
 pub use schedule::Schedule;

@@ -1,9 +1,10 @@
 //! The parameters of a network: an ordered list of names, shapes and first values, laid out in one
 //! piece of the arena.
 
+use super::PortTensor;
 use crate::device::Arena;
 use crate::error::{Error, Result};
-use crate::kernel::Backend;
+use crate::kernel::{Backend, Write};
 use crate::random::{self, Purpose};
 use crate::tape::{Group, Tape, Var};
 use crate::tensor::{Shape, View};
@@ -29,6 +30,8 @@ pub struct Param {
     pub init: Init,
     /// Trained by Adam; running statistics are not.
     pub trained: bool,
+    /// What it is in the PyTorch port's files; `None` for a network that the port does not have.
+    pub port: Option<PortTensor>,
     view: View,
 }
 
@@ -39,11 +42,24 @@ impl Param {
     }
 }
 
+/// What memory parameters are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement<'a> {
+    /// That of their values.
+    Values,
+    /// Also that of their gradients, and of a vector of each of these names: what an optimiser
+    /// ([`Adam::STATE`](crate::kernel::Adam::STATE)) and an average ([`Group::AVERAGE`]) keep.
+    Training(&'a [&'static str]),
+}
+
 /// All parameters and running statistics of one network, in the order in which they were added:
 /// that order is the order in files, in memory and for the optimizer.
 #[derive(Clone, Debug, Default)]
 pub struct Params {
     list: Vec<Param>,
+    /// All trained values, once they have a place.
+    values: Option<View>,
+    /// Those with their gradients, where they are to be trained.
     group: Option<Group>,
 }
 
@@ -59,33 +75,43 @@ impl Params {
     }
 
     fn push(&mut self, name: String, shape: Shape, init: Init, trained: bool) -> usize {
-        self.list.push(Param { name, shape, init, trained, view: View::dense(0, shape) });
+        let view = View::dense(0, shape);
+        self.list.push(Param { name, shape, init, trained, port: None, view });
         self.list.len() - 1
     }
 
+    /// Says what parameter number `index` is in the PyTorch port's files.
+    pub fn set_port(&mut self, index: usize, port: PortTensor) {
+        self.list[index].port = Some(port);
+    }
+
     /// Gives every parameter its place: trained ones in one run, statistics behind them.
-    /// `training` takes room for gradients and moments too.
-    pub fn place(&mut self, arena: &mut Arena, training: bool) {
+    pub fn place(&mut self, arena: &mut Arena, placement: Placement) {
         let start = arena.len();
-        for trained in [true, false] {
-            for param in self.list.iter_mut().filter(|p| p.trained == trained) {
-                param.view = arena.take(param.shape);
+        for param in self.list.iter_mut().filter(|p| p.trained) {
+            param.view = arena.take(param.shape);
+        }
+        let values = View::dense(start, Shape::vector(arena.len() - start));
+        self.values = Some(values);
+        self.group = match placement {
+            Placement::Values => None,
+            Placement::Training(names) => {
+                let grads = arena.take(values.shape);
+                let state = names.iter().map(|&name| (name, arena.take(values.shape))).collect();
+                Some(Group { values, grads, state })
             }
-            if trained {
-                let values = View::dense(start, Shape::vector(arena.len() - start));
-                let mut more = || if training { arena.take(values.shape) } else { values };
-                let (grads, moments) = (more(), [more(), more()]);
-                self.group = Some(Group { values, grads, moments });
-            }
+        };
+        for param in self.list.iter_mut().filter(|p| !p.trained) {
+            param.view = arena.take(param.shape);
         }
     }
 
-    /// What [`Tape::update`] trains.
+    /// What [`Tape::backward`] and [`Tape::optimise`] train.
     ///
     /// # Panics
-    /// Before [`Params::place`].
-    pub fn group(&self) -> Group {
-        self.group.expect("parameters are placed before they are trained")
+    /// Before [`Params::place`] with [`Placement::Training`].
+    pub fn group(&self) -> &Group {
+        self.group.as_ref().expect("parameters are placed for training before they are trained")
     }
 
     /// Parameter number `index` on a tape.
@@ -104,7 +130,7 @@ impl Params {
     }
 
     /// Writes first values: a function of the seed, of `network` (so that two networks of one run
-    /// differ) and of the parameter's place in the list; moments 0.
+    /// differ) and of the parameter's place in the list; moments 0, an average as the values.
     ///
     /// # Errors
     /// What the device reports.
@@ -123,23 +149,32 @@ impl Params {
             };
             b.upload(param.view, &values)?;
         }
-        Ok(())
+        self.start_average(b)
     }
 
-    /// Sets parameters, gradients and moments to 0: also the gaps between parameters, which Adam steps
-    /// like all else.
+    /// Sets the average of the values, [`Group::AVERAGE`], to the values as they are; nothing where no
+    /// average was asked for.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn start_average(&self, b: &mut dyn Backend) -> Result<()> {
+        let group = self.group.as_ref();
+        match group.and_then(|g| g.state(Group::AVERAGE).map(|mean| (g.values, mean))) {
+            Some((values, mean)) => b.scale(1.0, values, mean, Write::Set),
+            None => Ok(()),
+        }
+    }
+
+    /// Sets parameters, gradients and what an optimiser keeps to 0: also the gaps between parameters,
+    /// which an optimiser steps like all else.
     ///
     /// # Errors
     /// What the device reports.
     pub fn clear(&self, b: &mut dyn Backend) -> Result<()> {
-        let group = self.group();
-        b.fill(group.values, 0.0)?;
-        if group.grads != group.values {
-            for view in [group.grads, group.moments[0], group.moments[1]] {
-                b.fill(view, 0.0)?;
-            }
-        }
-        Ok(())
+        let state = self.group.iter().flat_map(|g| g.state.iter().map(|(_, view)| *view));
+        let grads = self.group.iter().map(|g| g.grads);
+        let mut all = self.values.into_iter().chain(grads).chain(state);
+        all.try_for_each(|view| b.fill(view, 0.0))
     }
 
     /// Writes one parameter's values by name.

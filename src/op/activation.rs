@@ -1,8 +1,9 @@
 //! Activations of their own, where no norm comes before them: LeakyReLU, ReLU, tanh.
 
+use super::{gradients, stored_alike};
 use crate::error::{Error, Result};
-use crate::kernel::{Activation, Backend};
-use crate::tape::{Io, Op, Reads, Tape, Var};
+use crate::kernel::{Activation, ActivationGradArgs, Backend};
+use crate::tape::{Attribute, Io, Op, Phase, Reads, Tape, Var};
 use crate::tensor::Shape;
 
 #[derive(Debug)]
@@ -33,11 +34,26 @@ impl Op for Activate {
 
     fn backward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
         let Some((dx, mode)) = io.dx[0] else { return Ok(()) };
-        b.activation_grad(self.activation, io.y, io.dy, dx, mode)
+        let (activation, y, dy) = (self.activation, io.y, io.dy);
+        b.activation_grad(&ActivationGradArgs { activation, y, dy, dx, mode })
     }
 
     fn reads_back(&self) -> Reads {
         Reads::OUTPUT
+    }
+
+    fn supports(&self, b: &dyn Backend, io: &Io, phase: Phase) -> Result<()> {
+        match phase {
+            Phase::Forward => stored_alike(b, &[io.x[0], io.y]),
+            Phase::Backward => stored_alike(b, &gradients(&[io.y, io.dy], io)),
+        }
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        match self.activation {
+            Activation::LeakyRelu(slope) => vec![("slope", Attribute::Number(slope))],
+            Activation::Identity | Activation::Relu | Activation::Tanh => Vec::new(),
+        }
     }
 }
 

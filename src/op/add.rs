@@ -1,8 +1,9 @@
 //! Weighted sums: y = sum of weight_i x_i, for tensors of one shape; of losses too.
 
+use super::{gradients, stored_alike};
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, Write};
-use crate::tape::{Io, Op, Reads, Tape, Var};
+use crate::tape::{Attribute, Io, Op, Phase, Reads, Tape, Var};
 use crate::tensor::Shape;
 
 #[derive(Debug)]
@@ -43,6 +44,17 @@ impl Op for Weighted {
 
     fn reads_back(&self) -> Reads {
         Reads::NOTHING
+    }
+
+    fn supports(&self, b: &dyn Backend, io: &Io, phase: Phase) -> Result<()> {
+        match phase {
+            Phase::Forward => stored_alike(b, &[&io.x[..], &[io.y]].concat()),
+            Phase::Backward => stored_alike(b, &gradients(&[io.dy], io)),
+        }
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        vec![("weights", Attribute::Numbers(self.weights.clone()))]
     }
 }
 

@@ -3,11 +3,14 @@
 
 use crate::error::{Error, Result};
 use crate::kernel::Backend;
-use crate::tape::{Io, Op, Reads, Tape, Var};
+use crate::tape::{Attribute, Io, Op, Reads, Tape, Var};
 use crate::tensor::Shape;
 
 #[derive(Debug)]
-struct Concat;
+struct Concat {
+    /// The channel at which each input begins.
+    offsets: Vec<usize>,
+}
 
 impl Op for Concat {
     fn name(&self) -> &'static str {
@@ -37,8 +40,12 @@ impl Op for Concat {
         Reads::NOTHING
     }
 
-    fn alias(&self, inputs: &[Shape], i: usize) -> Option<usize> {
-        Some(inputs[..i].iter().map(|s| s.c).sum())
+    fn alias(&self, _: &[Shape], i: usize) -> Option<usize> {
+        Some(self.offsets[i])
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        vec![("channels", Attribute::Counts(self.offsets.clone()))]
     }
 }
 
@@ -50,7 +57,12 @@ impl Tape {
     /// [`Error::Shape`] where pictures differ in size, an input already has a place, or one is
     /// computed from another part of the same buffer.
     pub fn concat(&mut self, inputs: &[Var]) -> Result<Var> {
-        self.push(Concat, inputs)
+        let begin = |end: &mut usize, &v: &Var| {
+            *end += self.shape(v).c;
+            Some(*end - self.shape(v).c)
+        };
+        let offsets = inputs.iter().scan(0, begin).collect();
+        self.push(Concat { offsets }, inputs)
     }
 
     /// y = x, in memory of its own.

@@ -4,13 +4,37 @@
 //! p = (h + 2 pad - r) / stride + 1.
 
 use crate::error::{Error, Result};
-use crate::kernel::{Backend, Conv, Pass, Workspace, Write};
-use crate::tape::{Io, Op, Tape, Var};
+use crate::kernel::{Backend, Conv, ConvArgs, Pass, Write};
+use crate::tape::{Attribute, Io, Need, Op, Phase, Tape, Var};
 use crate::tensor::{Shape, View};
 
 #[derive(Debug)]
 struct Convolution {
     conv: Conv,
+}
+
+impl Convolution {
+    fn forward_args(&self, io: &Io) -> ConvArgs {
+        let (conv, bias) = (self.conv, io.x.get(2).copied());
+        let (x, w, y) = (io.x[0], io.x[1], io.y);
+        ConvArgs { pass: Pass::Fprop, conv, x, w, y, bias, mode: Write::Set }
+    }
+
+    /// The passes of the wanted gradients, but for that of the bias.
+    fn backward_args(&self, io: &Io) -> Vec<ConvArgs> {
+        let (conv, x, w, y) = (self.conv, io.x[0], io.x[1], io.dy);
+        let of_x = io.dx[0].map(|(x, mode)| (Pass::Dgrad, x, w, mode));
+        let of_w = io.dx[1].map(|(w, mode)| (Pass::Wgrad, x, w, mode));
+        let args = |(pass, x, w, mode)| ConvArgs { pass, conv, x, w, y, bias: None, mode };
+        of_x.into_iter().chain(of_w).map(args).collect()
+    }
+
+    fn passes(&self, io: &Io, phase: Phase) -> Vec<ConvArgs> {
+        match phase {
+            Phase::Forward => vec![self.forward_args(io)],
+            Phase::Backward => self.backward_args(io),
+        }
+    }
 }
 
 impl Op for Convolution {
@@ -30,31 +54,73 @@ impl Op for Convolution {
     }
 
     fn forward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
-        b.conv_fprop(self.conv, io.x[0], io.x[1], io.x.get(2).copied(), io.y, Write::Set)
+        b.conv(&self.forward_args(io))
     }
 
     fn backward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
-        if let Some((dx, mode)) = io.dx[0] {
-            b.conv_dgrad(self.conv, io.dy, io.x[1], None, dx, mode)?;
-        }
-        if let Some((dw, mode)) = io.dx[1] {
-            b.conv_wgrad(self.conv, io.x[0], io.dy, dw, mode)?;
-        }
+        self.backward_args(io).iter().try_for_each(|args| b.conv(args))?;
         if let Some(&Some((db, mode))) = io.dx.get(2) {
             b.channel_sum(io.dy, db, mode)?;
         }
         Ok(())
     }
 
-    fn workspace(&self, b: &dyn Backend, io: &Io, backward: bool) -> Vec<(View, Pass, Workspace)> {
-        let (x, w, y) = (io.x[0], io.x[1], io.y);
-        let need = |p| (w, p, b.conv_workspace(p, self.conv, x.shape, w.shape, y.shape));
-        if !backward {
-            return vec![need(Pass::Fprop)];
-        }
-        let wanted = [Pass::Dgrad, Pass::Wgrad].into_iter().zip(&io.dx);
-        wanted.filter(|(_, dx)| dx.is_some()).map(|(p, _)| need(p)).collect()
+    fn operations(&self, io: &Io, phase: Phase) -> u64 {
+        operations(io.y.shape, io, phase)
     }
+
+    fn workspace(&self, b: &dyn Backend, io: &Io, phase: Phase) -> Vec<Need> {
+        workspace(b, &self.passes(io, phase), io, phase)
+    }
+
+    fn supports(&self, b: &dyn Backend, io: &Io, phase: Phase) -> Result<()> {
+        supports(b, &self.passes(io, phase), io, phase)
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        attributes(self.conv)
+    }
+}
+
+/// What convolutions in both directions say of themselves.
+pub(super) fn attributes(conv: Conv) -> Vec<(&'static str, Attribute)> {
+    vec![
+        ("window", Attribute::Counts(vec![conv.r, conv.s])),
+        ("stride", Attribute::Count(conv.stride)),
+        ("pad", Attribute::Count(conv.pad)),
+    ]
+}
+
+/// 2 x pixels x taps x c x k for each pass, `smaller` being the side with fewer pixels. The filter is
+/// (k,r,s,c).
+pub(super) fn operations(smaller: Shape, io: &Io, phase: Phase) -> u64 {
+    let passes = match phase {
+        Phase::Forward => 1,
+        Phase::Backward => io.dx.iter().take(2).flatten().count() as u64,
+    };
+    passes * 2 * (smaller.pixels() * io.x[1].shape.count()) as u64
+}
+
+/// The gradient whose sum is the bias's, where that is wanted.
+fn summed(io: &Io, phase: Phase) -> Option<View> {
+    let bias = io.dx.get(2).is_some_and(Option::is_some);
+    (phase == Phase::Backward && bias).then_some(io.dy)
+}
+
+/// What the passes, and the gradient of the bias, take beside their operands.
+pub(super) fn workspace(b: &dyn Backend, passes: &[ConvArgs], io: &Io, phase: Phase) -> Vec<Need> {
+    let need = |args: &ConvArgs| {
+        let filter = Some((io.x[1], args.pass));
+        Need { filter, workspace: b.conv_workspace(args) }
+    };
+    let sum = summed(io, phase).map(|dy| Need::of(b.channel_sum_workspace(dy)));
+    passes.iter().map(need).chain(sum).collect()
+}
+
+/// Whether the device can do the passes, and the gradient of the bias.
+pub(super) fn supports(b: &dyn Backend, passes: &[ConvArgs], io: &Io, phase: Phase) -> Result<()> {
+    passes.iter().try_for_each(|args| b.conv_supports(args))?;
+    summed(io, phase).map_or(Ok(()), |dy| b.channel_sum_supports(dy))
 }
 
 /// The filter has the window's extents and the bias one number a channel of the output.

@@ -5,15 +5,40 @@
 //! h' = (h - 1) stride + r - 2 pad. Source: Dumoulin and Visin, "A guide to convolution arithmetic
 //! for deep learning", section 4.
 
-use super::conv::check_filter;
+use super::conv::{attributes, check_filter, operations, supports, workspace};
 use crate::error::{Error, Result};
-use crate::kernel::{Backend, Conv, Pass, Workspace, Write};
-use crate::tape::{Io, Op, Tape, Var};
-use crate::tensor::{Shape, View};
+use crate::kernel::{Backend, Conv, ConvArgs, Pass, Write};
+use crate::tape::{Attribute, Io, Need, Op, Phase, Tape, Var};
+use crate::tensor::Shape;
 
 #[derive(Debug)]
 struct ConvTranspose {
     conv: Conv,
+}
+
+impl ConvTranspose {
+    /// The data gradient of the convolution whose y is this operation's input.
+    fn forward_args(&self, io: &Io) -> ConvArgs {
+        let (conv, bias) = (self.conv, io.x.get(2).copied());
+        let (x, w, y) = (io.y, io.x[1], io.x[0]);
+        ConvArgs { pass: Pass::Dgrad, conv, x, w, y, bias, mode: Write::Set }
+    }
+
+    /// The passes of the wanted gradients, but for that of the bias.
+    fn backward_args(&self, io: &Io) -> Vec<ConvArgs> {
+        let (conv, x, w, y) = (self.conv, io.dy, io.x[1], io.x[0]);
+        let of_x = io.dx[0].map(|(y, mode)| (Pass::Fprop, w, y, mode));
+        let of_w = io.dx[1].map(|(w, mode)| (Pass::Wgrad, w, y, mode));
+        let args = |(pass, w, y, mode)| ConvArgs { pass, conv, x, w, y, bias: None, mode };
+        of_x.into_iter().chain(of_w).map(args).collect()
+    }
+
+    fn passes(&self, io: &Io, phase: Phase) -> Vec<ConvArgs> {
+        match phase {
+            Phase::Forward => vec![self.forward_args(io)],
+            Phase::Backward => self.backward_args(io),
+        }
+    }
 }
 
 impl Op for ConvTranspose {
@@ -33,30 +58,31 @@ impl Op for ConvTranspose {
     }
 
     fn forward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
-        b.conv_dgrad(self.conv, io.x[0], io.x[1], io.x.get(2).copied(), io.y, Write::Set)
+        b.conv(&self.forward_args(io))
     }
 
     fn backward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
-        if let Some((dx, mode)) = io.dx[0] {
-            b.conv_fprop(self.conv, io.dy, io.x[1], None, dx, mode)?;
-        }
-        if let Some((dw, mode)) = io.dx[1] {
-            b.conv_wgrad(self.conv, io.dy, io.x[0], dw, mode)?;
-        }
+        self.backward_args(io).iter().try_for_each(|args| b.conv(args))?;
         if let Some(&Some((db, mode))) = io.dx.get(2) {
             b.channel_sum(io.dy, db, mode)?;
         }
         Ok(())
     }
 
-    fn workspace(&self, b: &dyn Backend, io: &Io, backward: bool) -> Vec<(View, Pass, Workspace)> {
-        let (x, w, y) = (io.y, io.x[1], io.x[0]);
-        let need = |p| (w, p, b.conv_workspace(p, self.conv, x.shape, w.shape, y.shape));
-        if !backward {
-            return vec![need(Pass::Dgrad)];
-        }
-        let wanted = [Pass::Fprop, Pass::Wgrad].into_iter().zip(&io.dx);
-        wanted.filter(|(_, dx)| dx.is_some()).map(|(p, _)| need(p)).collect()
+    fn operations(&self, io: &Io, phase: Phase) -> u64 {
+        operations(io.x[0].shape, io, phase)
+    }
+
+    fn workspace(&self, b: &dyn Backend, io: &Io, phase: Phase) -> Vec<Need> {
+        workspace(b, &self.passes(io, phase), io, phase)
+    }
+
+    fn supports(&self, b: &dyn Backend, io: &Io, phase: Phase) -> Result<()> {
+        supports(b, &self.passes(io, phase), io, phase)
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        attributes(self.conv)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Dropout of its own, where no norm comes before it.
 
+use super::{gradients, stored_alike};
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, Dropout, Write};
-use crate::tape::{Io, Op, Reads, Tape, Var};
+use crate::tape::{Attribute, Io, Op, Phase, Reads, Tape, Var};
 use crate::tensor::Shape;
 
 #[derive(Debug)]
@@ -33,6 +34,18 @@ impl Op for DropoutOp {
 
     fn reads_back(&self) -> Reads {
         Reads::NOTHING
+    }
+
+    fn supports(&self, b: &dyn Backend, io: &Io, phase: Phase) -> Result<()> {
+        match phase {
+            Phase::Forward => stored_alike(b, &[io.x[0], io.y]),
+            Phase::Backward => stored_alike(b, &gradients(&[io.dy], io)),
+        }
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        let Dropout { rate, stream } = self.dropout;
+        vec![("rate", Attribute::Number(rate)), ("stream", Attribute::Count(stream as usize))]
     }
 }
 

@@ -2,8 +2,8 @@
 //! is the mean over all elements, a scalar.
 
 use crate::error::{Error, Result};
-use crate::kernel::{Backend, Loss, Target};
-use crate::tape::{Io, Op, Tape, Var};
+use crate::kernel::{Backend, Loss, LossArgs, LossGradArgs, Target};
+use crate::tape::{Attribute, Io, Need, Op, Phase, Tape, Var};
 use crate::tensor::Shape;
 
 #[derive(Debug)]
@@ -14,6 +14,34 @@ struct MeanLoss {
     labels: Vec<f32>,
     /// Of the mean; 1 against labels.
     weight: f32,
+}
+
+impl MeanLoss {
+    /// What input `i` is compared with: labels, or the other input.
+    fn target(&self, io: &Io, i: usize) -> Target<'_> {
+        io.x.get(1 - i).map_or(Target::Labels(&self.labels), |&other| Target::Tensor(other))
+    }
+
+    fn forward_args(&self, io: &Io) -> LossArgs<'_> {
+        let (loss, weight, target) = (self.loss, self.weight, self.target(io, 0));
+        LossArgs { loss, x: io.x[0], target, weight, y: io.y }
+    }
+
+    /// One a wanted gradient: a difference is the same seen from either side.
+    fn backward_args(&self, io: &Io) -> Vec<LossGradArgs<'_>> {
+        let (loss, weight, dy) = (self.loss, self.weight, io.dy);
+        let wanted = io.dx.iter().enumerate().filter_map(|(i, dx)| Some((i, (*dx)?)));
+        let args = |(i, (dx, mode))| LossGradArgs {
+            loss,
+            x: io.x[i],
+            target: self.target(io, i),
+            weight,
+            dy,
+            dx,
+            mode,
+        };
+        wanted.map(args).collect()
+    }
 }
 
 impl Op for MeanLoss {
@@ -44,35 +72,33 @@ impl Op for MeanLoss {
         true
     }
 
-    fn forward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
-        if self.labels.is_empty() {
-            return b.loss(self.loss, io.x[0], Target::Tensor(io.x[1]), self.weight, io.y);
+    fn workspace(&self, b: &dyn Backend, io: &Io, phase: Phase) -> Vec<Need> {
+        match phase {
+            Phase::Forward => vec![Need::of(b.loss_workspace(&self.forward_args(io)))],
+            Phase::Backward => Vec::new(),
         }
-        b.labelled(self.loss, io.x[0], &self.labels, io.y)
+    }
+
+    /// The gradient reads and writes tensors stored as those of the loss.
+    fn supports(&self, b: &dyn Backend, io: &Io, _: Phase) -> Result<()> {
+        b.loss_supports(&self.forward_args(io))?;
+        io.dx.iter().flatten().try_for_each(|(dx, _)| b.scale_supports(io.x[0], *dx))
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        let mut all = vec![("weight", Attribute::Number(self.weight))];
+        if !self.labels.is_empty() {
+            all.push(("labels", Attribute::Numbers(self.labels.clone())));
+        }
+        all
+    }
+
+    fn forward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
+        b.loss(&self.forward_args(io))
     }
 
     fn backward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
-        if let Some((dx, mode)) = io.dx[0] {
-            if self.labels.is_empty() {
-                b.loss_grad(
-                    self.loss,
-                    io.x[0],
-                    Target::Tensor(io.x[1]),
-                    self.weight,
-                    io.dy,
-                    dx,
-                    mode,
-                )?;
-            } else {
-                b.labelled_grad(self.loss, io.x[0], &self.labels, io.dy, dx, mode)?;
-            }
-        }
-        // Both differences are the same seen from either side.
-        if let Some(&Some((dt, mode))) = io.dx.get(1) {
-            let (x, t, weight) = (io.x[0], io.x[1], self.weight);
-            b.loss_grad(self.loss, t, Target::Tensor(x), weight, io.dy, dt, mode)?;
-        }
-        Ok(())
+        self.backward_args(io).iter().try_for_each(|args| b.loss_grad(args))
     }
 }
 

@@ -1,10 +1,11 @@
 //! Batch norm and instance norm, with the dropout and the activation that follow them in one pass.
 
+use super::stored_alike;
 use crate::error::{Error, Result};
 use crate::kernel::{
-    Activation, Backend, Norm, NormParams, NormScope, Pass, Statistics, Workspace,
+    Activation, Backend, Dropout, Norm, NormArgs, NormGradArgs, NormParams, NormScope, Statistics,
 };
-use crate::tape::{Io, Op, Tape, Var};
+use crate::tape::{Attribute, Io, Need, Op, Phase, Tape, Var};
 use crate::tensor::{Shape, View};
 
 /// PyTorch's default, and the Torch original's: added to the variance.
@@ -26,6 +27,24 @@ impl Normalise {
         NormParams {
             affine: self.affine.then(|| [io.x[1], io.x[2]]),
             running: self.running.then(|| [io.x[at], io.x[at + 1]]),
+        }
+    }
+
+    fn forward_args(&self, io: &Io) -> NormArgs {
+        let (norm, params, kept) = (self.norm, self.params(io), [io.kept[0], io.kept[1]]);
+        NormArgs { norm, x: io.x[0], params, kept, y: io.y, skip: io.skip }
+    }
+
+    fn backward_args(&self, io: &Io) -> NormGradArgs {
+        NormGradArgs {
+            norm: self.norm,
+            x: io.x[0],
+            params: self.params(io),
+            kept: [io.kept[0], io.kept[1]],
+            dy: io.dy,
+            dskip: io.dskip,
+            dx: io.dx[0],
+            daffine: if self.affine { [io.dx[1], io.dx[2]] } else { [None, None] },
         }
     }
 }
@@ -64,20 +83,73 @@ impl Op for Normalise {
     }
 
     fn forward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
-        let kept = [io.kept[0], io.kept[1]];
-        b.norm(self.norm, io.x[0], self.params(io), kept, io.y, io.skip)
+        b.norm(&self.forward_args(io))
     }
 
     fn backward(&self, b: &mut dyn Backend, io: &Io) -> Result<()> {
-        let affine = if self.affine { [io.dx[1], io.dx[2]] } else { [None, None] };
-        let kept = [io.kept[0], io.kept[1]];
-        let params = self.params(io);
-        b.norm_grad(self.norm, io.x[0], params, kept, io.dy, io.dskip, io.dx[0], affine)
+        b.norm_grad(&self.backward_args(io))
     }
 
-    fn workspace(&self, b: &dyn Backend, io: &Io, backward: bool) -> Vec<(View, Pass, Workspace)> {
-        let scratch = if backward { b.norm_scratch(self.norm, io.x[0].shape) } else { 0 };
-        vec![(io.x[0], Pass::Fprop, Workspace { kept: 0, scratch })]
+    fn workspace(&self, b: &dyn Backend, io: &Io, phase: Phase) -> Vec<Need> {
+        vec![Need::of(match phase {
+            Phase::Forward => b.norm_workspace(&self.forward_args(io)),
+            Phase::Backward => b.norm_grad_workspace(&self.backward_args(io)),
+        })]
+    }
+
+    /// What supports the norm supports its gradient, of tensors stored alike.
+    fn supports(&self, b: &dyn Backend, io: &Io, phase: Phase) -> Result<()> {
+        b.norm_supports(&self.forward_args(io))?;
+        match phase {
+            Phase::Forward => {
+                let all: Vec<View> = [io.x[0], io.y].into_iter().chain(io.skip).collect();
+                stored_alike(b, &all)
+            }
+            Phase::Backward => {
+                let dx = io.dx[0].map(|(view, _)| view);
+                let all = [io.x[0], io.dy].into_iter().chain(io.dskip).chain(dx);
+                stored_alike(b, &all.collect::<Vec<View>>())
+            }
+        }
+    }
+
+    fn moves(&self) -> Vec<usize> {
+        let moved = self.running
+            && self.norm.statistics == Statistics::Batch
+            && self.norm.scope != NormScope::Instance;
+        let at = 1 + 2 * usize::from(self.affine);
+        if moved { vec![at, at + 1] } else { Vec::new() }
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        let Norm { scope, statistics, eps, momentum, dropout, activation } = self.norm;
+        let scope = match scope {
+            NormScope::Batch => ("scope", Attribute::Choice("batch")),
+            NormScope::Runs(runs) => ("runs", Attribute::Count(runs)),
+            NormScope::Instance => ("scope", Attribute::Choice("picture")),
+        };
+        let statistics = match statistics {
+            Statistics::Batch => Attribute::Choice("own"),
+            Statistics::Running => Attribute::Choice("running"),
+        };
+        let mut all = vec![scope, ("statistics", statistics), ("eps", Attribute::Number(eps))];
+        if !self.moves().is_empty() {
+            all.push(("momentum", Attribute::Number(momentum)));
+        }
+        if let Some(Dropout { rate, stream }) = dropout {
+            all.push(("dropout", Attribute::Number(rate)));
+            all.push(("stream", Attribute::Count(stream as usize)));
+        }
+        match activation {
+            Activation::Identity => {}
+            Activation::Relu => all.push(("activation", Attribute::Choice("relu"))),
+            Activation::Tanh => all.push(("activation", Attribute::Choice("tanh"))),
+            Activation::LeakyRelu(slope) => {
+                all.push(("activation", Attribute::Choice("leaky_relu")));
+                all.push(("slope", Attribute::Number(slope)));
+            }
+        }
+        all
     }
 
     fn keeps(&self, inputs: &[Shape]) -> Vec<Shape> {

@@ -1,8 +1,9 @@
 //! Tensors side by side in one: some behind each other as pictures of a batch, some as channels.
 
+use super::{gradients, stored_alike};
 use crate::error::{Error, Result};
 use crate::kernel::Backend;
-use crate::tape::{Io, Op, Reads, Tape, Var};
+use crate::tape::{Attribute, Io, Op, Phase, Reads, Tape, Var};
 use crate::tensor::{Shape, View};
 
 /// Where an input begins inside the output.
@@ -72,6 +73,19 @@ impl Op for Stack {
 
     fn reads_back(&self) -> Reads {
         Reads::NOTHING
+    }
+
+    fn supports(&self, b: &dyn Backend, io: &Io, phase: Phase) -> Result<()> {
+        match phase {
+            Phase::Forward => stored_alike(b, &[&io.x[..], &[io.y]].concat()),
+            Phase::Backward => stored_alike(b, &gradients(&[io.dy], io)),
+        }
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        let each =
+            |f: fn(&Corner) -> usize| Attribute::Counts(self.corners.iter().map(f).collect());
+        vec![("pictures", each(|c| c.picture)), ("channels", each(|c| c.channel))]
     }
 }
 

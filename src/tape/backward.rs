@@ -3,9 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Entry, Group, Node, Source, Tape, Var};
+use super::entry::{Backward, Fill};
+use super::{Group, Node, Source, Tape, Var};
 use crate::error::{Error, Result};
-use crate::kernel::{Adam, Write};
+use crate::kernel::Write;
 use crate::tensor::View;
 
 /// Where a gradient lies: in the parameters' gradient vector, or in channels of a planned buffer.
@@ -17,17 +18,11 @@ pub(super) enum GradPlace {
     Planned { buffer: usize, from: usize, channels: usize },
 }
 
-/// One operation's way back.
-#[derive(Debug)]
-pub(super) struct Call {
-    pub node: usize,
-    pub dy: GradPlace,
-    pub dskip: Option<GradPlace>,
-    pub dx: Vec<Option<(GradPlace, Write)>>,
-}
-
 /// What is known of the gradients while one network's way back is walked.
-struct Walk {
+struct Walk<'a> {
+    group: &'a Group,
+    /// What the first to reach a parameter's gradient does.
+    first: Write,
     /// Gradient buffer of each owner, with a mark for every channel that was written.
     buffers: HashMap<Var, (usize, Vec<bool>)>,
     /// Parameters whose gradient was written.
@@ -35,56 +30,37 @@ struct Walk {
 }
 
 impl Tape {
-    /// Gradients of `loss` (a scalar) with respect to the parameters of `group` alone, then their
-    /// Adam step. Nothing is computed that only other parameters would need.
+    /// Gradients of the sum of weight * loss over all terms with respect to the parameters of a group
+    /// alone; a vector of losses counts with the sum of its elements. Nothing is computed that only
+    /// other parameters would need.
+    ///
+    /// `first` says what is done with the gradients that are there: [`Write::Set`] replaces them,
+    /// [`Write::Add`] adds to them, so that the gradients of several batches become one sum.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the loss is no scalar, or does not depend on every parameter of the
-    /// group.
-    pub fn update(&mut self, loss: Var, group: Group, adam: Adam) -> Result<()> {
-        self.update_sum(&[(1.0, loss)], group, adam)
-    }
-
-    /// [`Tape::update`] for the sum of weight * loss over all terms; a vector of losses counts with
-    /// the sum of its elements.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] where a term is no vector, or the terms do not depend on every parameter of
-    /// the group.
-    pub fn update_sum(&mut self, terms: &[(f32, Var)], group: Group, adam: Adam) -> Result<()> {
-        self.walk_back(terms, group)?;
-        self.entries.push(Entry::Adam(group, adam));
-        Ok(())
-    }
-
-    /// Gradients of `loss` with respect to the parameters of `group`, without a step.
-    ///
-    /// # Errors
-    /// As [`Tape::update`].
-    pub fn gradients(&mut self, loss: Var, group: Group) -> Result<()> {
-        if self.shape(loss).count() != 1 {
-            let detail = format!("a loss is one number, this is {}", self.shape(loss));
-            return Err(Error::shape("update", detail));
-        }
-        self.walk_back(&[(1.0, loss)], group)
-    }
-
-    fn walk_back(&mut self, terms: &[(f32, Var)], group: Group) -> Result<()> {
+    /// [`Error::Shape`] where a term is no vector or is named twice, or the terms do not depend on
+    /// every parameter of the group.
+    pub fn backward(&mut self, terms: &[(f32, Var)], of: &Group, first: Write) -> Result<()> {
         let wide = terms.iter().map(|t| self.shape(t.1)).find(|s| s.pixels() != 1);
         if let Some(shape) = wide {
             let detail = format!("a loss is a number or a few, this is {shape}");
-            return Err(Error::shape("update", detail));
+            return Err(Error::shape("backward", detail));
         }
-        let reached = self.reached_from(&group);
+        let reached = self.reached_from(of);
         let mut on_path = HashSet::new();
-        let mut walk = Walk { buffers: HashMap::new(), params: HashSet::new() };
+        let mut walk = Walk { group: of, first, buffers: HashMap::new(), params: HashSet::new() };
         for &(weight, loss) in terms {
             on_path.extend(self.path_to(loss));
-            let (seed, mode) = self.claim(&mut walk, loss, &group)?;
-            if mode == Write::Add {
-                return Err(Error::shape("update", "a loss is named twice"));
+            let (seed, mode) = self.claim(&mut walk, loss)?;
+            if matches!(seed, GradPlace::Fixed(_)) {
+                let name = &self.values[loss.0].name;
+                let detail = format!("{name} is a parameter; `copy` it to use it as a loss");
+                return Err(Error::shape("backward", detail));
             }
-            self.entries.push(Entry::Fill(seed, weight));
+            if mode == Write::Add {
+                return Err(Error::shape("backward", "a loss is named twice"));
+            }
+            self.entries.push(Box::new(Fill(seed, weight)));
         }
         for node in (0..self.nodes.len()).rev() {
             let Node { output, skip, .. } = self.nodes[node];
@@ -102,19 +78,19 @@ impl Tape {
                 // What lives inside the output gets its gradient by address.
                 let lives_inside = self.nodes[node].op.alias(&shapes, i).is_some();
                 dx.push(if reached.contains(&input) && !lives_inside {
-                    Some(self.claim(&mut walk, input, &group)?)
+                    Some(self.claim(&mut walk, input)?)
                 } else {
                     None
                 });
             }
             if dx.iter().any(Option::is_some) {
-                self.entries.push(Entry::Backward(Call { node, dy, dskip, dx }));
+                self.entries.push(Box::new(Backward { node, dy, dskip, dx }));
             }
         }
         let reaches = |v: &&Var| reached.contains(v) && !walk.params.contains(v);
         if let Some(&missing) = self.params.values().filter(reaches).min() {
             let detail = format!("the loss does not depend on {}", self.values[missing.0].name);
-            return Err(Error::shape("update", detail));
+            return Err(Error::shape("backward", detail));
         }
         Ok(())
     }
@@ -124,12 +100,12 @@ impl Tape {
         let mut reached = HashSet::new();
         for (i, value) in self.values.iter().enumerate() {
             let depends = match value.source {
-                Source::Param(view) => group.grad(view).is_some(),
+                Source::Param(view) => group.part(group.grads, view).is_some(),
                 Source::Node(node) => self
                     .nodes
                     .get(node)
                     .is_some_and(|n| n.inputs.iter().any(|v| reached.contains(v))),
-                Source::Input | Source::Detached(_) => false,
+                Source::Input | Source::Constant | Source::Entry | Source::Detached(_) => false,
             };
             if depends {
                 reached.insert(Var(i));
@@ -153,12 +129,12 @@ impl Tape {
 
     /// Where the gradient of `v` goes, and whether the writer sets or adds. Where some channels were
     /// written and others not, those are set to 0 first.
-    fn claim(&mut self, walk: &mut Walk, v: Var, group: &Group) -> Result<(GradPlace, Write)> {
+    fn claim(&mut self, walk: &mut Walk, v: Var) -> Result<(GradPlace, Write)> {
         if let Source::Param(view) = self.values[v.0].source {
-            let place = group.grad(view).ok_or_else(|| {
-                Error::shape("update", "a gradient of a parameter outside the group is wanted")
+            let place = walk.group.part(walk.group.grads, view).ok_or_else(|| {
+                Error::shape("backward", "a gradient of a parameter outside the group is wanted")
             })?;
-            let mode = if walk.params.insert(v) { Write::Set } else { Write::Add };
+            let mode = if walk.params.insert(v) { walk.first } else { Write::Add };
             return Ok((GradPlace::Fixed(place), mode));
         }
         let place = self.place(walk, v);
@@ -191,7 +167,7 @@ impl Tape {
         GradPlace::Planned { buffer: *buffer, from, channels: self.shape(v).c }
     }
 
-    fn marks<'a>(&self, walk: &'a mut Walk, v: Var) -> &'a mut [bool] {
+    fn marks<'a>(&self, walk: &'a mut Walk<'_>, v: Var) -> &'a mut [bool] {
         let (owner, from) = self.owner(v);
         let (_, marks) = walk.buffers.get_mut(&owner).expect("placed before it is marked");
         &mut marks[from..from + self.values[v.0].shape.c]
@@ -211,6 +187,8 @@ impl Tape {
             at += len.max(1);
         }
         marks.fill(true);
-        self.entries.extend(fills.into_iter().map(|place| Entry::Fill(place, 0.0)));
+        for place in fills {
+            self.entries.push(Box::new(Fill(place, 0.0)));
+        }
     }
 }

@@ -3,8 +3,9 @@
 //!
 //! ```text
 //! Tape::push      appends an operation; shapes are checked here, before anything runs
-//! Tape::update    walks back from a loss to the parameters of one network, then steps Adam
-//! Tape::compile   gives every value its place: a Program
+//! Tape::backward  walks back from losses to the parameters of one network
+//! Tape::optimise  steps them
+//! Tape::compile   gives every value its place and asks the device: a Program of Instructions
 //! ```
 //!
 //! Gradients set where they are the first to arrive and add where they are not. That is kept a
@@ -12,6 +13,10 @@
 //! output, so one buffer's channels may be reached on several ways.
 
 mod backward;
+mod describe;
+mod entry;
+mod group;
+mod instruction;
 mod op;
 mod plan;
 mod program;
@@ -19,38 +24,21 @@ mod program;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use describe::{Attribute, Describe};
+pub use group::Group;
+pub use instruction::{Application, Instruction, Need, Phase, Work};
 pub use op::{Io, Op, Reads};
-pub use program::{Program, Step};
+pub use program::Program;
+
+use entry::TapeEntry;
 
 use crate::device::RING_WIDTH;
 use crate::error::{Error, Result};
-use crate::kernel::Adam;
 use crate::tensor::{Shape, View};
 
 /// A value on a tape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Var(usize);
-
-/// The parameters of one network in the arena: four vectors of one length, so that Adam is one
-/// call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Group {
-    /// The parameters.
-    pub values: View,
-    /// Their gradients, at the same places.
-    pub grads: View,
-    /// Adam's first and second moments.
-    pub moments: [View; 2],
-}
-
-impl Group {
-    /// The gradient of a parameter of this group.
-    fn grad(&self, param: View) -> Option<View> {
-        let (all, one) = (self.values.span(), param.span());
-        (one.start >= all.start && one.end <= all.end)
-            .then(|| View::dense(self.grads.at + one.start - all.start, param.shape))
-    }
-}
 
 /// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +47,10 @@ enum Source {
     Input,
     /// It lies in the persistent arena.
     Param(View),
+    /// The recording holds its numbers.
+    Constant,
+    /// An entry that no gradient flows through computes it.
+    Entry,
     /// An operation computes it.
     Node(usize),
     /// The same memory as another value, with no path back.
@@ -89,25 +81,13 @@ struct Node {
     kept: Vec<Shape>,
 }
 
-/// One entry of the tape, in the order in which it runs.
-#[derive(Debug)]
-enum Entry {
-    Forward(usize),
-    Backward(backward::Call),
-    /// Sets a gradient's channels: 1 for the loss itself, 0 for channels that nobody wrote.
-    Fill(backward::GradPlace, f32),
-    Adam(Group, Adam),
-    /// Keeps outputs, by their place in [`Tape::outputs`], for the host to read some runs later.
-    Keep(Vec<usize>),
-}
-
 /// A recording. See the [module's page](self).
 #[derive(Debug, Default)]
 pub struct Tape {
     values: Vec<Value>,
     nodes: Vec<Node>,
-    entries: Vec<Entry>,
-    /// Owners of gradient memory: the value and the shape, for each [`Tape::update`].
+    entries: Vec<Box<dyn TapeEntry>>,
+    /// Owners of gradient memory: the value and the shape, for each [`Tape::backward`].
     grads: Vec<Var>,
     inputs: Vec<Var>,
     /// Names the host reads values under, and which channel where it is one.
@@ -148,6 +128,23 @@ impl Tape {
         var
     }
 
+    /// Numbers that never change, f32 on every device: a fixed filter, say. They belong to the program,
+    /// are no parameter, and never reach a checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where there are not as many numbers as the shape has elements.
+    pub fn constant(&mut self, name: &str, shape: Shape, values: Vec<f32>) -> Result<Var> {
+        if values.len() != shape.count() {
+            let detail =
+                format!("{} numbers for {shape}, which has {}", values.len(), shape.count());
+            return Err(Error::shape("constant", detail));
+        }
+        let var = self.value(name, shape, Source::Constant);
+        self.values[var.0].keep_f32 = true;
+        self.entries.push(Box::new(entry::ConstantValue(var, values.into())));
+        Ok(var)
+    }
+
     /// The same memory, with no path back.
     pub fn detach(&mut self, v: Var) -> Var {
         let name = format!("{} detached", self.values[v.0].name);
@@ -186,7 +183,7 @@ impl Tape {
         if found.len() > RING_WIDTH {
             return Err(Error::shape("keep", format!("{} losses are too many", found.len())));
         }
-        self.entries.push(Entry::Keep(found));
+        self.entries.push(Box::new(entry::Keep(found)));
         Ok(())
     }
 
@@ -250,7 +247,7 @@ impl Tape {
         }
         let kept = op.keeps(&shapes);
         self.nodes.push(Node { op, inputs: inputs.to_vec(), output, skip, kept });
-        self.entries.push(Entry::Forward(node));
+        self.entries.push(Box::new(entry::Forward(node)));
         Ok((output, skip))
     }
 

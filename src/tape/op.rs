@@ -2,8 +2,10 @@
 
 use std::fmt::Debug;
 
+use super::describe::{Attribute, Describe};
+use super::instruction::{Need, Phase};
 use crate::error::Result;
-use crate::kernel::{Backend, Pass, Workspace, Write};
+use crate::kernel::{Backend, Write};
 use crate::tensor::{Shape, View};
 
 /// One differentiable operation: a shape rule, the work, and the work back.
@@ -38,15 +40,37 @@ pub trait Op: Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Memory of the device that the work takes beside its operands, and for which filter and
-    /// product it is kept. Convolutions keep some; norms only take scratch.
-    fn workspace(
-        &self,
-        _b: &dyn Backend,
-        _io: &Io,
-        _backward: bool,
-    ) -> Vec<(View, Pass, Workspace)> {
+    /// Inputs, by their number, that forward also changes: running statistics.
+    fn moves(&self) -> Vec<usize> {
         Vec::new()
+    }
+
+    /// Operations of its matrix products, as [`Work`](super::Work) counts them.
+    fn operations(&self, _io: &Io, _phase: Phase) -> u64 {
+        0
+    }
+
+    /// Memory of the device that the work takes beside its operands.
+    fn workspace(&self, _b: &dyn Backend, _io: &Io, _phase: Phase) -> Vec<Need> {
+        Vec::new()
+    }
+
+    /// Whether the device can do it.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape): what does not fit, both shapes, what to do.
+    fn supports(&self, _b: &dyn Backend, _io: &Io, _phase: Phase) -> Result<()> {
+        Ok(())
+    }
+
+    /// All that it does beside what the inputs' shapes say: window, stride, slope, rate.
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        Vec::new()
+    }
+
+    /// Name and attributes.
+    fn describe(&self) -> Describe {
+        Describe { kind: self.name(), attributes: self.attributes() }
     }
 
     /// The channel at which input `i` lives inside the output. Concat only.

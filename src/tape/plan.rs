@@ -1,14 +1,14 @@
 //! The plan: when each buffer is alive, and where it lies.
 
 use super::backward::GradPlace;
-use super::{Entry, Source, Tape, Var};
+use super::{Source, Tape, Var};
 use crate::device::ALIGNMENT;
 use crate::tensor::{Elem, Shape, View};
 
 /// Buffers of a tape, by what they hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Buffer {
-    /// The value that owns memory of its own.
+pub(super) enum Buffer {
+    /// A value; of those that share memory, the one that owns it.
     Value(Var),
     /// A gradient buffer.
     Grad(usize),
@@ -86,6 +86,13 @@ impl Plan {
         }
     }
 
+    /// The View of an output, by its place in [`Tape::outputs`].
+    pub fn output(&self, tape: &Tape, i: usize) -> View {
+        let (_, v, channel) = &tape.outputs[i];
+        let all = self.value(tape, *v);
+        channel.map_or(all, |c| slice(all, c, 1))
+    }
+
     /// What a node keeps.
     pub fn kept(&self, node: usize) -> Vec<View> {
         self.kept[node].clone()
@@ -117,40 +124,12 @@ fn lives(tape: &Tape, elem: Elem) -> Vec<Life> {
         }
     };
     for (at, entry) in tape.entries.iter().enumerate() {
-        match entry {
-            Entry::Forward(n) => {
-                let node = &tape.nodes[*n];
-                node.inputs.iter().for_each(|&v| value(v, at, &mut touch));
-                value(node.output, at, &mut touch);
-                node.skip.iter().for_each(|&v| value(v, at, &mut touch));
-                for (i, shape) in node.kept.iter().enumerate() {
-                    touch(Buffer::Kept(*n, i), shape.count(), at);
-                }
+        for buffer in entry.touches(tape) {
+            match buffer {
+                Buffer::Value(v) => value(v, at, &mut touch),
+                Buffer::Grad(i) => touch(buffer, units(tape.grads[i]), at),
+                Buffer::Kept(node, i) => touch(buffer, tape.nodes[node].kept[i].count(), at),
             }
-            Entry::Backward(call) => {
-                let node = &tape.nodes[call.node];
-                let reads = node.op.reads_back();
-                if reads.inputs {
-                    node.inputs.iter().for_each(|&v| value(v, at, &mut touch));
-                }
-                if reads.output {
-                    value(node.output, at, &mut touch);
-                }
-                for (i, shape) in node.kept.iter().enumerate() {
-                    touch(Buffer::Kept(call.node, i), shape.count(), at);
-                }
-                let gradients = [call.dy].into_iter().chain(call.dskip);
-                let places = call.dx.iter().flatten().map(|(p, _)| *p).chain(gradients);
-                for place in places {
-                    if let GradPlace::Planned { buffer, .. } = place {
-                        touch(Buffer::Grad(buffer), units(tape.grads[buffer]), at);
-                    }
-                }
-            }
-            Entry::Fill(GradPlace::Planned { buffer, .. }, _) => {
-                touch(Buffer::Grad(*buffer), units(tape.grads[*buffer]), at);
-            }
-            Entry::Fill(GradPlace::Fixed(_), _) | Entry::Adam(..) | Entry::Keep(_) => {}
         }
     }
     // What the host writes is there from the start, what it reads stays to the end.

@@ -2,108 +2,42 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::plan::Plan;
-use super::{Entry, Group, Io, Op, Tape, Var};
+use super::{Instruction, Tape};
 use crate::error::{Error, Result};
-use crate::kernel::{Adam, Backend};
-use crate::tensor::{Elem, View};
-
-/// One step of a program, with every address in it.
-#[derive(Debug)]
-pub enum Step {
-    /// An operation's output from its inputs.
-    Forward(Arc<dyn Op>, Io),
-    /// The gradients of its inputs from that of its output.
-    Backward(Arc<dyn Op>, Io),
-    /// Sets every element of a gradient.
-    Fill(View, f32),
-    /// Steps the parameters of a network.
-    Adam(Group, Adam),
-    /// Keeps losses for the host to read some runs later.
-    Keep(Vec<View>),
-}
+use crate::kernel::Backend;
+use crate::tensor::View;
 
 /// A training step, or a translation, ready to run. Printed, it is its own documentation.
 #[derive(Debug)]
 pub struct Program {
     /// No two programs of a process have the same.
     number: u64,
-    steps: Vec<Step>,
+    instructions: Vec<Box<dyn Instruction>>,
     views: HashMap<String, View>,
     base: usize,
     end: usize,
 }
 
 impl Tape {
-    /// Places everything behind `base`, the end of the persistent arena, as f32.
-    pub fn compile(&self, base: usize) -> Program {
-        self.compile_as(Elem::F32, base)
-    }
-
-    /// [`Tape::compile`] with values and gradients stored as `elem`; losses and what operations
-    /// keep are f32.
-    pub fn compile_as(&self, elem: Elem, base: usize) -> Program {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let plan = Plan::new(self, base, elem);
-        let value = |v: Var| plan.value(self, v);
-        let output = |(_, v, channel): &(String, Var, Option<usize>)| {
-            let all = value(*v);
-            let one = |c: usize| all.channels(c..c + 1).expect("an output names a channel it has");
-            channel.map_or(all, one)
-        };
-        let io = |node: usize, [dy, dskip]: [Option<View>; 2], dx| {
-            let n = &self.nodes[node];
-            let (y, skip) = (value(n.output), n.skip.map(value));
-            let x = n.inputs.iter().map(|&v| value(v)).collect();
-            Io { x, y, skip, kept: plan.kept(node), dy: dy.unwrap_or(y), dskip, dx }
-        };
-        let steps = self
-            .entries
-            .iter()
-            .map(|entry| match entry {
-                Entry::Forward(n) => {
-                    Step::Forward(self.nodes[*n].op.clone(), io(*n, [None; 2], Vec::new()))
-                }
-                Entry::Backward(call) => {
-                    let dx = call.dx.iter().map(|d| d.map(|(p, mode)| (plan.grad(p), mode)));
-                    let dskip = call.dskip.map(|place| plan.grad(place));
-                    let io = io(call.node, [Some(plan.grad(call.dy)), dskip], dx.collect());
-                    Step::Backward(self.nodes[call.node].op.clone(), io)
-                }
-                Entry::Fill(place, value) => Step::Fill(plan.grad(*place), *value),
-                Entry::Adam(group, adam) => Step::Adam(*group, *adam),
-                Entry::Keep(all) => {
-                    Step::Keep(all.iter().map(|&i| output(&self.outputs[i])).collect())
-                }
-            })
-            .collect();
-        let inputs = self.inputs.iter().map(|&v| (self.values[v.0].name.clone(), value(v)));
-        let outputs = self.outputs.iter().map(|o| (o.0.clone(), output(o)));
-        let views = inputs.chain(outputs).collect();
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Program { number, steps, views, base, end: plan.end }
-    }
-}
-
-impl Step {
-    /// Does this step.
+    /// Places everything behind `base`, the end of the persistent arena. Values and gradients are
+    /// stored as the device stores activations; losses and what operations keep are f32.
     ///
     /// # Errors
-    /// What the device reports.
-    pub fn run(&self, b: &mut dyn Backend) -> Result<()> {
-        match self {
-            Step::Forward(op, io) => op.forward(b, io),
-            Step::Backward(op, io) => op.backward(b, io),
-            Step::Fill(view, value) => b.fill(*view, *value),
-            Step::Keep(losses) => b.keep_losses(losses),
-            Step::Adam(group, adam) => {
-                let [m, v] = group.moments;
-                b.adam(*adam, group.values, group.grads, m, v)
-            }
-        }
+    /// What the device cannot do, as [`Instruction::supports`] says.
+    pub fn compile(&self, b: &dyn Backend, base: usize) -> Result<Program> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let plan = Plan::new(self, base, b.elem());
+        let instructions: Vec<_> = self.entries.iter().map(|e| e.place(self, &plan)).collect();
+        instructions.iter().try_for_each(|instruction| instruction.supports(b))?;
+        let input = |&v: &super::Var| (self.values[v.0].name.clone(), plan.value(self, v));
+        let outputs = self.outputs.iter().enumerate();
+        let outputs = outputs.map(|(i, o)| (o.0.clone(), plan.output(self, i)));
+        let views = self.inputs.iter().map(input).chain(outputs).collect();
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Ok(Program { number, instructions, views, base, end: plan.end })
     }
 }
 
@@ -114,12 +48,14 @@ impl Program {
     /// # Errors
     /// What the device reports.
     pub fn run(&self, b: &mut dyn Backend) -> Result<()> {
-        b.run_program(self.number, &mut |b| self.steps.iter().try_for_each(|step| step.run(b)))
+        b.run_program(self.number, &mut |b| {
+            self.instructions.iter().try_for_each(|instruction| instruction.run(b))
+        })
     }
 
     /// What a run does, in order.
-    pub fn steps(&self) -> &[Step] {
-        &self.steps
+    pub fn instructions(&self) -> &[Box<dyn Instruction>] {
+        &self.instructions
     }
 
     /// An input or an output, by the name it was recorded under.
@@ -145,70 +81,37 @@ impl Program {
 
     /// Elements that the device takes beside the arena.
     pub fn workspace(&self, b: &dyn Backend) -> usize {
-        let (mut kept, mut scratch) = (HashMap::new(), 0);
-        for step in &self.steps {
-            let needs = match step {
-                Step::Forward(op, io) => op.workspace(b, io, false),
-                Step::Backward(op, io) => op.workspace(b, io, true),
-                Step::Fill(..) | Step::Adam(..) | Step::Keep(_) => Vec::new(),
-            };
-            for (filter, product, need) in needs {
-                let most: &mut usize = kept.entry((filter.at, product)).or_default();
-                *most = need.kept.max(*most);
-                scratch = scratch.max(need.scratch);
+        let (mut filters, mut kept, mut scratch) = (HashMap::new(), 0, 0);
+        for need in self.instructions.iter().flat_map(|instruction| instruction.workspace(b)) {
+            match need.filter {
+                Some((filter, pass)) => {
+                    let most: &mut usize = filters.entry((filter.at, pass)).or_default();
+                    *most = need.workspace.kept.max(*most);
+                }
+                None => kept += need.workspace.kept,
             }
+            scratch = scratch.max(need.workspace.scratch);
         }
-        kept.values().sum::<usize>() + scratch
+        filters.values().sum::<usize>() + kept + scratch
     }
 
-    /// Steps a run takes.
+    /// Instructions of a run.
     pub fn len(&self) -> usize {
-        self.steps.len()
+        self.instructions.len()
     }
 
     /// True where nothing was recorded.
     pub fn is_empty(&self) -> bool {
-        self.steps.is_empty()
+        self.instructions.is_empty()
     }
 }
 
-/// One line a step: number, direction, operation, shapes, places.
+/// One line an instruction: number, name, shapes, places, attributes.
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let place = |v: &View| {
-            let pitch = if v.is_dense() { String::new() } else { format!("/{}", v.pitch) };
-            format!("{}@{}{pitch}", v.shape, v.at)
-        };
-        let list = |views: &[View]| views.iter().map(place).collect::<Vec<_>>().join(", ");
-        for (i, step) in self.steps.iter().enumerate() {
-            match step {
-                Step::Forward(op, io) => {
-                    let y: Vec<View> = [io.y].into_iter().chain(io.skip).collect();
-                    writeln!(f, "{i:4} forward  {:16} {} <- {}", op.name(), list(&y), list(&io.x))?;
-                }
-                Step::Backward(op, io) => {
-                    let dx: Vec<String> = io
-                        .dx
-                        .iter()
-                        .map(|d| match d {
-                            Some((v, mode)) => format!("{mode:?} {}", place(v)).to_lowercase(),
-                            None => "-".to_string(),
-                        })
-                        .collect();
-                    let dy: Vec<View> = [io.dy].into_iter().chain(io.dskip).collect();
-                    let (dx, dy) = (dx.join(", "), list(&dy));
-                    writeln!(f, "{i:4} backward {:16} {dx} <- {dy}", op.name())?;
-                }
-                Step::Fill(view, value) => {
-                    writeln!(f, "{i:4} fill     {value:<16} {}", place(view))?
-                }
-                Step::Keep(losses) => writeln!(f, "{i:4} keep     {} losses", losses.len())?,
-                Step::Adam(group, _) => {
-                    let what = format!("{} parameters", group.values.shape.count());
-                    writeln!(f, "{i:4} adam     {what:16} {}", place(&group.values))?;
-                }
-            }
+        for (i, instruction) in self.instructions.iter().enumerate() {
+            writeln!(f, "{i:4} {:24} {}", instruction.name(), instruction.detail())?;
         }
-        write!(f, "{} steps, {:.1} MB planned", self.len(), self.planned() as f64 * 4e-6)
+        write!(f, "{} instructions, {:.1} MB planned", self.len(), self.planned() as f64 * 4e-6)
     }
 }

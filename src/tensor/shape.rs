@@ -8,7 +8,7 @@ use std::fmt;
 /// (1, 1, 1, c), scalars (1, 1, 1, 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
-    /// ImageBatch in the batch (or filters).
+    /// Images in the batch (or filters).
     pub n: usize,
     /// Rows.
     pub h: usize,

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Distance, Gan, Objective};
-use crate::data::Direction;
+use super::{Distance, Gan, Objective, Pix2Pix, Recipe};
+use crate::data::{Direction, Domains};
 use crate::error::{Error, Result};
 use crate::kernel::Adam;
-use crate::model::{Discriminator, DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind};
+use crate::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind};
 use crate::nn::Schedule;
 
 /// A run's resolved settings. The defaults are those of the PyTorch port's pix2pix.
@@ -14,16 +14,20 @@ use crate::nn::Schedule;
 pub struct RunConfig {
     /// The generator.
     pub generator: GeneratorConfig,
-    /// The discriminator, where the objective has one.
-    pub discriminator: Option<DiscriminatorConfig>,
+    /// The discriminators, where the objective has any: in files null, one, or a list.
+    #[serde(rename = "discriminator", with = "none_one_or_many")]
+    pub discriminators: Vec<DiscriminatorConfig>,
     /// Losses.
     pub objective: Objective,
     /// Height and width of training pictures.
     pub size: usize,
-    /// ImageBatch a step.
+    /// Pictures a step.
     pub batch_size: usize,
     /// Which of a pair is the input.
-    pub direction: Side,
+    pub direction: Direction,
+    /// What the numbers of input and target mean; a file that says nothing has 8-bit RGB.
+    #[serde(default)]
+    pub domains: Domains,
     /// Learning rate of both networks.
     pub lr: f32,
     /// Decay of Adam's mean gradient.
@@ -40,25 +44,6 @@ pub struct RunConfig {
     pub shuffle: bool,
 }
 
-/// [`Direction`] as it is written in files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Side {
-    /// A is the input, B the target.
-    A2b,
-    /// B is the input, A the target.
-    B2a,
-}
-
-impl From<Side> for Direction {
-    fn from(side: Side) -> Direction {
-        match side {
-            Side::A2b => Direction::AToB,
-            Side::B2a => Direction::BToA,
-        }
-    }
-}
-
 impl Default for RunConfig {
     fn default() -> Self {
         RunConfig {
@@ -71,12 +56,12 @@ impl Default for RunConfig {
                 norm: NormKind::Batch,
                 dropout: true,
             },
-            discriminator: Some(DiscriminatorConfig {
+            discriminators: vec![DiscriminatorConfig {
                 in_channels: 6,
                 base_channels: 64,
                 layers: 3,
                 norm: NormKind::Batch,
-            }),
+            }],
             objective: Objective {
                 gan: Gan::Vanilla,
                 distance: Distance::L1,
@@ -85,7 +70,8 @@ impl Default for RunConfig {
             },
             size: 256,
             batch_size: 1,
-            direction: Side::A2b,
+            direction: Direction::AToB,
+            domains: Domains::default(),
             lr: 2e-4,
             beta1: 0.5,
             schedule: Schedule::Linear { epochs: 100, decay: 100 },
@@ -94,6 +80,41 @@ impl Default for RunConfig {
             flip: true,
             shuffle: true,
         }
+    }
+}
+
+/// One discriminator is written as it always was, several as a list, none as null.
+mod none_one_or_many {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::model::DiscriminatorConfig;
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Form {
+        One(DiscriminatorConfig),
+        Many(Vec<DiscriminatorConfig>),
+    }
+
+    pub fn serialize<S: Serializer>(
+        list: &[DiscriminatorConfig],
+        to: S,
+    ) -> std::result::Result<S::Ok, S::Error> {
+        match list {
+            [] => to.serialize_none(),
+            [one] => one.serialize(to),
+            many => many.serialize(to),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> std::result::Result<Vec<DiscriminatorConfig>, D::Error> {
+        Ok(match Option::<Form>::deserialize(from)? {
+            None => Vec::new(),
+            Some(Form::One(one)) => vec![one],
+            Some(Form::Many(many)) => many,
+        })
     }
 }
 
@@ -112,15 +133,15 @@ impl RunConfig {
     pub fn depth_for(size: usize) -> Result<usize> {
         let depth = (size.trailing_zeros() as usize).min(*DEPTHS.end());
         if size > MOST {
-            return Err(Error::input(format!("--size {size}: it is at most {MOST}")));
+            return Err(Error::input(format!("`size` {size}: it is at most {MOST}")));
         }
         if size == 0 || !DEPTHS.contains(&depth) {
             let (below, above) = (size / 32 * 32, (size / 32 + 1) * 32);
             let instead =
                 if below == 0 { above.to_string() } else { format!("{below} or {above}") };
             return Err(Error::input(format!(
-                "--size {size}: the generator halves a picture at least four times, so the size \
-                 must be a multiple of 16; use --size {instead}"
+                "`size` {size}: the generator halves a picture at least four times, so the size \
+                 must be a multiple of 16; use `size` {instead}"
             )));
         }
         Ok(depth)
@@ -131,57 +152,73 @@ impl RunConfig {
         Adam { beta1: self.beta1, ..Adam::default() }
     }
 
-    /// Whether there is a discriminator, and what it sees, from the objective.
-    pub fn fit_discriminator(&mut self) {
+    /// What is learnt.
+    pub fn recipe(&self) -> Box<dyn Recipe> {
+        Box::new(Pix2Pix {
+            generator: self.generator.clone(),
+            discriminators: self.discriminators.clone(),
+            objective: self.objective,
+            adam: self.adam(),
+        })
+    }
+
+    /// Pictures of a batch, their height and their width.
+    pub fn batch(&self) -> [usize; 3] {
+        [self.batch_size, self.size, self.size]
+    }
+
+    /// Whether there are discriminators, and what they see, from the objective.
+    pub fn fit_discriminators(&mut self) {
         let (g, o) = (&self.generator, &self.objective);
         let channels = o.discriminator_channels(g.in_channels, g.out_channels);
-        self.discriminator = match (o.gan, self.discriminator.take()) {
-            (Gan::None, _) | (_, None) => None,
-            (_, Some(d)) => Some(DiscriminatorConfig { in_channels: channels, ..d }),
-        };
+        if o.gan == Gan::None {
+            self.discriminators.clear();
+        }
+        self.discriminators.iter_mut().for_each(|d| d.in_channels = channels);
     }
 
     /// What is wrong with it, if anything.
     ///
     /// # Errors
-    /// [`Error::Input`] with the flag to change.
+    /// [`Error::Input`] with the setting to change.
     pub fn check(&self) -> Result<()> {
         let wrong = |what: String| Err(Error::input(what));
         let o = &self.objective;
         if o.gan == Gan::None && o.distance == Distance::None {
-            return wrong("--gan none with --distance none leaves nothing to learn from".into());
+            return wrong("`gan` none with `distance` none leaves nothing to learn from".into());
         }
         if !(self.lr > 0.0 && self.lr.is_finite()) {
-            return wrong(format!("--lr {}: the learning rate is a number above 0", self.lr));
+            return wrong(format!("`lr` {}: the learning rate is a number above 0", self.lr));
         }
         if !(0.0..1.0).contains(&self.beta1) {
-            return wrong(format!("--beta1 {}: it is at least 0 and below 1", self.beta1));
+            return wrong(format!("`beta1` {}: it is at least 0 and below 1", self.beta1));
         }
         if !(o.lambda >= 0.0 && o.lambda.is_finite()) {
-            return wrong(format!("--lambda-l1 {}: the weight is 0 or above", o.lambda));
+            return wrong(format!("`lambda` {}: the weight is 0 or above", o.lambda));
         }
         let counts = [
-            ("--batch-size", self.batch_size, "a batch has at least one picture"),
-            ("--size", self.size, "use a multiple of 16"),
-            ("--base-channels", self.generator.base_channels, "it is at least 1"),
-            (
-                "--discriminator-channels",
-                self.discriminator.as_ref().map_or(1, |d| d.base_channels),
-                "it is at least 1",
-            ),
+            ("batch_size", self.batch_size, "a batch has at least one picture"),
+            ("size", self.size, "use a multiple of 16"),
+            ("base_channels", self.generator.base_channels, "it is at least 1"),
         ];
-        for (flag, count, least) in counts {
+        let of_d = self
+            .discriminators
+            .iter()
+            .map(|d| ("discriminator_channels", d.base_channels, "it is at least 1"));
+        let mut width = self.generator.base_channels;
+        for (setting, count, least) in counts.into_iter().chain(of_d) {
             if count == 0 {
-                return wrong(format!("{flag} 0: {least}"));
+                return wrong(format!("`{setting}` 0: {least}"));
             }
             if count > MOST {
-                return wrong(format!("{flag} {count}: it is at most {MOST}"));
+                return wrong(format!("`{setting}` {count}: it is at most {MOST}"));
             }
         }
-        let width = self.generator.base_channels.max(counts[3].1) as f64;
+        width = self.discriminators.iter().map(|d| d.base_channels).fold(width, usize::max);
+        let width = width as f64;
         if self.batch_size as f64 * (self.size as f64).powi(2) * width > 1e15 {
             return wrong(format!(
-                "--batch-size {} with --size {} and --base-channels {width}: no machine has the \
+                "`batch_size` {} with `size` {} and `base_channels` {width}: no machine has the \
                  memory for it, make one of them smaller",
                 self.batch_size, self.size
             ));
@@ -189,17 +226,17 @@ impl RunConfig {
         let step = 1usize.checked_shl(self.generator.depth as u32).unwrap_or(usize::MAX);
         if self.size == 0 || !self.size.is_multiple_of(step) {
             return wrong(format!(
-                "--size {}: a generator of depth {} takes multiples of {step}",
+                "`size` {}: a generator of depth {} takes multiples of {step}",
                 self.size, self.generator.depth
             ));
         }
-        if let Some(d) = &self.discriminator {
-            let field = Discriminator::receptive_field(d.layers);
+        for d in &self.discriminators {
+            let field = d.receptive_field();
             let least = if d.layers == 0 { 1 } else { 3 << d.layers };
             if self.size < least {
                 return wrong(format!(
-                    "--patch {field} needs pictures of at least {least} pixels, --size is {}; use \
-                     a smaller --patch",
+                    "`patch` {field} needs pictures of at least {least} pixels, `size` is {}; use \
+                     a smaller `patch`",
                     self.size
                 ));
             }

@@ -40,7 +40,7 @@ mod tests {
             differences(&there, &here),
             "generator.depth is 5 there and 8 here, seed is 7 there and 0 here"
         );
-        there = RunConfig { discriminator: None, ..here.clone() };
+        there = RunConfig { discriminators: Vec::new(), ..here.clone() };
         assert!(differences(&there, &here).starts_with("discriminator is null there and {"));
     }
 }

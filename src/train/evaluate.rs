@@ -3,14 +3,13 @@
 
 use std::path::Path;
 
-use crate::data::{self, Direction, Image, Pair};
+use super::{Networks, Recipe};
+use crate::data::{self, Direction, Domains, Image, Pairs};
 use crate::error::{Error, Result};
-use crate::kernel::{Backend, Statistics};
+use crate::kernel::Backend;
 use crate::metric;
-use crate::model::Generator;
-use crate::nn::{Mode, Running};
 use crate::tape::{Program, Tape};
-use crate::tensor::{Elem, Shape};
+use crate::tensor::{SampleRange, Shape};
 
 /// Means over a set of pictures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -32,21 +31,29 @@ fn or_infinite<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Erro
 }
 
 impl Scores {
-    /// Scores of one output against its target, pictures of one size.
+    /// Scores of one output against its target, images of one size whose samples lie in `range`.
     ///
     /// # Errors
-    /// Sizes that differ.
-    pub fn of(output: &Image, target: &Image) -> Result<Scores> {
+    /// Sizes, channels or sample types that differ.
+    pub fn of(output: &Image, target: &Image, range: SampleRange) -> Result<Scores> {
         if (output.width, output.height) != (target.width, target.height) {
             return Err(Error::input(format!(
                 "the output is {} x {}, the target {} x {}",
                 output.width, output.height, target.width, target.height
             )));
         }
-        let (a, b) = (&output.pixels, &target.pixels);
+        if output.format() != target.format() {
+            return Err(Error::input(format!(
+                "the output has {}, the target {}",
+                output.format(),
+                target.format()
+            )));
+        }
+        let (a, b) = (output.samples.as_slice(), target.samples.as_slice());
+        let size = [output.height, output.width];
         let small = output.width.min(output.height) < metric::SSIM_WINDOW;
-        let ssim = if small { f64::NAN } else { metric::ssim(a, b, output.width, output.height)? };
-        Ok(Scores { l1: metric::l1(a, b)?, psnr: metric::psnr(a, b)?, ssim })
+        let ssim = if small { f64::NAN } else { metric::ssim(a, b, size, range)? };
+        Ok(Scores { l1: metric::l1(a, b, range)?, psnr: metric::psnr(a, b, range)?, ssim })
     }
 
     /// "L1 0.1234, PSNR 12.34 dB, SSIM 0.5678"; without SSIM where there is none.
@@ -64,34 +71,37 @@ impl Scores {
     }
 }
 
-/// A forward pass of a generator over single pictures of the training size: the picture's own
-/// statistics, no dropout, which are also the defaults of translation.
+/// The preview of a recipe over single images of the training size.
 #[derive(Debug)]
 pub struct Viewer {
     program: Program,
+    input: &'static str,
     size: usize,
     direction: Direction,
+    domains: Domains,
 }
 
 impl Viewer {
-    /// Records the pass behind `base`, with activations stored as `elem`.
+    /// Records the preview of a recipe for a device, behind its networks: one square image of `size`
+    /// pixels each way.
     ///
     /// # Errors
-    /// A size that the generator cannot take.
+    /// A size that the network cannot take, or that the device cannot.
     pub fn record(
-        generator: &Generator,
+        recipe: &dyn Recipe,
+        networks: &Networks,
         size: usize,
         direction: Direction,
-        elem: Elem,
-        base: usize,
+        domains: Domains,
+        b: &dyn Backend,
     ) -> Result<Self> {
         let tape = &mut Tape::new();
-        let a = tape.input("a", Shape::new(1, size, size, generator.config.in_channels));
-        let mode =
-            Mode { statistics: Statistics::Batch, dropout: false, running: Running::Keep, runs: 1 };
-        let y = generator.forward(tape, a, mode)?;
+        let [input, _] = recipe.inputs();
+        let x = tape.input(input.name, Shape::new(1, size, size, input.channels));
+        let y = recipe.preview(tape, networks, x)?;
         tape.output("y", y);
-        Ok(Viewer { program: tape.compile_as(elem, base), size, direction })
+        let program = tape.compile(b, networks.end())?;
+        Ok(Viewer { program, input: input.name, size, direction, domains })
     }
 
     /// Elements of the arena it needs.
@@ -99,46 +109,61 @@ impl Viewer {
         self.program.end()
     }
 
-    /// Input, output and target of each pair.
+    /// Input, output and target of pair `i`.
     ///
     /// # Errors
-    /// A picture that cannot be read.
-    pub fn view(&self, b: &mut dyn Backend, pairs: &[Pair]) -> Result<Vec<[Image; 3]>> {
-        let pairs = data::plain(pairs, self.size, self.direction);
-        pairs
-            .map(|pair| {
-                let (input, target) = pair?;
-                let mut bytes = vec![0; target.pixels.len()];
-                b.upload_images(&input.pixels, self.program.view("a")?)?;
-                self.program.run(b)?;
-                b.download_images(self.program.view("y")?, &mut bytes)?;
-                let output = Image::new(self.size, self.size, bytes)?;
-                Ok([input, output, target])
-            })
-            .collect()
+    /// A pair that cannot be read, or of other channels or samples than its domains.
+    pub fn view(&self, b: &mut dyn Backend, pairs: &dyn Pairs, i: usize) -> Result<[Image; 3]> {
+        let (input, target) = data::plain(pairs, i, self.size, self.direction)?;
+        let Domains { input: from, target: to } = &self.domains;
+        let name = pairs.name(i);
+        from.format().check(&input, &format!("the input of {name}"))?;
+        to.format().check(&target, &format!("the target of {name}"))?;
+        b.upload_images(input.samples.as_slice(), from.range(), self.program.view(self.input)?)?;
+        self.program.run(b)?;
+        let y = self.program.view("y")?;
+        let samples = b.download_images(y, to.range(), to.samples)?;
+        let output = Image::new(self.size, self.size, y.shape.c, samples)?;
+        Ok([input, output, target])
     }
 
     /// Mean scores over all pairs.
     ///
     /// # Errors
-    /// A picture that cannot be read.
-    pub fn score(&self, b: &mut dyn Backend, pairs: &[Pair]) -> Result<Scores> {
-        let mut all = Vec::with_capacity(pairs.len());
-        for pair in pairs {
-            let views = self.view(b, std::slice::from_ref(pair))?;
-            for [_, output, target] in &views {
-                all.push(Scores::of(output, target)?);
-            }
-        }
+    /// As [`Viewer::view`].
+    pub fn score(
+        &self,
+        recipe: &dyn Recipe,
+        b: &mut dyn Backend,
+        pairs: &dyn Pairs,
+    ) -> Result<Scores> {
+        let range = self.domains.target.range();
+        let score = |i| {
+            let [_, output, target] = self.view(b, pairs, i)?;
+            recipe.score(&output, &target, range)
+        };
+        let all: Vec<Scores> = (0..pairs.len()).map(score).collect::<Result<_>>()?;
         Ok(Scores::mean(&all))
     }
 
-    /// Writes a sheet with a row for each pair.
+    /// Writes a sheet with a row for each of the first `rows` pairs.
     ///
     /// # Errors
-    /// A picture that cannot be read, a file that cannot be written.
-    pub fn sheet(&self, b: &mut dyn Backend, pairs: &[Pair], path: &Path) -> Result<()> {
-        let rows: Vec<Vec<Image>> = self.view(b, pairs)?.into_iter().map(Vec::from).collect();
+    /// As [`Viewer::view`]; a file that cannot be written.
+    pub fn sheet(
+        &self,
+        b: &mut dyn Backend,
+        pairs: &dyn Pairs,
+        rows: usize,
+        path: &Path,
+    ) -> Result<()> {
+        let ranges = [&self.domains.input, &self.domains.target, &self.domains.target]
+            .map(|domain| domain.range());
+        let row = |i| -> Result<Vec<Image>> {
+            let images = self.view(b, pairs, i)?;
+            Ok(images.iter().zip(ranges).map(|(image, range)| image.preview(range)).collect())
+        };
+        let rows: Vec<_> = (0..pairs.len().min(rows)).map(row).collect::<Result<_>>()?;
         data::sheet(&rows)?.write_png(path)
     }
 }

@@ -9,7 +9,7 @@ pub struct Memory {
     pub planned: u64,
     /// What the device's kernels keep beside that.
     pub workspace: u64,
-    /// ImageBatch waiting and kept.
+    /// Pictures waiting and kept.
     pub pictures: u64,
 }
 

@@ -6,52 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::{Losses, Scores};
 use crate::atomic;
 use crate::error::{Error, Result};
-
-/// The losses of one step, as the PyTorch port prints them: `g_l1` holds lambda, the
-/// discriminator's are not halved. What an objective does not have is None.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Losses {
-    /// Adversarial loss of the generator.
-    pub g_gan: Option<f32>,
-    /// Lambda times the distance to the target.
-    pub g_l1: Option<f32>,
-    /// Discriminator on real pictures.
-    pub d_real: Option<f32>,
-    /// Discriminator on generated pictures.
-    pub d_fake: Option<f32>,
-}
-
-impl Losses {
-    /// Sets a loss by its name; other names are ignored.
-    pub fn set(&mut self, name: &str, value: f32) {
-        match name {
-            "g_gan" => self.g_gan = Some(value),
-            "g_l1" => self.g_l1 = Some(value),
-            "d_real" => self.d_real = Some(value),
-            "d_fake" => self.d_fake = Some(value),
-            _ => {}
-        }
-    }
-
-    /// Those that there are, with their names.
-    pub fn list(&self) -> impl Iterator<Item = (&'static str, f32)> {
-        [
-            ("g_gan", self.g_gan),
-            ("g_l1", self.g_l1),
-            ("d_real", self.d_real),
-            ("d_fake", self.d_fake),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-    }
-
-    /// True where all are finite.
-    pub fn finite(&self) -> bool {
-        self.list().all(|(_, v)| v.is_finite())
-    }
-}
 
 /// The open file.
 #[derive(Debug)]
@@ -99,7 +56,7 @@ impl Metrics {
         seconds: f64,
     ) -> Result<()> {
         let mut line = json!({ "step": step, "epoch": epoch });
-        for (name, value) in losses.list() {
+        for (name, value) in losses.iter() {
             line[name] = json!(value);
         }
         line["lr"] = json!(lr);
@@ -111,7 +68,7 @@ impl Metrics {
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn validation(&mut self, step: u64, epoch: u64, scores: &super::Scores) -> Result<()> {
+    pub fn validation(&mut self, step: u64, epoch: u64, scores: &Scores) -> Result<()> {
         self.write(&json!({ "step": step, "epoch": epoch, "validation": scores }))
     }
 

@@ -1,23 +1,37 @@
-//! Training: the step, and the run made of steps.
+//! Training: what is learnt ([`Recipe`], [`Pix2Pix`]), a step of it ([`Step`]), and the run made of
+//! steps ([`RunPlan`], [`Trainer`]).
 
 mod config;
 mod differences;
 mod evaluate;
+mod files;
+mod losses;
 mod memory;
 mod metrics;
 mod networks;
+mod objective;
 mod observer;
 mod pending;
+mod pix2pix;
+mod plan;
+mod recipe;
 mod step;
 mod trainer;
 
-pub use config::{RunConfig, Side};
+pub use config::RunConfig;
 pub(crate) use differences::differences;
 pub use evaluate::{Scores, Viewer};
+pub use files::{
+    BEST, Checkpoint, LATEST, Length, METRICS, MODEL, Progress, SAMPLES, checkpoint_of,
+};
+pub use losses::Losses;
 pub use memory::Memory;
-pub use metrics::{Losses, Metrics};
+pub use metrics::Metrics;
 pub use networks::Networks;
-pub(crate) use networks::load;
+pub use objective::{Distance, Gan, Judgement, Objective};
 pub use observer::{Observer, Silent};
-pub use step::{Distance, Gan, Objective, Step};
-pub use trainer::{LATEST, Length, Outcome, Progress, RunOptions, Trainer};
+pub use pix2pix::Pix2Pix;
+pub use plan::{RunOptions, RunPlan};
+pub use recipe::{NamedLoss, Recipe, Recorded, StepInput};
+pub use step::Step;
+pub use trainer::{FirstValues, Outcome, Trainer};

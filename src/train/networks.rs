@@ -1,64 +1,60 @@
-//! Generator and discriminator of a run in one arena: first values, values from files, values to
-//! files.
+//! The networks of a run in one arena: first values, values from files, values to files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{RunConfig, Step, differences};
-use crate::checkpoint::{self, DISCRIMINATOR, GENERATOR, Tensors, safetensors};
+use super::Recipe;
+use crate::checkpoint::{self, NamedView, safetensors};
 use crate::device::Arena;
 use crate::error::{Error, Result};
-use crate::kernel::Backend;
-use crate::model::{Discriminator, Generator};
-use crate::nn::Params;
-use crate::tensor::{Elem, Shape, View};
+use crate::kernel::{Adam, Backend};
+use crate::model::Network;
+use crate::nn::Placement;
+use crate::tensor::Shape;
 
-/// The networks of a run, placed.
+/// The networks of a run, placed, with room for gradients and the optimiser's state.
 #[derive(Debug)]
 pub struct Networks {
-    /// The generator.
-    pub generator: Generator,
-    /// The discriminator, where the objective has one.
-    pub discriminator: Option<Discriminator>,
-    /// The persistent memory they take.
-    pub arena: Arena,
+    list: Vec<(String, Box<dyn Network>)>,
+    end: usize,
 }
 
-/// A tensor of a checkpoint: its name there and its place here.
-type NamedView = (String, View);
-
 impl Networks {
-    /// Networks of a configuration, with room for gradients and moments.
+    /// The networks of a recipe.
     ///
     /// # Errors
     /// Networks that cannot be built.
-    pub fn new(config: &RunConfig) -> Result<Self> {
+    pub fn new(recipe: &dyn Recipe) -> Result<Self> {
         let mut arena = Arena::default();
-        let mut generator = Generator::new(&config.generator)?;
-        generator.params.place(&mut arena, true);
-        let mut discriminator =
-            config.discriminator.as_ref().map(Discriminator::new).transpose()?;
-        if let Some(d) = &mut discriminator {
-            d.params.place(&mut arena, true);
+        let mut list = recipe.networks()?;
+        for (_, network) in &mut list {
+            network.params_mut().place(&mut arena, Placement::Training(recipe.state()));
         }
-        Ok(Networks { generator, discriminator, arena })
+        Ok(Networks { list, end: arena.len() })
     }
 
-    /// The training step of a configuration on these networks, with activations stored as `elem`.
+    /// Name and network of each, in the order of the recipe.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &dyn Network)> {
+        self.list.iter().map(|(name, network)| (name.as_str(), &**network))
+    }
+
+    /// The network that translates.
+    pub fn first(&self) -> &dyn Network {
+        &*self.list[0].1
+    }
+
+    /// A network by its name.
     ///
     /// # Errors
-    /// ImageBatch of a size that the networks cannot take.
-    pub fn step(&self, config: &RunConfig, elem: Elem) -> Result<Step> {
-        let channels = config.generator.in_channels;
-        Step::record(
-            &self.generator,
-            self.discriminator.as_ref(),
-            config.objective,
-            config.adam(),
-            Shape::new(config.batch_size, config.size, config.size, channels),
-            elem,
-            self.arena.len(),
-        )
+    /// [`Error::Input`] where there is none of that name.
+    pub fn named(&self, name: &str) -> Result<&dyn Network> {
+        let found = self.iter().find(|(n, _)| *n == name).map(|(_, network)| network);
+        found.ok_or_else(|| Error::input(format!("this run has no network {name}")))
+    }
+
+    /// One past the last element of the arena that they take.
+    pub fn end(&self) -> usize {
+        self.end
     }
 
     /// First values, from the seed.
@@ -66,72 +62,27 @@ impl Networks {
     /// # Errors
     /// What the device reports.
     pub fn init(&self, b: &mut dyn Backend, seed: u64) -> Result<()> {
-        self.generator.params.init(b, seed, 0)?;
-        self.discriminator.as_ref().map_or(Ok(()), |d| d.params.init(b, seed, 1))
-    }
-
-    /// Takes the generator's values from a model file or a PyTorch state dict.
-    ///
-    /// # Errors
-    /// A file without a generator, or with another one than this.
-    pub fn init_generator(&self, b: &mut dyn Backend, path: &Path) -> Result<()> {
-        let weights = checkpoint::load_weights(path)?;
-        let Some((config, tensors)) = weights.generator else {
-            return Err(Error::input(format!(
-                "{} holds no generator; a discriminator goes to --init-discriminator",
-                path.display()
-            )));
-        };
-        let mine = &self.generator.config;
-        let same = crate::model::GeneratorConfig { dropout: mine.dropout, ..config.clone() };
-        if same != *mine {
-            return Err(differs(path, "generator", &same, mine));
+        for (i, (_, network)) in self.iter().enumerate() {
+            network.params().init(b, seed, i as u32)?;
         }
-        load(b, &self.generator.params, &tensors, path)
+        Ok(())
     }
 
-    /// Takes the discriminator's values from a model file or a PyTorch state dict.
-    ///
-    /// # Errors
-    /// A file without a discriminator, or with another one than this; no discriminator here.
-    pub fn init_discriminator(&self, b: &mut dyn Backend, path: &Path) -> Result<()> {
-        let weights = checkpoint::load_weights(path)?;
-        let Some((config, tensors)) = weights.discriminator else {
-            return Err(Error::input(format!(
-                "{} holds no discriminator; give a checkpoint of a run or a latest_net_D.pth",
-                path.display()
-            )));
-        };
-        let Some(mine) = &self.discriminator else {
-            return Err(Error::input(
-                "--init-discriminator has no use with --gan none, leave one of them out",
-            ));
-        };
-        if config != mine.config {
-            return Err(differs(path, "discriminator", &config, &mine.config));
-        }
-        load(b, &mine.params, &tensors, path)
-    }
-
-    /// Every tensor of a checkpoint: values, running statistics, and Adam's moments.
+    /// Every tensor of a checkpoint: values, running statistics, and the optimiser's state.
     fn tensors(&self) -> Vec<NamedView> {
         let mut all = Vec::new();
-        let mut add = |prefix: &str, params: &Params| {
-            all.extend(params.iter().map(|p| (format!("{prefix}{}", p.name), p.view())));
+        for (name, network) in self.iter() {
+            let params = network.params();
+            all.extend(checkpoint::named_views(name, params));
             let group = params.group();
-            for (moment, home) in [("m", group.moments[0]), ("v", group.moments[1])] {
+            for (state, vector) in &group.state {
+                let kind = if Adam::STATE.contains(state) { "adam." } else { "" };
                 for p in params.iter().filter(|p| p.trained) {
-                    let at = home.at + p.view().at - group.values.at;
-                    all.push((
-                        format!("adam.{moment}.{prefix}{}", p.name),
-                        View { at, ..p.view() },
-                    ));
+                    let part = group.part(*vector, p.view());
+                    let part = part.expect("a trained parameter lies in its group");
+                    all.push((format!("{kind}{state}.{name}.{}", p.name), part));
                 }
             }
-        };
-        add(GENERATOR, &self.generator.params);
-        if let Some(d) = &self.discriminator {
-            add(DISCRIMINATOR, &d.params);
         }
         all
     }
@@ -146,23 +97,22 @@ impl Networks {
         path: &Path,
         metadata: &BTreeMap<String, String>,
     ) -> Result<()> {
-        write(b, path, &self.tensors(), metadata)
+        checkpoint::save_views(path, b, &self.tensors(), metadata)
     }
 
-    /// Writes the generator alone, atomically: a model file.
+    /// Writes the network that translates alone, atomically: a model file.
     ///
     /// # Errors
     /// As [`Networks::save`].
-    pub fn save_generator(
+    pub fn save_first(
         &self,
         b: &dyn Backend,
         path: &Path,
         metadata: &BTreeMap<String, String>,
     ) -> Result<()> {
-        let params = &self.generator.params;
-        let tensors: Vec<NamedView> =
-            params.iter().map(|p| (format!("{GENERATOR}{}", p.name), p.view())).collect();
-        write(b, path, &tensors, metadata)
+        let (name, network) = &self.list[0];
+        let tensors = checkpoint::named_views(name, network.params());
+        checkpoint::save_views(path, b, &tensors, metadata)
     }
 
     /// Reads what [`Networks::save`] wrote.
@@ -175,8 +125,9 @@ impl Networks {
         reader: &mut safetensors::Reader,
         path: &Path,
     ) -> Result<()> {
-        self.generator.params.clear(b)?;
-        self.discriminator.as_ref().map_or(Ok(()), |d| d.params.clear(b))?;
+        for (_, network) in self.iter() {
+            network.params().clear(b)?;
+        }
         let mut values = Vec::new();
         for (name, view) in self.tensors() {
             if reader.shape(&name) != Some(view.shape) {
@@ -193,43 +144,4 @@ impl Networks {
         }
         Ok(())
     }
-}
-
-fn write(
-    b: &dyn Backend,
-    path: &Path,
-    tensors: &[NamedView],
-    metadata: &BTreeMap<String, String>,
-) -> Result<()> {
-    let layout: Vec<(&str, Shape)> = tensors.iter().map(|(n, v)| (n.as_str(), v.shape)).collect();
-    safetensors::write_each(path, &layout, metadata, |i, out| {
-        let view = tensors[i].1;
-        let start = out.len();
-        out.resize(start + view.shape.count(), 0.0);
-        b.download(view, &mut out[start..])
-    })
-}
-
-/// Copies the tensors of a file into a network; all of them are there, by what the reader checked.
-pub(crate) fn load(
-    b: &mut dyn Backend,
-    params: &Params,
-    tensors: &Tensors,
-    path: &Path,
-) -> Result<()> {
-    for param in params.iter() {
-        let Some(tensor) = tensors.get(&param.name) else {
-            return Err(Error::input(format!("{}: there is no {}", path.display(), param.name)));
-        };
-        params.load(b, &param.name, tensor.shape, &tensor.data)?;
-    }
-    Ok(())
-}
-
-fn differs<C: serde::Serialize>(path: &Path, what: &str, found: &C, wanted: &C) -> Error {
-    Error::input(format!(
-        "{} does not fit this run: of the {what}, {}; change the flags to match",
-        path.display(),
-        differences(found, wanted)
-    ))
 }

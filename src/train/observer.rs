@@ -1,8 +1,8 @@
-//! What a run tells to whom watches it.
+//! Receives a run's progress.
 
 use super::{Losses, Scores};
 
-/// What a run tells while it runs. All methods have empty defaults.
+/// Receives a run's progress. Every method does nothing by default.
 pub trait Observer {
     /// A step was done: (done, of how many in all), epoch from 0, losses.
     fn step(&mut self, _done: u64, _total: u64, _epoch: u64, _losses: &Losses, _seconds: f64) {}
@@ -12,7 +12,7 @@ pub trait Observer {
     fn note(&mut self, _text: &str) {}
 }
 
-/// An observer that says nothing.
+/// Ignores all progress.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

@@ -21,14 +21,14 @@ struct Done {
 /// The steps since losses were last fetched.
 pub struct Pending {
     done: Vec<Done>,
-    names: Vec<&'static str>,
+    names: Vec<String>,
     total: u64,
     since: Instant,
 }
 
 impl Pending {
     /// None yet, of a run of `total` steps with losses of these names.
-    pub fn new(names: &[&'static str], total: u64) -> Self {
+    pub fn new(names: &[String], total: u64) -> Self {
         Pending { done: Vec::new(), names: names.to_vec(), total, since: Instant::now() }
     }
 
@@ -42,8 +42,8 @@ impl Pending {
         self.done.len() >= b.runs_ahead() || self.since.elapsed().as_secs_f64() > PATIENCE
     }
 
-    /// Fetches losses, writes and reports them. Returns the step whose losses are no numbers any more,
-    /// if there is one; later ones are not written.
+    /// Fetches losses, writes and reports them. Returns the first step whose losses are NaN or
+    /// infinite, if there is one; later ones are not written.
     ///
     /// # Errors
     /// A device that failed, a file that cannot be written.
@@ -57,8 +57,7 @@ impl Pending {
         let seconds = self.since.elapsed().as_secs_f64() / self.done.len().max(1) as f64;
         self.since = Instant::now();
         for (Done { step, epoch, lr }, row) in self.done.drain(..).zip(rows) {
-            let mut losses = Losses::default();
-            self.names.iter().zip(row).for_each(|(name, value)| losses.set(name, value));
+            let losses = Losses::new(&self.names, row);
             if !losses.finite() {
                 return Ok(Some(step));
             }

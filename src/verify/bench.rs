@@ -4,11 +4,13 @@
 //! A step of the program is timed by events, after the cache was emptied. Beside its time stands what
 //! it has at least to move and to compute:
 //!
-//! * bytes: each tensor that it names counts once where it is read and once where it is written, twice
-//!   in all where it is added to, as many bytes as its elements have. Backward of an operation reads
-//!   the gradient of the output, what forward kept, and the inputs or the output as its formula needs;
-//! * operations, of convolutions: 2 x pixels x taps x c x k for each product, pixels being those of
-//!   the smaller side. Of all else none: there bytes are what takes time.
+//! * bytes: each tensor counts once where it is read and once where it is written, twice in all where
+//!   it is added to, as many bytes as its elements have. Backward of an operation reads the gradient of
+//!   the output, what forward kept, and the inputs or the output as its formula needs;
+//! * operations, of convolutions: 2 x pixels x taps x c x k for each pass, pixels being those of the
+//!   smaller side. Of all else none: there bytes are what takes time.
+//!
+//! Both are what [`Instruction::work`](crate::tape::Instruction::work) says.
 //!
 //! So a rate is one of necessary work, and a kernel that reads twice what it could read once shows a
 //! lower one. The measure of a byte rate is the device's own copy.
@@ -16,12 +18,11 @@
 use std::fmt;
 use std::time::Instant;
 
-use super::{NAMES, OnDevice, Played, SEED, name, pictures};
+use super::{NAMES, OnDevice, SEED, pictures};
 use crate::device::{self, Cuda, Device, StepState};
 use crate::error::{Error, Result};
-use crate::kernel::{ImageKernels, Write, cuda};
-use crate::tape::Io;
-use crate::tensor::View;
+use crate::kernel::{ImageKernels, cuda};
+use crate::tensor::{SampleRange, SampleSlice};
 use crate::train::RunConfig;
 
 /// How often and how much.
@@ -107,8 +108,8 @@ pub fn bench(config: &RunConfig, choice: &cuda::Choice, effort: &Effort) -> Resu
 pub fn a_card(choice: &cuda::Choice) -> Result<()> {
     if device::gpu(choice.ordinal)?.emulated() {
         return Err(Error::input(
-            "--bench measures the speed of a GPU, and softgpu has none; leave --bench out, or name a \
-             real GPU by --device",
+            "`bench` measures the speed of a GPU, and softgpu has none; leave `bench` out, or name a \
+             real GPU by `device`",
         ));
     }
     Ok(())
@@ -125,27 +126,28 @@ pub fn kernels(config: &RunConfig, gpu: Cuda, effort: &Effort) -> Result<(f64, V
     let mut rows = Vec::new();
     let lines = step.program.to_string();
     // In order: each finds what those before it have computed.
-    for (step, line) in step.program.steps().iter().zip(lines.lines()) {
+    for (instruction, line) in step.program.instructions().iter().zip(lines.lines()) {
         let before = b.launches();
-        step.run(&mut b)?;
+        instruction.run(&mut b)?;
         let launches = b.launches() - before;
         if launches == 0 {
             continue;
         }
         for _ in 1..effort.warm {
-            step.run(&mut b)?;
+            instruction.run(&mut b)?;
         }
         let mut times = Vec::new();
         for _ in 0..effort.repetitions.max(1) {
-            times.push(b.time(&mut watch, |b| step.run(b))?);
+            times.push(b.time(&mut watch, |b| instruction.run(b))?);
         }
         times.sort_by(f64::total_cmp);
+        let work = instruction.work();
         rows.push(Row {
-            what: name(step).0,
+            what: instruction.name(),
             detail: line.trim().to_string(),
             launches,
-            bytes: bytes(step),
-            flops: flops(step),
+            bytes: work.bytes,
+            flops: work.operations,
             seconds: times[times.len() / 2],
         });
     }
@@ -170,9 +172,9 @@ pub fn steps(config: &RunConfig, gpu: Cuda, effort: &Effort) -> Result<f64> {
     let mut begun = Instant::now();
     let steps = effort.steps.max(1) as u64;
     for number in 1..=FIRST + steps {
-        b.set_state(StepState { seed: SEED, step: number, lr: config.lr });
+        b.set_state(StepState { seed: SEED, step: number, lr: config.lr, micro: 0 });
         for (view, bytes) in &pairs {
-            b.upload_images(bytes, *view)?;
+            b.upload_images(SampleSlice::U8(bytes), SampleRange::BYTE, *view)?;
         }
         program.run(b)?;
         if number == FIRST {
@@ -182,61 +184,6 @@ pub fn steps(config: &RunConfig, gpu: Cuda, effort: &Effort) -> Result<f64> {
     }
     b.finish()?;
     Ok(begun.elapsed().as_secs_f64() / steps as f64)
-}
-
-fn size(view: &View) -> u64 {
-    (view.shape.count() * view.elem.size()) as u64
-}
-
-fn sizes(views: &[View]) -> u64 {
-    views.iter().map(size).sum()
-}
-
-/// Bytes that a step of a program has to move, by the formula at the head.
-fn bytes(step: &Played) -> u64 {
-    match step {
-        Played::Forward(_, io) => sizes(&io.x) + sizes(&io.kept) + size(&io.y),
-        Played::Backward(op, io) => {
-            let reads = op.reads_back();
-            let inputs = if reads.inputs { sizes(&io.x) } else { 0 };
-            let output = if reads.output { size(&io.y) } else { 0 };
-            let written = io.dx.iter().flatten().map(|(view, mode)| match mode {
-                Write::Set => size(view),
-                Write::Add => 2 * size(view),
-            });
-            inputs + output + sizes(&io.kept) + size(&io.dy) + written.sum::<u64>()
-        }
-        Played::Fill(view, _) => size(view),
-        Played::Keep(losses) => 2 * sizes(losses),
-        // Values and both moments are read and written, gradients read.
-        Played::Adam(group, _) => {
-            let [m, v] = &group.moments;
-            2 * (size(&group.values) + size(m) + size(v)) + size(&group.grads)
-        }
-    }
-}
-
-/// Operations of the products of a step of a program, by the formula at the head.
-fn flops(step: &Played) -> u64 {
-    match step {
-        Played::Forward(op, io) => product(op.name(), io),
-        Played::Backward(op, io) => {
-            let products = io.dx.iter().take(2).flatten().count() as u64;
-            products * product(op.name(), io)
-        }
-        _ => 0,
-    }
-}
-
-/// Operations of one product of a convolution, 0 of anything else. The filter is (k,r,s,c), k being
-/// the channels of the smaller side.
-fn product(op: &str, io: &Io) -> u64 {
-    let smaller = match op {
-        "conv" => io.y,
-        "conv_transpose" => io.x[0],
-        _ => return 0,
-    };
-    2 * (smaller.shape.pixels() * io.x[1].shape.count()) as u64
 }
 
 /// Rows added up.

@@ -13,8 +13,8 @@ use crate::device::{Cpu, Cuda, Device, Precision, StepState};
 use crate::error::Result;
 use crate::kernel::{Backend, cuda};
 use crate::random::philox;
-use crate::tape::{Program, Step as Played};
-use crate::tensor::View;
+use crate::tape::{Instruction, Program};
+use crate::tensor::{SampleRange, SampleSlice, View};
 use crate::train::{Networks, RunConfig, Step};
 
 /// Normalised mean square error allowed for what a kernel writes, by precision: sums of 1,024 to
@@ -127,36 +127,15 @@ fn nmse(got: &[f32], expected: &[f32]) -> f64 {
     if error == 0.0 { 0.0 } else { error / size.max(f64::MIN_POSITIVE) }
 }
 
-/// The tensors that a step of a program touches.
-fn views(step: &Played) -> Vec<View> {
-    match step {
-        Played::Forward(_, io) => {
-            [&io.x[..], &io.kept, &[io.y]].concat().into_iter().chain(io.skip).collect()
+/// The tensors that an instruction touches, each once.
+fn views(instruction: &dyn Instruction) -> Vec<View> {
+    let mut all = instruction.reads();
+    for view in instruction.writes() {
+        if !all.contains(&view) {
+            all.push(view);
         }
-        Played::Backward(_, io) => {
-            let dx = io.dx.iter().flatten().map(|(view, _)| *view).chain(io.dskip);
-            [&io.x[..], &io.kept, &[io.y, io.dy]].concat().into_iter().chain(dx).collect()
-        }
-        Played::Fill(view, _) => vec![*view],
-        Played::Adam(group, _) => {
-            let [m, v] = group.moments;
-            vec![group.values, group.grads, m, v]
-        }
-        Played::Keep(losses) => losses.clone(),
     }
-}
-
-/// What a step is called in the report, and whether it multiplies matrices.
-fn name(step: &Played) -> (String, bool) {
-    match step {
-        Played::Forward(op, _) => (format!("forward {}", op.name()), op.name().starts_with("conv")),
-        Played::Backward(op, _) => {
-            (format!("backward {}", op.name()), op.name().starts_with("conv"))
-        }
-        Played::Fill(..) => ("fill".to_string(), false),
-        Played::Adam(..) => ("adam".to_string(), false),
-        Played::Keep(_) => ("keep".to_string(), false),
-    }
+    all
 }
 
 /// The networks and a step of them on one machine.
@@ -181,8 +160,9 @@ const SEED: u64 = 1;
 
 impl<B: Backend> OnDevice<B> {
     fn new(config: &RunConfig, mut b: B) -> Result<Self> {
-        let networks = Networks::new(config)?;
-        let step = networks.step(config, b.elem())?;
+        let recipe = config.recipe();
+        let networks = Networks::new(&*recipe)?;
+        let step = Step::record(&*recipe, &networks, config.batch(), &b)?;
         b.reserve(step.program.end())?;
         networks.init(&mut b, SEED)?;
         let mut machine = OnDevice { b, networks, step };
@@ -192,10 +172,11 @@ impl<B: Backend> OnDevice<B> {
 
     /// Step number, rate and pictures of step `number`.
     fn begin(&mut self, config: &RunConfig, number: u64) -> Result<()> {
-        self.b.set_state(StepState { seed: SEED, step: number, lr: config.lr });
+        self.b.set_state(StepState { seed: SEED, step: number, lr: config.lr, micro: 0 });
         for (i, name) in NAMES.into_iter().enumerate() {
             let view = self.step.program.view(name)?;
-            self.b.upload_images(&pictures(view, 2 * number + i as u64), view)?;
+            let bytes = pictures(view, 2 * number + i as u64);
+            self.b.upload_images(SampleSlice::U8(&bytes), SampleRange::BYTE, view)?;
         }
         Ok(())
     }
@@ -217,9 +198,8 @@ impl<B: Backend> OnDevice<B> {
 
     /// All parameters and running statistics, as bits.
     fn weights(&self) -> Result<Vec<u32>> {
-        let d = self.networks.discriminator.iter().flat_map(|d| d.params.iter());
         let mut bits = Vec::new();
-        for param in self.networks.generator.params.iter().chain(d) {
+        for param in self.networks.iter().flat_map(|(_, network)| network.params().iter()) {
             bits.extend(self.read(param.view())?.into_iter().map(f32::to_bits));
         }
         Ok(bits)
@@ -297,8 +277,8 @@ fn each_kernel(
 ) -> Result<()> {
     let (host, device): (&Program, &Program) = (&cpu.step.program, &gpu.step.program);
     let lines: Vec<String> = host.to_string().lines().map(str::to_string).collect();
-    for (i, (on_cpu, on_gpu)) in host.steps().iter().zip(device.steps()).enumerate() {
-        let pairs: Vec<(View, View)> = views(on_cpu).into_iter().zip(views(on_gpu)).collect();
+    for (i, (on_cpu, on_gpu)) in host.instructions().iter().zip(device.instructions()).enumerate() {
+        let pairs: Vec<(View, View)> = views(&**on_cpu).into_iter().zip(views(&**on_gpu)).collect();
         for &(c, g) in &pairs {
             let mut values = vec![0.0; c.shape.count()];
             cpu.b.download(c, &mut values)?;
@@ -310,7 +290,7 @@ fn each_kernel(
         }
         on_cpu.run(&mut cpu.b)?;
         on_gpu.run(&mut gpu.b)?;
-        let (what, product) = name(on_cpu);
+        let (what, product) = (on_cpu.name(), on_cpu.work().operations > 0);
         let mut error = 0.0f64;
         for &(c, g) in &pairs {
             let (mut got, mut expected) = (vec![0.0; c.shape.count()], vec![0.0; c.shape.count()]);

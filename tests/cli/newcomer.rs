@@ -126,7 +126,7 @@ fn a_target_that_is_met_exactly_can_be_resumed() {
     // White everywhere: the distance to val reaches 0, and its PSNR is infinite.
     let folder = tempfile::tempdir().unwrap();
     for name in ["data/train/1.png", "data/val/1.png"] {
-        save(&folder.path().join(name), &Image::filled(64, 32, [255; 3]));
+        save(&folder.path().join(name), &Image::filled(64, 32, &[255; 3]));
     }
     let flags = "--gan none --lr 0.05 --no-dropout --norm none --schedule constant";
     train(folder.path(), "run", &format!("{flags} --epochs 40"));

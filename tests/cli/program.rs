@@ -62,7 +62,7 @@ pub fn picture(width: usize, height: usize, tag: usize) -> Image {
             pixels.extend(values.map(|v| (v % 256) as u8));
         }
     }
-    Image::new(width, height, pixels).unwrap()
+    Image::new(width, height, 3, pixels).unwrap()
 }
 
 /// Writes a picture, and the folders above it.

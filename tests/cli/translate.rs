@@ -3,7 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use pix2pix_engine::checkpoint::save_model;
 use pix2pix_engine::data::Image;
+use pix2pix_engine::device::{Arena, Cpu, Device};
+use pix2pix_engine::model::{GeneratorConfig, GeneratorKind, NormKind};
 
 use crate::program::{bench, ok, picture, save, train, words};
 
@@ -142,4 +145,31 @@ fn describe_prints_the_papers_networks_and_those_of_files() {
     assert!(model.contains("generator") && !model.contains("discriminator"), "{model}");
     ok(folder.path(), &["convert", "run/model.safetensors", "port.pth"]);
     assert!(ok(folder.path(), &["describe", "port.pth"]).out.contains("generator"));
+}
+
+/// The program opens what a user of the library saves.
+#[test]
+fn a_model_saved_by_the_library_translates() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = GeneratorConfig {
+        kind: GeneratorKind::Unet,
+        in_channels: 3,
+        out_channels: 3,
+        base_channels: 2,
+        depth: 4,
+        norm: NormKind::Batch,
+        dropout: true,
+    };
+    let mut network = config.build().unwrap();
+    let mut arena = Arena::default();
+    network.params_mut().place(&mut arena, pix2pix_engine::nn::Placement::Values);
+    let mut cpu = Cpu::new(1).unwrap();
+    cpu.reserve(arena.len()).unwrap();
+    network.params().init(&mut cpu, 1, 0).unwrap();
+    save_model(&folder.path().join("mine.safetensors"), &config, &*network, &cpu).unwrap();
+    save(&folder.path().join("in.png"), &picture(20, 12, 0));
+    let out = translate(folder.path(), "mine.safetensors in.png", "out.png");
+    assert_eq!((out.width, out.height), (20, 12));
+    let described = ok(folder.path(), &words("describe mine.safetensors")).out;
+    assert!(described.contains("generator: Unet, norm Batch"), "{described}");
 }

@@ -4,7 +4,7 @@ use pix2pix_engine::Result;
 use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
 use pix2pix_engine::kernel::PointwiseKernels;
 use pix2pix_engine::kernel::{Backend, Write};
-use pix2pix_engine::nn::{Init, Params};
+use pix2pix_engine::nn::{Init, Params, Placement};
 use pix2pix_engine::tape::{Group, Io, Op, Program, Tape, Var};
 use pix2pix_engine::tensor::{Shape, View};
 
@@ -45,8 +45,8 @@ fn download(b: &dyn Backend, view: View) -> Vec<f32> {
 }
 
 /// Where the gradient of a parameter of `group` lies.
-pub fn gradient(group: Group, param: View) -> View {
-    View::dense(group.grads.at + param.at - group.values.at, param.shape)
+pub fn gradient(group: &Group, param: View) -> View {
+    group.part(group.grads, param).unwrap()
 }
 
 /// Leaves by name: trained ones get gradients, state is read and may be moved.
@@ -77,7 +77,7 @@ impl Harness {
     ) -> Harness {
         let mut arena = Arena::default();
         let mut params = leaves(trained, state);
-        params.place(&mut arena, true);
+        params.place(&mut arena, Placement::Training(&[]));
         let on = params.clone();
         Harness::new(&arena, vec![params], |tape| {
             let vars: Vec<Var> = (0..on.iter().count()).map(|i| on.on(tape, i)).collect();
@@ -97,20 +97,20 @@ impl Harness {
         let loss = tape.push(Dot, &[y, dy]).unwrap();
         tape.output("y", y);
         for params in &groups {
-            tape.gradients(loss, params.group()).unwrap();
+            tape.backward(&[(1.0, loss)], params.group(), Write::Set).unwrap();
         }
-        let program = tape.compile(arena.len());
         let mut cpu = Cpu::new(1).unwrap();
+        let program = tape.compile(&cpu, arena.len()).unwrap();
         cpu.reserve(program.end()).unwrap();
         Harness { cpu, program, groups }
     }
 
     /// Seed and step number of the runs to come.
     pub fn at(&mut self, seed: u64, step: u64) {
-        self.cpu.set_state(StepState { seed, step, lr: 0.0 });
+        self.cpu.set_state(StepState { seed, step, lr: 0.0, micro: 0 });
     }
 
-    fn find(&self, name: &str) -> (View, Group) {
+    fn find(&self, name: &str) -> (View, &Group) {
         let all = self.groups.iter().flat_map(|g| g.iter().map(|p| (p, g.group())));
         let found = all.into_iter().find(|(p, _)| p.name == name);
         let (param, group) = found.unwrap_or_else(|| panic!("there is no leaf {name}"));

@@ -1,13 +1,11 @@
 //! Small training steps of every kind.
 
-use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
-use pix2pix_engine::kernel::Adam;
-use pix2pix_engine::model::{
-    Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, GeneratorKind, NormKind,
-};
+use pix2pix_engine::device::{Cpu, Device, StepState};
+use pix2pix_engine::kernel::{Adam, Backend};
+use pix2pix_engine::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind};
 use pix2pix_engine::nn::Params;
-use pix2pix_engine::tensor::{Elem, Shape};
-use pix2pix_engine::train::{Distance, Gan, Objective, Step};
+use pix2pix_engine::tensor::Shape;
+use pix2pix_engine::train::{Distance, Gan, Networks, Objective, Pix2Pix, Step};
 
 /// What a step is made of.
 #[derive(Clone, Copy, Debug)]
@@ -57,11 +55,11 @@ impl Setup {
         all
     }
 
-    /// The recorded step, its networks' parameters, and the end of the persistent arena.
-    pub fn record(&self) -> (Step, Params, Option<Params>, usize) {
+    /// The recipe.
+    pub fn recipe(&self) -> Pix2Pix {
         let Setup { kind, norm, gan, conditional, depth, base, layers, dropout, size } = *self;
         let objective = Objective { gan, distance: Distance::L1, lambda: 100.0, conditional };
-        let mut g = Generator::new(&GeneratorConfig {
+        let generator = GeneratorConfig {
             kind,
             in_channels: size.c,
             out_channels: 3,
@@ -69,22 +67,21 @@ impl Setup {
             depth,
             norm,
             dropout,
-        })
-        .unwrap();
-        let mut d = (gan != Gan::None).then(|| {
-            let in_channels = objective.discriminator_channels(size.c, 3);
-            let config = DiscriminatorConfig { in_channels, base_channels: base, layers, norm };
-            Discriminator::new(&config).unwrap()
-        });
-        let mut arena = Arena::default();
-        g.params.place(&mut arena, true);
-        if let Some(d) = &mut d {
-            d.params.place(&mut arena, true);
-        }
-        let adam = Adam::default();
-        let step =
-            Step::record(&g, d.as_ref(), objective, adam, size, Elem::F32, arena.len()).unwrap();
-        (step, g.params, d.map(|d| d.params), arena.len())
+        };
+        let in_channels = objective.discriminator_channels(size.c, 3);
+        let d = DiscriminatorConfig { in_channels, base_channels: base, layers, norm };
+        let discriminators = if gan == Gan::None { Vec::new() } else { vec![d] };
+        Pix2Pix { generator, discriminators, objective, adam: Adam::default() }
+    }
+
+    /// The step recorded for a device, its networks' parameters, and the end of the persistent arena.
+    pub fn record(&self, b: &dyn Backend) -> (Step, Params, Option<Params>, usize) {
+        let (recipe, Shape { n, h, w, .. }) = (self.recipe(), self.size);
+        let networks = Networks::new(&recipe).unwrap();
+        let step = Step::record(&recipe, &networks, [n, h, w], b).unwrap();
+        let mut params = networks.iter().map(|(_, network)| network.params().clone());
+        let g = params.next().unwrap();
+        (step, g, params.next(), networks.end())
     }
 }
 
@@ -100,8 +97,8 @@ pub struct Training {
 
 impl Training {
     pub fn new(setup: &Setup, threads: usize) -> Training {
-        let (step, g, d, base) = setup.record();
         let mut cpu = Cpu::new(threads).unwrap();
+        let (step, g, d, base) = setup.record(&cpu);
         cpu.reserve(step.program.end()).unwrap();
         let mut training = Training { cpu, step, g, d, base, at: 0 };
         training.init(3);
@@ -123,7 +120,7 @@ impl Training {
             self.cpu.upload(self.step.program.view(name).unwrap(), values).unwrap();
         }
         self.at += 1;
-        self.cpu.set_state(StepState { seed: 9, step: self.at, lr });
+        self.cpu.set_state(StepState { seed: 9, step: self.at, lr, micro: 0 });
     }
 
     /// One step on a pair.
@@ -151,19 +148,15 @@ impl Training {
                 if !param.trained {
                     continue;
                 }
-                for (what, vector) in [
-                    ("gradient", group.grads),
-                    ("mean", group.moments[0]),
-                    ("square", group.moments[1]),
-                ] {
-                    let at = vector.at + view.at - group.values.at;
-                    let same = pix2pix_engine::tensor::View { at, ..view };
+                let gradient = [("gradient", group.grads)];
+                for (what, vector) in gradient.iter().chain(&group.state) {
+                    let part = group.part(*vector, view).unwrap();
                     let name = format!("{net} {what} of {}", param.name);
-                    left.push((name, bits(super::read(&self.cpu, same))));
+                    left.push((name, bits(super::read(&self.cpu, part))));
                 }
             }
         }
-        for name in self.step.losses.iter().copied().chain(["fake"]) {
+        for name in self.step.losses.iter().map(String::as_str).chain(["fake"]) {
             left.push((name.to_string(), bits(self.output(name))));
         }
         left

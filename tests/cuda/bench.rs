@@ -13,7 +13,7 @@ fn small() -> RunConfig {
     let mut config = RunConfig { size: 32, ..RunConfig::default() };
     config.generator.depth = RunConfig::depth_for(32).unwrap();
     config.generator.base_channels = 8;
-    let d = config.discriminator.as_mut().unwrap();
+    let d = &mut config.discriminators[0];
     (d.base_channels, d.layers) = (8, 1);
     config.check().unwrap();
     config

@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use pix2pix_engine::device::{Cpu, Cuda, Precision, StepState};
 use pix2pix_engine::kernel::Backend;
-use pix2pix_engine::train::{Networks, RunConfig};
+use pix2pix_engine::tensor::{SampleRange, SampleSlice};
+use pix2pix_engine::train::{Networks, RunConfig, Step};
 use pix2pix_engine::verify::{loss_tolerance, tolerance};
 
 use crate::desk::options;
@@ -23,17 +24,18 @@ fn picture_tolerance(precision: Precision) -> f64 {
 }
 
 /// Losses by name, and the picture generated, of the first step from seed 1.
-fn first_step(b: &mut dyn Backend) -> (Vec<(&'static str, f32)>, Vec<f32>) {
+fn first_step(b: &mut dyn Backend) -> (Vec<(String, f32)>, Vec<f32>) {
     let config = RunConfig::default();
-    let networks = Networks::new(&config).unwrap();
-    let step = networks.step(&config, b.elem()).unwrap();
+    let recipe = config.recipe();
+    let networks = Networks::new(&*recipe).unwrap();
+    let step = Step::record(&*recipe, &networks, config.batch(), b).unwrap();
     b.reserve(step.program.end()).unwrap();
     networks.init(b, 1).unwrap();
-    b.set_state(StepState { seed: 1, step: 1, lr: config.lr });
+    b.set_state(StepState { seed: 1, step: 1, lr: config.lr, micro: 0 });
     for (name, prime) in [("a", 2_654_435_761), ("b", 2_246_822_519)] {
         let view = step.program.view(name).unwrap();
         let bytes: Vec<u8> = (0..view.shape.count()).map(|i| ((i * prime) >> 13) as u8).collect();
-        b.upload_images(&bytes, view).unwrap();
+        b.upload_images(SampleSlice::U8(&bytes), SampleRange::BYTE, view).unwrap();
     }
     step.program.run(b).unwrap();
     let losses = b.kept_losses(1, step.losses.len()).unwrap().remove(0);

@@ -35,9 +35,16 @@ fn what_is_missing_is_named_with_the_cure() {
     refused(cwd, &line, &old, &["--precision bf16", "8.0 or newer", "7.5", "--precision f32"]);
     let driver = [("SOFTGPU_DRIVER", "12.4"), quiet];
     refused(cwd, &train, &driver, &["newer than the driver", "update the driver", "PIX2PIX_NVRTC"]);
-    let line =
-        "train data --out new --size 32 --base-channels 6000 --patch 16 --steps 1 --device cuda";
-    refused(cwd, line, &[], &["needs", "GB of memory", "are free", "smaller --base-channels"]);
+    let line = |channels: usize| {
+        format!(
+            "train data --out new --size 32 --base-channels {channels} --patch 16 --steps 1 \
+             --device cuda"
+        )
+    };
+    let memory = ["needs", "GB of memory", "are free", "smaller --base-channels"];
+    refused(cwd, &line(4000), &[], &memory);
+    let channels = ["norm", "48000", "32768 channels", "smaller --base-channels"];
+    refused(cwd, &line(6000), &[], &channels);
 }
 
 #[test]

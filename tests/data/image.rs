@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use pix2pix_engine::data::{Image, ImageHeader};
+use pix2pix_engine::tensor::SampleRange;
 
-use crate::{Reader, golden, marked};
+use crate::{Reader, bytes, golden, marked};
 
 /// Two correct JPEG decoders differ by the rounding of their cosine transforms and of the colour
 /// conversion: 3 levels at most on smooth pictures without chroma subsampling. CMYK is converted
@@ -32,7 +33,7 @@ fn every_kind_decodes_to_what_pillow_sees() {
         };
         let (got, notes) = Image::read_noted(&path).unwrap();
         assert_eq!((got.width, got.height), (w, h), "{name}");
-        let worst = got.pixels.iter().zip(&want.pixels).map(|(a, b)| a.abs_diff(*b)).max();
+        let worst = bytes(&got).iter().zip(bytes(&want)).map(|(a, b)| a.abs_diff(*b)).max();
         assert!(worst.unwrap() <= bound, "{name}: off by {worst:?}, allowed {bound}");
         let header = ImageHeader::read(&path).unwrap();
         assert_eq!((header.width, header.height), (w, h), "header of {name}");
@@ -92,9 +93,9 @@ fn bad_pictures_are_refused_by_name_with_the_cure() {
     let folder = tempfile::tempdir().unwrap();
     let good = |name: &str| std::fs::read(golden("pictures").join(name)).unwrap();
     let cut = |name: &str| {
-        let mut bytes = good(name);
-        bytes.truncate(bytes.len() * 2 / 3);
-        bytes
+        let mut whole = good(name);
+        whole.truncate(whole.len() * 2 / 3);
+        whole
     };
     let mut flipped = good("rgb.png");
     let last = flipped.len() - 20;
@@ -208,6 +209,45 @@ fn a_written_png_reads_back_and_leaves_nothing_beside_it() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     let nowhere = picture.write_png(Path::new("/nonexistent-folder/out.png")).unwrap_err();
     assert!(nowhere.to_string().contains("/nonexistent-folder/out.png"), "{nowhere}");
-    assert!(Image::new(2, 2, vec![0; 11]).is_err());
-    assert!(Image::new(0, 0, vec![]).is_err());
+    assert!(Image::new(2, 2, 3, vec![0u8; 11]).is_err());
+    assert!(Image::new(0, 0, 3, vec![0u8; 0]).is_err());
+}
+
+/// What each format holds without loss of grey and RGB with 8 and 16 bits: as it reads back, 8-bit RGB.
+#[test]
+fn every_format_writes_what_it_holds_and_refuses_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let rgb = marked(33, 7, 3);
+    let grey: Vec<u8> = bytes(&rgb).iter().copied().step_by(3).collect();
+    let deep = |of: &[u8]| -> Vec<u16> { of.iter().map(|&v| u16::from(v) * 257).collect() };
+    let images = [
+        (Image::new(33, 7, 1, grey.clone()).unwrap(), true),
+        (rgb.clone(), true),
+        (Image::new(33, 7, 1, deep(&grey)).unwrap(), false),
+        (Image::new(33, 7, 3, deep(bytes(&rgb))).unwrap(), false),
+    ];
+    for extension in ["png", "tiff", "tif", "bmp", "webp", "jpg"] {
+        let path = folder.path().join("out").with_extension(extension);
+        for (image, eight_bits) in &images {
+            if *eight_bits || ["png", "tiff", "tif"].contains(&extension) {
+                image.write(&path).unwrap();
+                let back = Image::read(&path).unwrap();
+                let want = match image.channels {
+                    1 => Image::new(33, 7, 1, grey.clone()).unwrap().preview(SampleRange::BYTE),
+                    _ => rgb.clone(),
+                };
+                let worst = bytes(&back).iter().zip(bytes(&want)).map(|(a, b)| a.abs_diff(*b));
+                let exact = extension != "jpg";
+                assert!(!exact || worst.max() == Some(0), "{} as {extension}", image.format());
+            } else {
+                let text = image.write(&path).unwrap_err().to_string();
+                assert!(text.contains("hold no") && text.contains("of u16"), "{text}");
+            }
+        }
+        let bands = Image::filled(3, 3, &[1; 5]);
+        let text = bands.write(&path).unwrap_err().to_string();
+        assert!(text.contains("5 channels of u8: write another format"), "{text}");
+    }
+    let text = rgb.write(&folder.path().join("out.gif")).unwrap_err().to_string();
+    assert!(text.contains("written as .jpg, .png, .bmp, .tiff or .webp"), "{text}");
 }

@@ -1,16 +1,18 @@
 //! The loader: order, resume, threads, errors, and stopping.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use pix2pix_engine::data::{
-    Batch, Direction, Draw, Folder, Loader, LoaderOptions, Order, Pair, ScanOptions, plain, values,
+    Batch, Direction, Folder, Image, Loader, LoaderOptions, MemoryPairs, Order, Pair, Pairs,
+    PixelFormat, ScanOptions, plain,
 };
 use pix2pix_engine::device::{Cpu, Device};
-use pix2pix_engine::kernel::{Crop, ImageBatch, ImageKernels};
-use pix2pix_engine::tensor::{Shape, View};
+use pix2pix_engine::kernel::{ImageBatch, ImageKernels};
+use pix2pix_engine::tensor::{SampleRange, SampleType, Samples, Shape, View};
 use tempfile::TempDir;
 
-use crate::{marked, save};
+use crate::{bytes, marked, save};
 
 /// Seven pairs of 40x36 whose pictures all differ.
 fn pairs() -> (TempDir, Vec<Pair>) {
@@ -22,12 +24,16 @@ fn pairs() -> (TempDir, Vec<Pair>) {
     (folder, found.train)
 }
 
+fn shared(pairs: &[Pair]) -> Arc<dyn Pairs> {
+    Arc::new(pairs.to_vec())
+}
+
 fn options() -> LoaderOptions {
     LoaderOptions { batch: 3, size: 32, seed: 5, threads: 2, ahead: 3, ..Default::default() }
 }
 
 fn take(pairs: &[Pair], options: LoaderOptions, from: (usize, usize), count: usize) -> Vec<Batch> {
-    let loader = Loader::start(pairs, options, from.0, from.1).unwrap();
+    let loader = Loader::start(shared(pairs), options, from.0, from.1).unwrap();
     loader.take(count).map(Result::unwrap).collect()
 }
 
@@ -65,20 +71,20 @@ fn an_epoch_holds_every_sample_and_fills_its_last_batch_from_its_start() {
     let (_folder, pairs) = pairs();
     let batches = take(&pairs, options(), (0, 0), 6);
     for epoch in batches.chunks(3) {
-        let taken: Vec<usize> = epoch.iter().flat_map(|b| b.samples.clone()).collect();
+        let taken: Vec<usize> = epoch.iter().flat_map(|b| b.pairs.clone()).collect();
         assert_eq!(taken[..7].iter().collect::<BTreeSet<_>>().len(), 7, "{taken:?}");
         assert_eq!(taken[7..], taken[..2]);
     }
-    assert_ne!(batches[0].samples, batches[3].samples, "epochs have orders of their own");
+    assert_ne!(batches[0].pairs, batches[3].pairs, "epochs have orders of their own");
     let plain = take(&pairs, LoaderOptions { shuffle: false, ..options() }, (0, 0), 2);
-    assert_eq!((&plain[0].samples[..], &plain[1].samples[..]), (&[0, 1, 2][..], &[3, 4, 5][..]));
+    assert_eq!((&plain[0].pairs[..], &plain[1].pairs[..]), (&[0, 1, 2][..], &[3, 4, 5][..]));
 
-    // A data set smaller than a batch: one sample, four draws.
+    // A data set smaller than a batch: one sample, four crops.
     let one = take(&pairs[..1], LoaderOptions { batch: 4, ..options() }, (0, 0), 1);
-    assert_eq!(one[0].samples, [0; 4]);
+    assert_eq!(one[0].pairs, [0; 4]);
     assert!(
-        one[0].draws.iter().any(|draw| *draw != one[0].draws[0]),
-        "repeats have draws of their own"
+        one[0].crops.iter().any(|crop| *crop != one[0].crops[0]),
+        "repeats have crops of their own"
     );
 }
 
@@ -102,20 +108,24 @@ fn a_batch_holds_the_pictures_it_names_in_its_direction() {
     let size = 32 * 32 * 3;
     let forth = take(&pairs, still, (0, 0), 3);
     let back = take(&pairs, LoaderOptions { direction: Direction::BToA, ..still }, (0, 0), 3);
-    let wanted: Vec<_> = plain(&pairs, 32, Direction::AToB).map(Result::unwrap).collect();
+    let wanted: Vec<_> =
+        (0..pairs.len()).map(|i| plain(&pairs, i, 32, Direction::AToB).unwrap()).collect();
     for (forth, back) in forth.iter().zip(&back) {
-        assert_eq!((&forth.a, &forth.b), (&back.b, &back.a));
-        for (i, &sample) in forth.samples.iter().enumerate() {
-            assert_eq!(forth.a[i * size..(i + 1) * size], wanted[sample].0.pixels);
-            assert_eq!(forth.b[i * size..(i + 1) * size], wanted[sample].1.pixels);
+        assert_eq!((&forth.inputs, &forth.targets), (&back.targets, &back.inputs));
+        for (i, &sample) in forth.pairs.iter().enumerate() {
+            let part = |of: &Samples, whole: &Image| {
+                assert_eq!(of.as_slice().part(i * size..(i + 1) * size), whole.samples.as_slice());
+            };
+            part(&forth.inputs, &wanted[sample].0);
+            part(&forth.targets, &wanted[sample].1);
         }
     }
 }
 
-/// The pictures of a batch are the resized ones, with the draws of their samples; a machine that cuts
+/// The pictures of a batch are the resized ones, with the crops of their pairs; a machine that cuts
 /// and mirrors as they say has the numbers of the host's cut and mirrored bytes.
 #[test]
-fn a_batch_brings_resized_pictures_and_the_draws_of_its_samples() {
+fn a_batch_brings_resized_pictures_and_the_crops_of_its_pairs() {
     let (_folder, pairs) = pairs();
     let augment = options().augment();
     let picture = 3 * 36 * 36;
@@ -125,24 +135,29 @@ fn a_batch_brings_resized_pictures_and_the_draws_of_its_samples() {
     let (mut flips, mut passes) = (0, [0; 7]);
     for batch in take(&pairs, options(), (0, 0), 3) {
         assert_eq!(batch.load, 36);
-        let mut expected = Vec::new();
-        for (i, &sample) in batch.samples.iter().enumerate() {
-            let Draw { x, y, flip } = augment.draw(0, sample, passes[sample]);
-            assert_eq!(batch.draws[i], Draw { x, y, flip });
+        let mut expected = Vec::<u8>::new();
+        for (i, &sample) in batch.pairs.iter().enumerate() {
+            let crop = augment.draw(0, sample, passes[sample]);
+            assert_eq!(batch.crops[i], crop);
             passes[sample] += 1;
             let whole = augment.resized(&pairs[sample].read().unwrap().0);
-            assert_eq!(batch.a[i * picture..(i + 1) * picture], whole.pixels);
-            let cut = whole.crop(x, y, 32, 32);
-            expected.extend(if flip { cut.mirror().pixels } else { cut.pixels });
-            flips += usize::from(flip);
+            let sent = batch.inputs.as_slice().part(i * picture..(i + 1) * picture);
+            assert_eq!(sent, whole.samples.as_slice());
+            let cut = whole.crop(crop.x, crop.y, 32, 32);
+            expected.extend(bytes(&if crop.flip { cut.mirror() } else { cut }));
+            flips += usize::from(crop.flip);
         }
-        let crop = |d: &Draw| Crop { x: d.x, y: d.y, flip: d.flip };
-        let crops: Vec<Crop> = batch.draws.iter().map(crop).collect();
-        let sent = ImageBatch { bytes: &batch.a, height: 36, width: 36, crops: &crops };
+        let sent = ImageBatch {
+            samples: batch.inputs.as_slice(),
+            range: SampleRange::BYTE,
+            height: 36,
+            width: 36,
+            crops: &batch.crops,
+        };
         machine.upload_crops(sent, View::dense(0, shape)).unwrap();
-        let (mut got, mut want) = (vec![0.0; shape.count()], vec![0.0; shape.count()]);
+        let mut got = vec![0.0; shape.count()];
         machine.download(View::dense(0, shape), &mut got).unwrap();
-        values::from_bytes(&expected, &mut want);
+        let want: Vec<f32> = expected.iter().map(|&x| f32::from(x) / 127.5 - 1.0).collect();
         assert_eq!(got, want);
     }
     assert!(0 < flips && flips < 9, "some are flipped, some not: {flips} of 9");
@@ -158,8 +173,8 @@ fn a_pair_is_cropped_and_flipped_alike() {
     }
     let pairs = Folder::scan(folder.path(), ScanOptions::default()).unwrap().train;
     for batch in take(&pairs, options(), (0, 0), 8) {
-        assert_eq!(batch.a, batch.b);
-        assert_eq!(batch.draws.len(), batch.samples.len());
+        assert_eq!(batch.inputs, batch.targets);
+        assert_eq!(batch.crops.len(), batch.pairs.len());
     }
 }
 
@@ -168,11 +183,11 @@ fn an_error_arrives_in_the_place_of_its_batch() {
     let (folder, pairs) = pairs();
     let still = LoaderOptions { batch: 1, shuffle: false, threads: 4, ..options() };
     std::fs::write(folder.path().join("3.png"), b"gone").unwrap();
-    let mut loader = Loader::start(pairs, still, 0, 0).unwrap();
+    let mut loader = Loader::start(shared(&pairs), still, 0, 0).unwrap();
     for sample in 0..12 {
         match (sample % 7, loader.next_batch()) {
             (3, Err(error)) => assert!(error.to_string().contains("3.png"), "{error}"),
-            (s, Ok(batch)) => assert_eq!(batch.samples, [s]),
+            (s, Ok(batch)) => assert_eq!(batch.pairs, [s]),
             (s, other) => panic!("sample {s}: {other:?}"),
         }
     }
@@ -182,7 +197,7 @@ fn an_error_arrives_in_the_place_of_its_batch() {
 fn recycled_buffers_change_nothing() {
     let (_folder, pairs) = pairs();
     let want = take(&pairs, options(), (0, 0), 12);
-    let mut loader = Loader::start(pairs, options(), 0, 0).unwrap();
+    let mut loader = Loader::start(shared(&pairs), options(), 0, 0).unwrap();
     for want in want {
         let batch = loader.next_batch().unwrap();
         assert_eq!(batch, want);
@@ -193,7 +208,7 @@ fn recycled_buffers_change_nothing() {
 #[test]
 fn a_dropped_loader_ends_its_threads() {
     let (_folder, pairs) = pairs();
-    let pairs: std::sync::Arc<[Pair]> = pairs.into();
+    let pairs = shared(&pairs);
     for taken in [0, 1, 5] {
         let mut loader = Loader::start(pairs.clone(), options(), 0, 0).unwrap();
         for _ in 0..taken {
@@ -201,14 +216,14 @@ fn a_dropped_loader_ends_its_threads() {
         }
         drop(loader);
         // Every thread held a clone.
-        assert_eq!(std::sync::Arc::strong_count(&pairs), 1);
+        assert_eq!(Arc::strong_count(&pairs), 1);
     }
 }
 
 #[test]
 fn a_loader_tells_its_steps_and_memory_and_refuses_zeros() {
     let (_folder, pairs) = pairs();
-    let loader = Loader::start(pairs.clone(), options(), 0, 0).unwrap();
+    let loader = Loader::start(shared(&pairs), options(), 0, 0).unwrap();
     assert_eq!(loader.steps_per_epoch(), 3);
     let batch = 2 * 3 * 36 * 36 * 3;
     assert_eq!(loader.memory_bytes(), 7 * 2 * 36 * 36 * 3 + 5 * batch);
@@ -220,7 +235,53 @@ fn a_loader_tells_its_steps_and_memory_and_refuses_zeros() {
         LoaderOptions { threads: 0, ..options() },
         LoaderOptions { ahead: 0, ..options() },
     ] {
-        assert!(Loader::start(pairs.clone(), wrong, 0, 0).is_err());
+        assert!(Loader::start(shared(&pairs), wrong, 0, 0).is_err());
     }
-    assert!(Loader::start(vec![], options(), 0, 0).is_err());
+    assert!(Loader::start(shared(&[]), options(), 0, 0).is_err());
+}
+
+/// Pairs in memory: heights of 32 bits to four channels of 16, in either direction.
+#[test]
+fn pairs_in_memory_of_any_type_are_batched() {
+    let pair = |tag: usize| {
+        let heights: Vec<f32> = (0..40 * 36).map(|i| (i * (tag + 1)) as f32 / 7.0).collect();
+        let bands: Vec<u16> = (0..40 * 36 * 4).map(|i| (i * 11 + tag * 999) as u16).collect();
+        (Image::new(40, 36, 1, heights).unwrap(), Image::new(40, 36, 4, bands).unwrap())
+    };
+    let pairs = MemoryPairs::new((0..3).map(pair).collect()).unwrap();
+    let heights = PixelFormat { channels: 1, samples: SampleType::F32 };
+    let bands = PixelFormat { channels: 4, samples: SampleType::U16 };
+    let forth = LoaderOptions { batch: 2, input: heights, target: bands, ..options() };
+    assert_eq!(forth.memory_bytes(3), (3 + 5 * 2) * 36 * 36 * (4 + 8));
+    let back = LoaderOptions { direction: Direction::BToA, input: bands, target: heights, ..forth };
+    let shared: Arc<dyn Pairs> = Arc::new(pairs);
+    let first = |options| Loader::start(shared.clone(), options, 0, 0).unwrap().next_batch();
+    let (there, again) = (first(forth).unwrap(), first(back).unwrap());
+    assert_eq!((&there.inputs, &there.targets), (&again.targets, &again.inputs));
+    let augment = forth.augment();
+    for (i, &number) in there.pairs.iter().enumerate() {
+        let (a, b) = shared.load(number).unwrap();
+        let pixels = 36 * 36;
+        let inputs = there.inputs.as_slice().part(i * pixels..(i + 1) * pixels);
+        assert_eq!(inputs, augment.resized(&a).samples.as_slice());
+        let targets = there.targets.as_slice().part(i * pixels * 4..(i + 1) * pixels * 4);
+        assert_eq!(targets, augment.resized(&b).samples.as_slice());
+    }
+    let text = first(options()).unwrap_err().to_string();
+    assert!(text.contains("A of pair") && text.contains("1 channel of f32"), "{text}");
+}
+
+#[test]
+fn pairs_in_memory_that_differ_are_refused() {
+    let image = |w, colour: &[u8]| Image::filled(w, 4, colour);
+    let good = || (image(4, &[1; 3]), image(4, &[2]));
+    let refused = |pair| MemoryPairs::new(vec![good(), pair]).unwrap_err().to_string();
+    let sizes = refused((image(4, &[1; 3]), image(5, &[2])));
+    assert!(sizes.contains("pair 1: A is 4x4 and B is 5x4"), "{sizes}");
+    let formats = refused((image(4, &[1; 3]), image(4, &[2; 2])));
+    assert!(
+        formats.contains("B of pair 1 has 2 channels of u8") && formats.contains("1 channel"),
+        "{formats}"
+    );
+    assert_eq!(MemoryPairs::new(vec![good(), good()]).unwrap().len(), 2);
 }

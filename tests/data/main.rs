@@ -1,4 +1,4 @@
-//! ImageBatch, folders, loader and metrics, against files that `tests/golden/make_data.py` wrote with
+//! Images, folders, loader and metrics, against files that `tests/golden/make_data.py` wrote with
 //! Pillow and scikit-image.
 
 mod folder;
@@ -6,10 +6,12 @@ mod image;
 mod loader;
 mod metric;
 mod resize;
+mod translate;
 
 use std::path::{Path, PathBuf};
 
 use pix2pix_engine::data::Image;
+use pix2pix_engine::tensor::Samples;
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/data").join(name)
@@ -49,21 +51,24 @@ impl Reader {
     }
 
     fn picture(&mut self, width: usize, height: usize) -> Image {
-        Image::new(width, height, self.take(width * height * 3).to_vec()).unwrap()
+        Image::new(width, height, 3, self.take(width * height * 3).to_vec()).unwrap()
     }
 }
 
 /// A picture whose pixels all tell their place and `tag`.
 fn marked(width: usize, height: usize, tag: u8) -> Image {
-    let mut picture = Image::filled(width, height, [tag; 3]);
-    for y in 0..height {
-        for x in 0..width {
-            let i = (y * width + x) * 3;
-            picture.pixels[i] = (x * 7 + y * 13) as u8;
-            picture.pixels[i + 1] = (x * 3) as u8;
-        }
-    }
-    picture
+    let pixel = |i: usize| {
+        let (x, y) = (i % width, i / width);
+        [(x * 7 + y * 13) as u8, (x * 3) as u8, tag]
+    };
+    let pixels: Vec<u8> = (0..width * height).flat_map(pixel).collect();
+    Image::new(width, height, 3, pixels).unwrap()
+}
+
+/// The samples of an image with 8 bits a channel.
+fn bytes(image: &Image) -> &[u8] {
+    let Samples::U8(bytes) = &image.samples else { panic!("{}", image.format()) };
+    bytes
 }
 
 fn save(folder: &Path, name: &str, picture: &Image) {

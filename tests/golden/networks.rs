@@ -1,10 +1,8 @@
 //! Whole networks: output, gradients of every parameter and of the input, running statistics.
 
 use pix2pix_engine::device::{Arena, Device};
-use pix2pix_engine::model::{
-    Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, GeneratorKind, NormKind,
-};
-use pix2pix_engine::nn::{Mode, Params};
+use pix2pix_engine::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind};
+use pix2pix_engine::nn::{Mode, Params, Placement};
 use pix2pix_engine::tape::{Tape, Var};
 use pix2pix_engine::tensor::Shape;
 
@@ -93,9 +91,9 @@ fn pass(
     forward: impl FnOnce(&Params, &mut Tape, Var) -> pix2pix_engine::Result<Var>,
 ) -> Harness {
     let mut arena = Arena::default();
-    params.place(&mut arena, true);
+    params.place(&mut arena, Placement::Training(&[]));
     let mut input = leaves(&[("x", x)], &[]);
-    input.place(&mut arena, true);
+    input.place(&mut arena, Placement::Training(&[]));
     let leaf = input.clone();
     let params = params.clone();
     Harness::new(&arena, vec![params.clone(), input], |tape| {
@@ -108,7 +106,7 @@ fn generator(file: &str, kind: GeneratorKind) {
     let golden = &Golden::open(&format!("{file}.safetensors"));
     let facts = &golden.facts;
     let depth = whole(facts, "num_downs");
-    let mut g = Generator::new(&GeneratorConfig {
+    let config = GeneratorConfig {
         kind,
         in_channels: 3,
         out_channels: 3,
@@ -116,13 +114,13 @@ fn generator(file: &str, kind: GeneratorKind) {
         depth,
         norm: norm(facts["norm"].as_str().unwrap()),
         dropout: false,
-    })
-    .unwrap();
+    };
+    let mut g = config.build().unwrap();
     let by_formula = !golden.has("x");
     let x = if by_formula { Shape::new(1, 256, 256, 3) } else { golden.get("x").0 };
-    let mut params = g.params.clone();
+    let mut params = g.params().clone();
     let mut net = pass(&mut params, x, |placed, tape, x| {
-        g.params = placed.clone();
+        *g.params_mut() = placed.clone();
         g.forward(tape, x, Mode::TRAIN)
     });
     let name = |ours: &str| names::generator(depth, ours);
@@ -207,10 +205,10 @@ fn discriminators_follow_pytorch() {
             let facts = &golden.facts[&case];
             let extent = |i: usize| facts["x"][i].as_u64().unwrap() as usize;
             let x = Shape::new(extent(0), extent(2), extent(3), extent(1));
-            let mut d = Discriminator::new(&config).unwrap();
-            let mut params = d.params.clone();
+            let mut d = config.build().unwrap();
+            let mut params = d.params().clone();
             let mut net = pass(&mut params, x, |placed, tape, x| {
-                d.params = placed.clone();
+                *d.params_mut() = placed.clone();
                 d.forward(tape, x, Mode::TRAIN)
             });
             let name = |ours: &str| names::discriminator(layers, ours);

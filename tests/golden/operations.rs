@@ -236,7 +236,7 @@ fn adam_follows_pytorch() {
     for step in 0..steps {
         cpu.upload(g, &file.raw("adam/0/g")[step * count..][..count]).unwrap();
         let lr = case["lr"].as_f64().unwrap() as f32;
-        cpu.set_state(StepState { seed: 0, step: step as u64 + 1, lr });
+        cpu.set_state(StepState { seed: 0, step: step as u64 + 1, lr, micro: 0 });
         cpu.adam(Adam::default(), w, g, m, v).unwrap();
         let after = &file.raw("adam/0/w_after")[step * count..][..count];
         for (i, (got, exact)) in read(&cpu, w).iter().zip(after).enumerate() {

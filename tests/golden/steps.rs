@@ -1,14 +1,13 @@
 //! Whole training steps: losses, pictures, gradients, updated weights, running statistics; and ten
 //! steps in a row.
 
-use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
+use pix2pix_engine::checkpoint::{DISCRIMINATOR, GENERATOR};
+use pix2pix_engine::device::{Cpu, Device, StepState};
 use pix2pix_engine::kernel::Adam;
-use pix2pix_engine::model::{
-    Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, GeneratorKind, NormKind,
-};
+use pix2pix_engine::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind};
 use pix2pix_engine::nn::Params;
-use pix2pix_engine::tensor::{Elem, Shape};
-use pix2pix_engine::train::{Distance, Gan, Objective, Step};
+use pix2pix_engine::tensor::Shape;
+use pix2pix_engine::train::{Distance, Gan, Networks, Objective, Pix2Pix, Step};
 use serde_json::Value;
 
 use crate::common::files::{Golden, json, uniform_tensor};
@@ -55,24 +54,22 @@ impl Run {
             dropout: false,
         };
         let objective = Objective { gan, distance: Distance::L1, lambda: 100.0, conditional };
-        let mut g = Generator::new(&config).unwrap();
         let in_channels = objective.discriminator_channels(3, 3);
         let norm = NormKind::Batch;
-        let config = DiscriminatorConfig { in_channels, base_channels: 8, layers: LAYERS, norm };
-        let mut d = Discriminator::new(&config).unwrap();
-        let mut arena = Arena::default();
-        g.params.place(&mut arena, true);
-        d.params.place(&mut arena, true);
+        let d = DiscriminatorConfig { in_channels, base_channels: 8, layers: LAYERS, norm };
+        let (generator, adam) = (config, Adam::default());
+        let recipe = Pix2Pix { generator, discriminators: vec![d], objective, adam };
+        let networks = Networks::new(&recipe).unwrap();
+        let [g, d] =
+            [GENERATOR, DISCRIMINATOR].map(|name| networks.named(name).unwrap().params().clone());
         let size = Shape::new(batch, 64, 64, 3);
-        let adam = Adam::default();
-        let step =
-            Step::record(&g, Some(&d), objective, adam, size, Elem::F32, arena.len()).unwrap();
         let mut cpu = Cpu::new(2).unwrap();
+        let step = Step::record(&recipe, &networks, [batch, 64, 64], &cpu).unwrap();
         cpu.reserve(step.program.end()).unwrap();
-        names::load(&mut cpu, &g.params, file, "weight/g/", |n| names::generator(DEPTH, n));
+        names::load(&mut cpu, &g, file, "weight/g/", |n| names::generator(DEPTH, n));
         let d_file = if conditional { file } else { &alone(file) };
-        names::load(&mut cpu, &d.params, d_file, "weight/d/", |n| names::discriminator(LAYERS, n));
-        Run { cpu, step, g: g.params, d: d.params, size, at: 0 }
+        names::load(&mut cpu, &d, d_file, "weight/d/", |n| names::discriminator(LAYERS, n));
+        Run { cpu, step, g, d, size, at: 0 }
     }
 
     /// Plays one step on the pictures of `make.py` and returns the losses.
@@ -83,7 +80,7 @@ impl Run {
             self.cpu.upload(view, &uniform_tensor(stream, self.size, 1.0)).unwrap();
         }
         self.at += 1;
-        self.cpu.set_state(StepState { seed: 0, step: self.at, lr: LEARNING_RATE });
+        self.cpu.set_state(StepState { seed: 0, step: self.at, lr: LEARNING_RATE, micro: 0 });
         self.step.program.run(&mut self.cpu).unwrap();
         LOSSES.map(|name| f64::from(self.output(name)[0]))
     }

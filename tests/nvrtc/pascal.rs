@@ -75,5 +75,5 @@ fn a_card_that_it_has_dropped_is_refused_with_the_cure() {
     }
     let error = nvrtc.architecture(52).unwrap_err().to_string();
     assert!(error.contains("5.2") && error.contains("6.0 and newer"), "{error}");
-    assert!(error.contains("--device cpu"), "{error}");
+    assert!(error.contains("`device` cpu"), "{error}");
 }

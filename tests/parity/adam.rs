@@ -21,7 +21,7 @@ fn adam_is_that_of_the_cpu() {
                 desk.floats(shape, &values)
             });
             for step in [1, 2, 1000] {
-                let state = StepState { seed: 0, step, lr: 1e-2 };
+                let state = StepState { seed: 0, step, lr: 1e-2, micro: 0 };
                 desk.cpu.set_state(state);
                 desk.cuda.set_state(state);
                 let adam = Adam::default();

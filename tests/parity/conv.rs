@@ -1,7 +1,7 @@
 //! The convolution products: at the layers of the networks, and wherever a kernel has an edge.
 
 use pix2pix_engine::device::Precision;
-use pix2pix_engine::kernel::{Conv, ConvKernels, Pass, Write};
+use pix2pix_engine::kernel::{Conv, ConvArgs, ConvKernels, Pass, Write};
 use pix2pix_engine::tensor::{Shape, View};
 
 use crate::common::{PRODUCT_NMSE, nmse, numbers};
@@ -46,6 +46,17 @@ fn floats_behind(desk: &mut Desk, by: usize, shape: Shape, seed: u64) -> Place {
     Place { cpu: behind(whole.cpu), gpu: behind(whole.gpu) }
 }
 
+/// A pass on both machines.
+fn both(desk: &mut Desk, of: &(Pass, Conv, [Place; 3], Option<Place>, Write)) {
+    let (pass, conv, [x, w, y], bias, mode) = *of;
+    let on = |view: fn(Place) -> View| {
+        let [x, w, y] = [x, w, y].map(view);
+        ConvArgs { pass, conv, x, w, y, bias: bias.map(view), mode }
+    };
+    desk.cpu.conv(&on(|place| place.cpu)).unwrap();
+    desk.cuda.conv(&on(|place| place.gpu)).unwrap();
+}
+
 const ALL: [Pass; 3] = [Pass::Fprop, Pass::Dgrad, Pass::Wgrad];
 
 /// Products of one case, set and added, with bias and without, in runs of channels with `margins` on
@@ -71,22 +82,14 @@ fn products(desk: &mut Desk, precision: Precision, of: &[Pass], case: Case, marg
         assert!(error < bound(precision), "{precision:?} {case:?} {margins:?} {name}: {error:e}");
     };
     for (mode, bias) in [(Write::Set, true), (Write::Add, false)] {
-        let (cpu, cuda) = (&mut desk.cpu, &mut desk.cuda);
-        let biased =
-            |place: Place| if bias { (Some(place.cpu), Some(place.gpu)) } else { (None, None) };
-        if of.contains(&Pass::Fprop) {
-            let (on_cpu, on_gpu) = biased(by);
-            cpu.conv_fprop(conv, vx.cpu, vw.cpu, on_cpu, vy.cpu, mode).unwrap();
-            cuda.conv_fprop(conv, vx.gpu, vw.gpu, on_gpu, vy.gpu, mode).unwrap();
-        }
-        if of.contains(&Pass::Dgrad) {
-            let (on_cpu, on_gpu) = biased(bx);
-            cpu.conv_dgrad(conv, vdy.cpu, vw.cpu, on_cpu, vdx.cpu, mode).unwrap();
-            cuda.conv_dgrad(conv, vdy.gpu, vw.gpu, on_gpu, vdx.gpu, mode).unwrap();
-        }
-        if of.contains(&Pass::Wgrad) {
-            cpu.conv_wgrad(conv, vx.cpu, vdy.cpu, vdw.cpu, mode).unwrap();
-            cuda.conv_wgrad(conv, vx.gpu, vdy.gpu, vdw.gpu, mode).unwrap();
+        for &pass in of {
+            let (x, w, y, bias_of) = match pass {
+                Pass::Fprop => (vx, vw, vy, by),
+                Pass::Dgrad => (vdx, vw, vdy, bx),
+                Pass::Wgrad => (vx, vdw, vdy, by),
+            };
+            let bias = (bias && pass != Pass::Wgrad).then_some(bias_of);
+            both(desk, &(pass, conv, [x, w, y], bias, mode));
         }
         check(desk, whole_y, &format!("fprop {mode:?}"));
         check(desk, whole_dx, &format!("dgrad {mode:?}"));
@@ -261,14 +264,20 @@ fn conv_is_the_same_each_time() {
             let [vx, vdx] = [1, 2].map(|seed| desk.tensor(x, &numbers(x.count(), seed)));
             let [vy, vdy] = [3, 4].map(|seed| desk.tensor(y, &numbers(y.count(), seed)));
             let [vw, vdw] = [5, 6].map(|seed| desk.floats(f, &numbers(f.count(), seed)));
-            let shared = desk.cuda.conv_workspace(Pass::Fprop, conv, x, f, y).scratch;
+            let args = [
+                (Pass::Fprop, vx, vw, vy),
+                (Pass::Dgrad, vdx, vw, vdy),
+                (Pass::Wgrad, vx, vdw, vdy),
+            ];
+            let args = args.map(|(pass, x, w, y)| {
+                let [x, w, y] = [x, w, y].map(|place| place.gpu);
+                ConvArgs { pass, conv, x, w, y, bias: None, mode: Write::Set }
+            });
+            let shared = desk.cuda.conv_workspace(&args[0]).scratch;
             assert!(shared > 0, "no sum of this layer is shared by blocks");
             for turn in 0..3 {
-                let played = desk.cuda.run_with(1, |cuda| {
-                    cuda.conv_fprop(conv, vx.gpu, vw.gpu, None, vy.gpu, Write::Set)?;
-                    cuda.conv_dgrad(conv, vdy.gpu, vw.gpu, None, vdx.gpu, Write::Set)?;
-                    cuda.conv_wgrad(conv, vx.gpu, vdy.gpu, vdw.gpu, Write::Set)
-                });
+                let played =
+                    desk.cuda.run_with(1, |cuda| args.iter().try_for_each(|args| cuda.conv(args)));
                 played.unwrap();
                 let bits = [vy, vdx, vdw].map(|place| desk.read(place).0).concat();
                 let bits: Vec<u32> = bits.into_iter().map(f32::to_bits).collect();

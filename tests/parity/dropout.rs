@@ -19,8 +19,10 @@ fn dropout_masks_are_those_of_the_cpu() {
                     numbers(shape.count(), 3).iter().map(|v| v.signum() * 0.5).collect();
                 let x = desk.slice(shape, shape.c + 5, i % 5, &exact);
                 let y = desk.slice(shape, shape.c + 8, i % 8, &exact);
-                for (stream, seed, step) in [(0, 0, 1), (3, u64::MAX, 1 << 31), (1, 1 << 40, 2)] {
-                    let state = StepState { seed, step, lr: 0.0 };
+                let cases =
+                    [(0, 0, 1, 0), (3, u64::MAX, 1 << 31, 1), (1, 1 << 40, 2, (1 << 24) - 1)];
+                for (stream, seed, step, micro) in cases {
+                    let state = StepState { seed, step, lr: 0.0, micro };
                     desk.cpu.set_state(state);
                     desk.cuda.set_state(state);
                     let dropout = Dropout { rate: 0.5, stream };
@@ -44,7 +46,7 @@ fn dropout_at_the_rate_itself() {
         let shape = Shape::new(1, 1, 1, 4);
         let x = desk.tensor(shape, &[1.0; 4]);
         let y = desk.tensor(shape, &[0.0; 4]);
-        let state = StepState { seed, step: u64::from(step), lr: 0.0 };
+        let state = StepState { seed, step: u64::from(step), lr: 0.0, micro: 0 };
         desk.cpu.set_state(state);
         desk.cuda.set_state(state);
         for draw in draws {

@@ -1,11 +1,13 @@
-//! ImageBatch in and out: the CPU's bytes.
+//! Images in and out: the CPU's numbers and samples.
 
-use pix2pix_engine::kernel::{Crop, ImageBatch, ImageKernels};
-use pix2pix_engine::tensor::{Elem, Shape};
+use pix2pix_engine::kernel::{ImageBatch, ImageKernels};
+use pix2pix_engine::tensor::{Crop, Elem, SampleRange, SampleSlice, SampleType, Samples, Shape};
 
 use crate::cases::{STORED, same};
 use crate::common::numbers;
 use crate::desk::{ORDERS, on_softgpu};
+
+const BYTE: SampleRange = SampleRange::BYTE;
 
 #[test]
 fn images_go_in_and_out() {
@@ -16,13 +18,14 @@ fn images_go_in_and_out() {
             {
                 let bytes: Vec<u8> = (0..shape.count()).map(|i| (i * 7 % 256) as u8).collect();
                 let x = desk.slice(shape, shape.c + 3, 2, &vec![0.0; shape.count()]);
-                desk.cpu.upload_images(&bytes, x.cpu).unwrap();
-                desk.cuda.upload_images(&bytes, x.gpu).unwrap();
+                let sent = SampleSlice::U8(&bytes);
+                desk.cpu.upload_images(sent, BYTE, x.cpu).unwrap();
+                desk.cuda.upload_images(sent, BYTE, x.gpu).unwrap();
                 if precision == pix2pix_engine::device::Precision::F32 {
                     same(desk, x, "upload");
                 }
-                let mut back = vec![0; bytes.len()];
-                desk.cuda.download_images(x.gpu, &mut back).unwrap();
+                let back = desk.cuda.download_images(x.gpu, BYTE, SampleType::U8).unwrap();
+                let Samples::U8(back) = back else { panic!("u8 was asked for") };
                 let apart = back.iter().zip(&bytes).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
                 // bf16 has 8 bits in all: a value near 1 is stored to 2^-9, half a grey level.
                 assert!(apart <= u8::from(x.gpu.elem.size() == 2), "{apart} levels");
@@ -31,14 +34,76 @@ fn images_go_in_and_out() {
                 values.iter_mut().for_each(|v| *v *= 8.0);
                 values[0] = 0.5 / 127.5 - 1.0;
                 desk.set(x, &values);
-                let (mut got, mut expected) = (vec![0; bytes.len()], vec![0; bytes.len()]);
-                desk.cuda.download_images(x.gpu, &mut got).unwrap();
-                desk.cpu.download_images(x.cpu, &mut expected).unwrap();
+                let got = desk.cuda.download_images(x.gpu, BYTE, SampleType::U8).unwrap();
+                let expected = desk.cpu.download_images(x.cpu, BYTE, SampleType::U8).unwrap();
                 assert!(got == expected, "{precision:?} {shape}");
             }
             let x = desk.tensor(Shape::new(1, 2, 2, 3), &[0.0; 12]);
-            assert!(desk.cuda.upload_images(&[0; 11], x.gpu).is_err());
-            assert!(desk.cuda.download_images(x.gpu, &mut [0; 13]).is_err());
+            assert!(desk.cuda.upload_images(SampleSlice::U8(&[0; 11]), BYTE, x.gpu).is_err());
+            for nothing in [[3.0, 3.0], [4.0, 3.0], [f64::NAN, 3.0]] {
+                let range = SampleRange { low: nothing[0], high: nothing[1] };
+                assert!(desk.cuda.upload_images(SampleSlice::U8(&[0; 12]), range, x.gpu).is_err());
+                assert!(desk.cuda.download_images(x.gpu, range, SampleType::U8).is_err());
+                assert!(desk.cpu.download_images(x.cpu, range, SampleType::U8).is_err());
+            }
+        });
+    }
+}
+
+/// Every sample type with ranges that begin at 0 and elsewhere, one to nine channels, cropped and
+/// flipped on the way in: the CPU's numbers bit for bit, and its samples on the way out, with values
+/// that leave the range, halves, and NaN.
+#[test]
+fn samples_of_every_type_go_in_and_out() {
+    let wild = |i: usize| (i * 2_654_435_761 % 65_536) as u16;
+    let ranges = [(0.0, 255.0), (0.0, 65_535.0), (-50.0, 350.5), (1e-3, 1.1e-3)];
+    for precision in STORED {
+        on_softgpu("samples_of_every_type", precision, &ORDERS, |desk| {
+            for (channels, (low, high)) in [1, 2, 4, 9].into_iter().zip(ranges) {
+                let (shape, height, width) = (Shape::new(2, 5, 6, channels), 7, 9);
+                let range = SampleRange { low, high };
+                let count = shape.n * height * width * channels;
+                let half = range.half() as f32;
+                let bytes: Vec<u8> = (0..count).map(|i| wild(i) as u8).collect();
+                let deep: Vec<u16> = (0..count).map(wild).collect();
+                let number = |i| f32::from(wild(i)) / 30_000.0 * half + low as f32;
+                let wide: Vec<f32> = (0..count).map(number).collect();
+                let crops = [(3, 2, true), (0, 1, false)].map(|(x, y, flip)| Crop { x, y, flip });
+                for samples in
+                    [SampleSlice::U8(&bytes), SampleSlice::U16(&deep), SampleSlice::F32(&wide)]
+                {
+                    let of = samples.sample_type();
+                    let x = desk.slice(shape, channels + 3, 2, &vec![0.0; shape.count()]);
+                    let batch = ImageBatch { samples, range, height, width, crops: &crops };
+                    desk.cpu.upload_crops(batch, x.cpu).unwrap();
+                    desk.cuda.upload_crops(batch, x.gpu).unwrap();
+                    let (got, on_cpu) = desk.read(x);
+                    for (i, (got, on_cpu)) in got.iter().zip(&on_cpu).enumerate() {
+                        let value = *on_cpu as f32;
+                        let stored = match x.gpu.elem {
+                            Elem::F32 => value,
+                            Elem::Bf16 => half::bf16::from_f32(value).to_f32(),
+                        };
+                        assert_eq!(*got, stored, "{of} {low}..{high} at {i}");
+                    }
+                    let mut values = numbers(shape.count(), 5);
+                    values.iter_mut().for_each(|v| *v *= 8.0);
+                    values[0] = 0.5 / half - 1.0;
+                    values[1] = f32::INFINITY;
+                    values[2] = -f32::INFINITY;
+                    desk.set(x, &values);
+                    let out = desk.cuda.download_images(x.gpu, range, of).unwrap();
+                    let want = desk.cpu.download_images(x.cpu, range, of).unwrap();
+                    assert!(out == want, "{of} {low}..{high} {precision:?}");
+                    if of != SampleType::F32 {
+                        values[3] = f32::NAN;
+                        desk.set(x, &values);
+                        let out = desk.cuda.download_images(x.gpu, range, of).unwrap();
+                        let want = desk.cpu.download_images(x.cpu, range, of).unwrap();
+                        assert!(out == want, "{of} with NaN");
+                    }
+                }
+            }
         });
     }
 }
@@ -52,8 +117,9 @@ fn images_of_many_steps_arrive_in_order() {
             (0..20).map(|_| desk.tensor(shape, &vec![0.0; shape.count()])).collect();
         for (i, place) in places.iter().enumerate() {
             let bytes = vec![10 * i as u8; shape.count()];
-            desk.cpu.upload_images(&bytes, place.cpu).unwrap();
-            desk.cuda.upload_images(&bytes, place.gpu).unwrap();
+            let sent = SampleSlice::U8(&bytes);
+            desk.cpu.upload_images(sent, BYTE, place.cpu).unwrap();
+            desk.cuda.upload_images(sent, BYTE, place.gpu).unwrap();
         }
         places.iter().for_each(|place| same(desk, *place, "a batch"));
     });
@@ -86,7 +152,8 @@ fn images_are_cropped_and_flipped() {
                 let count = shape.n * height * width * shape.c;
                 let bytes: Vec<u8> = (0..count).map(|i| (i * 37 % 251) as u8).collect();
                 let x = desk.slice(shape, shape.c + 3, 2, &vec![0.0; shape.count()]);
-                let pictures = ImageBatch { bytes: &bytes, height, width, crops };
+                let samples = SampleSlice::U8(&bytes);
+                let pictures = ImageBatch { samples, range: BYTE, height, width, crops };
                 desk.cpu.upload_crops(pictures, x.cpu).unwrap();
                 desk.cuda.upload_crops(pictures, x.gpu).unwrap();
                 let (got, on_cpu) = desk.read(x);
@@ -122,6 +189,8 @@ fn images_are_refused_where_a_crop_leaves_them() {
         let shape = Shape::new(2, 4, 4, 3);
         let x = desk.tensor(shape, &vec![0.5; shape.count()]);
         let bytes = [0; 2 * 6 * 5 * 3];
+        let samples = SampleSlice::U8(&bytes);
+        let (range, height, width) = (BYTE, 6, 5);
         let good = Crop { x: 1, y: 2, flip: true };
         let bad = [
             (vec![good, Crop { x: 2, ..good }], "picture 1"),
@@ -130,7 +199,7 @@ fn images_are_refused_where_a_crop_leaves_them() {
             (vec![good], "1 crops"),
         ];
         for (crops, says) in &bad {
-            let pictures = ImageBatch { bytes: &bytes, height: 6, width: 5, crops };
+            let pictures = ImageBatch { samples, range, height, width, crops };
             for error in [
                 desk.cpu.upload_crops(pictures, x.cpu).unwrap_err(),
                 desk.cuda.upload_crops(pictures, x.gpu).unwrap_err(),
@@ -139,7 +208,8 @@ fn images_are_refused_where_a_crop_leaves_them() {
             }
         }
         let crops = [good; 2];
-        let short = ImageBatch { bytes: &bytes[1..], height: 6, width: 5, crops: &crops };
+        let samples = SampleSlice::U8(&bytes[1..]);
+        let short = ImageBatch { samples, range, height, width, crops: &crops };
         assert!(desk.cpu.upload_crops(short, x.cpu).is_err());
         assert!(desk.cuda.upload_crops(short, x.gpu).is_err());
         let (got, on_cpu) = desk.read(x);

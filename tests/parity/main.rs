@@ -16,3 +16,5 @@ mod loss;
 mod norm;
 mod pointwise;
 mod stack;
+mod supports;
+mod vector;

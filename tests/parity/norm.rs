@@ -2,13 +2,14 @@
 
 use pix2pix_engine::device::{Device, StepState};
 use pix2pix_engine::kernel::{
-    Activation, Dropout, Norm, NormKernels, NormParams, NormScope, Statistics, Write,
+    Activation, Dropout, Norm, NormArgs, NormGradArgs, NormKernels, NormParams, NormScope,
+    Statistics, Write,
 };
-use pix2pix_engine::tensor::Shape;
+use pix2pix_engine::tensor::{Shape, View};
 
 use crate::cases::{STORED, near};
 use crate::common::{NORM_NMSE, numbers};
-use crate::desk::{Desk, ORDERS, on_softgpu};
+use crate::desk::{Desk, ORDERS, Place, on_softgpu};
 
 /// Error allowed for a mean of numbers of deviation 0.25 about 0 or 10: 1e-5 of that deviation.
 const MEAN: f64 = 2.5e-6;
@@ -31,24 +32,22 @@ fn check(desk: &mut Desk, norm: Norm, shape: Shape, with: [bool; 2], offset: f32
     let kept = [0, 1].map(|_| desk.floats(kept, &vec![f32::NAN; kept.count()]));
     let sums = [8, 9].map(|seed| desk.floats(vector, &some(seed)));
     let [affine, running] = with;
-    let on_cpu = NormParams {
-        affine: affine.then_some([weight.cpu, bias.cpu]),
-        running: running.then_some([mean.cpu, var.cpu]),
-    };
-    let on_gpu = NormParams {
-        affine: affine.then_some([weight.gpu, bias.gpu]),
-        running: running.then_some([mean.gpu, var.gpu]),
+    let params = |view: fn(Place) -> View| NormParams {
+        affine: affine.then_some([weight, bias].map(view)),
+        running: running.then_some([mean, var].map(view)),
     };
     // Odd shapes take a skip too, which lives beside other channels.
-    let skip = shape.w % 2 == 1;
-    let also = desk.slice(shape, shape.c + 1, 1, &vec![0.0; count]);
-    let dalso = desk.tensor(shape, &numbers(count, 12));
-    let (on_cpu_also, on_gpu_also) = (skip.then_some(also.cpu), skip.then_some(also.gpu));
-    desk.cpu.norm(norm, x.cpu, on_cpu, kept.map(|p| p.cpu), y.cpu, on_cpu_also).unwrap();
-    desk.cuda.norm(norm, x.gpu, on_gpu, kept.map(|p| p.gpu), y.gpu, on_gpu_also).unwrap();
+    let has_skip = shape.w % 2 == 1;
+    let skip = desk.slice(shape, shape.c + 1, 1, &vec![0.0; count]);
+    let dskip = desk.tensor(shape, &numbers(count, 12));
+    let forward = |view: fn(Place) -> View| {
+        let (params, kept, skip) = (params(view), kept.map(view), has_skip.then_some(view(skip)));
+        NormArgs { norm, x: view(x), params, kept, y: view(y), skip }
+    };
+    desk.cpu.norm(&forward(|place| place.cpu)).unwrap();
+    desk.cuda.norm(&forward(|place| place.gpu)).unwrap();
     near(desk, y, NORM_NMSE, &what);
-    near(desk, also, NORM_NMSE, &format!("skip of {what}"));
-    let (on_cpu_also, on_gpu_also) = (skip.then_some(dalso.cpu), skip.then_some(dalso.gpu));
+    near(desk, skip, NORM_NMSE, &format!("skip of {what}"));
     for place in [kept[1], mean, var] {
         near(desk, place, NORM_NMSE, &format!("statistics of {what}"));
     }
@@ -59,18 +58,18 @@ fn check(desk: &mut Desk, norm: Norm, shape: Shape, with: [bool; 2], offset: f32
         assert!(error <= MEAN, "mean {got}, not {expected}, of {what}");
     }
     for mode in [Write::Set, Write::Add] {
-        let wanted = affine.then_some(mode);
-        let on_cpu_sums = sums.map(|p| wanted.map(|m| (p.cpu, m)));
-        let on_gpu_sums = sums.map(|p| wanted.map(|m| (p.gpu, m)));
-        let (cpu_kept, gpu_kept) = (kept.map(|p| p.cpu), kept.map(|p| p.gpu));
-        let to = Some((dx.cpu, mode));
-        desk.cpu
-            .norm_grad(norm, x.cpu, on_cpu, cpu_kept, dy.cpu, on_cpu_also, to, on_cpu_sums)
-            .unwrap();
-        let to = Some((dx.gpu, mode));
-        desk.cuda
-            .norm_grad(norm, x.gpu, on_gpu, gpu_kept, dy.gpu, on_gpu_also, to, on_gpu_sums)
-            .unwrap();
+        let backward = |view: fn(Place) -> View| NormGradArgs {
+            norm,
+            x: view(x),
+            params: params(view),
+            kept: kept.map(view),
+            dy: view(dy),
+            dskip: has_skip.then_some(view(dskip)),
+            dx: Some((view(dx), mode)),
+            daffine: sums.map(|sum| affine.then_some((view(sum), mode))),
+        };
+        desk.cpu.norm_grad(&backward(|place| place.cpu)).unwrap();
+        desk.cuda.norm_grad(&backward(|place| place.gpu)).unwrap();
         // A large mean leaves fewer digits to the differences that gradients are made of.
         let bound = if offset == 0.0 { NORM_NMSE } else { 100.0 * NORM_NMSE };
         for place in [dx, sums[0], sums[1]] {
@@ -91,7 +90,7 @@ fn norm_at_its_edges() {
     let (own, running) = (Statistics::Batch, Statistics::Running);
     for precision in STORED {
         on_softgpu("norm_at_its_edges", precision, &ORDERS[2..], |desk| {
-            let state = StepState { seed: 11, step: 5, lr: 0.0 };
+            let state = StepState { seed: 11, step: 5, lr: 0.0, micro: 0 };
             desk.cpu.set_state(state);
             desk.cuda.set_state(state);
             for shape in [Shape::new(2, 5, 7, 33), Shape::new(2, 16, 67, 3)] {
@@ -116,17 +115,22 @@ fn norm_of_one_number() {
         for shape in [Shape::new(1, 3, 3, 5), Shape::new(1, 33, 33, 3)] {
             let count = shape.count();
             let x = desk.tensor(shape, &vec![0.5; count]);
-            let [dy, dalso] = [1, 2].map(|seed| desk.tensor(shape, &numbers(count, seed)));
+            let [dy, dskip] = [1, 2].map(|seed| desk.tensor(shape, &numbers(count, seed)));
             let dx = desk.tensor(shape, &vec![0.0; count]);
             let kept = [0.5, 1.0 / one.eps.sqrt()]
                 .map(|v| desk.floats(Shape::vector(shape.c), &vec![v; shape.c]));
-            let (params, sums) = (NormParams { affine: None, running: None }, [None, None]);
-            let (to, skip) = (Some((dx.cpu, Write::Set)), Some(dalso.cpu));
-            let of = kept.map(|p| p.cpu);
-            desk.cpu.norm_grad(one, x.cpu, params, of, dy.cpu, skip, to, sums).unwrap();
-            let (to, skip) = (Some((dx.gpu, Write::Set)), Some(dalso.gpu));
-            let of = kept.map(|p| p.gpu);
-            desk.cuda.norm_grad(one, x.gpu, params, of, dy.gpu, skip, to, sums).unwrap();
+            let args = |view: fn(Place) -> View| NormGradArgs {
+                norm: one,
+                x: view(x),
+                params: NormParams::default(),
+                kept: kept.map(view),
+                dy: view(dy),
+                dskip: Some(view(dskip)),
+                dx: Some((view(dx), Write::Set)),
+                daffine: [None, None],
+            };
+            desk.cpu.norm_grad(&args(|place| place.cpu)).unwrap();
+            desk.cuda.norm_grad(&args(|place| place.gpu)).unwrap();
             near(desk, dx, NORM_NMSE, &format!("gradient of {shape}"));
         }
     });
@@ -138,7 +142,7 @@ fn norm_of_every_kind() {
     let (batch, own, running) = (NormScope::Batch, Statistics::Batch, Statistics::Running);
     for precision in STORED {
         on_softgpu("norm_of_every_kind", precision, &ORDERS, |desk| {
-            let state = StepState { seed: 11, step: 5, lr: 0.0 };
+            let state = StepState { seed: 11, step: 5, lr: 0.0, micro: 0 };
             desk.cpu.set_state(state);
             desk.cuda.set_state(state);
             // One launch, and two: more than 1,024 pixels.

@@ -1,7 +1,7 @@
 //! Activations, sums, fills, sums a channel.
 
-use pix2pix_engine::kernel::{Activation, PointwiseKernels, Write};
-use pix2pix_engine::tensor::{Elem, Shape};
+use pix2pix_engine::kernel::{Activation, ActivationGradArgs, PointwiseKernels, Write};
+use pix2pix_engine::tensor::{Elem, Shape, View};
 
 use crate::cases::{SHAPES, STORED, close, near, same};
 use crate::common::{NORM_NMSE, numbers};
@@ -26,6 +26,16 @@ fn three(desk: &mut Desk, shape: Shape, way: usize) -> [Place; 3] {
     })
 }
 
+/// The gradient of an activation on both machines.
+fn gradient(desk: &mut Desk, activation: Activation, of: [Place; 3], mode: Write) {
+    let args = |view: fn(Place) -> View| {
+        let [y, dy, dx] = of.map(view);
+        ActivationGradArgs { activation, y, dy, dx, mode }
+    };
+    desk.cpu.activation_grad(&args(|place| place.cpu)).unwrap();
+    desk.cuda.activation_grad(&args(|place| place.gpu)).unwrap();
+}
+
 #[test]
 fn activations_and_their_gradients() {
     for precision in STORED {
@@ -39,8 +49,7 @@ fn activations_and_their_gradients() {
                     close(desk, to, &what);
                     for mode in [Write::Set, Write::Add] {
                         // x stands for y: any number has a slope.
-                        desk.cpu.activation_grad(kind, x.cpu, dy.cpu, to.cpu, mode).unwrap();
-                        desk.cuda.activation_grad(kind, x.gpu, dy.gpu, to.gpu, mode).unwrap();
+                        gradient(desk, kind, [x, dy, to], mode);
                         close(desk, to, &format!("gradient of {what}, {mode:?}"));
                         let (_, values) = desk.read(to);
                         let values: Vec<f32> = values.iter().map(|v| *v as f32).collect();
@@ -71,8 +80,7 @@ fn activation_off_vectors_in_one_tensor() {
                         }
                     });
                     let (kind, mode) = (Activation::LeakyRelu(0.2), Write::Add);
-                    desk.cpu.activation_grad(kind, x.cpu, dy.cpu, to.cpu, mode).unwrap();
-                    desk.cuda.activation_grad(kind, x.gpu, dy.gpu, to.gpu, mode).unwrap();
+                    gradient(desk, kind, [x, dy, to], mode);
                     close(desk, to, &format!("{shape}, tensor {odd} at {channel} of {pitch}"));
                 }
             }

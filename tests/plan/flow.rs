@@ -8,8 +8,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use pix2pix_engine::device::Cpu;
 use pix2pix_engine::kernel::Write;
-use pix2pix_engine::tape::{Io, Op, Program, Step};
+use pix2pix_engine::nn::Params;
+use pix2pix_engine::tape::{Application, Group, Io, Op, Phase, Program};
 use pix2pix_engine::tensor::{Shape, View};
 
 use crate::common::training::Setup;
@@ -143,41 +145,57 @@ impl Flow {
         writes.into_iter().for_each(|(e, tag)| self.tags[e] = tag);
     }
 
-    fn run(&mut self, program: &Program) {
-        for (i, step) in program.steps().iter().enumerate() {
+    /// `groups` are the networks that the program trains.
+    fn run(&mut self, program: &Program, groups: &[&Group]) {
+        for (i, instruction) in program.instructions().iter().enumerate() {
             self.step = i;
-            match step {
-                Step::Forward(op, io) => self.forward(op, io),
-                Step::Backward(op, io) => self.backward(op, io),
-                Step::Fill(view, _) => self.mark(*view, Tag::Filled(self.walk)),
-                Step::Keep(losses) => {
-                    let value = |t: &Tag| matches!(t, Tag::Value(_));
-                    let there = losses.iter().all(|&v| self.found(v).iter().all(value));
-                    assert!(there, "step {i}: a loss that is kept is gone");
-                }
-                Step::Adam(group, _) => {
-                    // Between parameters lie gaps that nobody writes.
-                    let gradients = self.found(group.grads);
-                    let old = |t: &Tag| matches!(t, Tag::ParamGradient(w) if *w != self.walk);
-                    assert!(!gradients.iter().any(old), "step {i}: a gradient of another update");
-                    assert!(gradients.contains(&Tag::ParamGradient(self.walk)));
-                    self.walk += 1;
-                    self.mark(group.values, Tag::Persistent(self.walk));
+            match instruction.application() {
+                Some(Application { op, io, phase: Phase::Forward }) => self.forward(op, io),
+                Some(Application { op, io, phase: Phase::Backward }) => self.backward(op, io),
+                None => {
+                    let (reads, writes) = (instruction.reads(), instruction.writes());
+                    match groups.iter().find(|group| writes.contains(&group.values)) {
+                        Some(group) => self.optimise(group, &reads),
+                        None => self.other(&reads, &writes),
+                    }
                 }
             }
         }
+    }
+
+    /// A step of the parameters, from their gradients.
+    fn optimise(&mut self, group: &Group, reads: &[View]) {
+        let step = self.step;
+        assert!(reads.contains(&group.grads), "step {step}: parameters move without gradients");
+        // Between parameters lie gaps that nobody writes.
+        let gradients = self.found(group.grads);
+        let old = |t: &Tag| matches!(t, Tag::ParamGradient(w) if *w != self.walk);
+        assert!(!gradients.iter().any(old), "step {step}: a gradient of another update");
+        assert!(gradients.contains(&Tag::ParamGradient(self.walk)));
+        self.walk += 1;
+        self.mark(group.values, Tag::Persistent(self.walk));
+    }
+
+    /// Losses that are kept, and fills.
+    fn other(&mut self, reads: &[View], writes: &[View]) {
+        let value = |t: &Tag| matches!(t, Tag::Value(_));
+        let there = reads.iter().all(|&v| self.found(v).iter().all(value));
+        assert!(there, "step {}: a loss that is kept is gone", self.step);
+        writes.iter().for_each(|&view| self.mark(view, Tag::Filled(self.walk)));
     }
 }
 
 #[test]
 fn every_read_finds_what_it_means() {
+    let cpu = Cpu::new(1).unwrap();
     for setup in Setup::all() {
         for batch in [1, 2] {
             let size = Shape { n: batch, ..setup.size };
-            let (step, _, _, base) = Setup { size, ..setup }.record();
+            let (step, g, d, base) = Setup { size, ..setup }.record(&cpu);
             let mut flow = Flow::new(&step.program, base);
-            flow.run(&step.program);
-            for name in step.losses.iter().copied().chain(["fake"]) {
+            let groups = [Some(&g), d.as_ref()].into_iter().flatten();
+            flow.run(&step.program, &groups.map(Params::group).collect::<Vec<_>>());
+            for name in step.losses.iter().map(String::as_str).chain(["fake"]) {
                 let found = flow.found(step.program.view(name).unwrap());
                 let one = matches!(found[0], Tag::Value(_)) && found.iter().all(|t| *t == found[0]);
                 assert!(one, "{setup:?}: output {name} is gone");

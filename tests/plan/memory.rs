@@ -1,9 +1,9 @@
 //! What a step computes depends on its inputs and its parameters alone: not on what planned memory
 //! held before, not on what an operation says it does not read, not on threads.
 
-use pix2pix_engine::device::Device;
+use pix2pix_engine::device::{Cpu, Device};
 use pix2pix_engine::kernel::PointwiseKernels;
-use pix2pix_engine::tape::Step;
+use pix2pix_engine::tape::{Application, Phase};
 use pix2pix_engine::tensor::{Shape, View};
 
 use crate::common::numbers;
@@ -72,9 +72,10 @@ fn operations_read_back_only_what_they_say() {
         cpu.reserve(2 * end).unwrap();
         cpu.fill(View::dense(end, Shape::vector(end)), f32::NAN).unwrap();
         let hidden = |view: &mut View| *view = View::dense(end, view.shape);
-        for step in program.steps() {
-            let Step::Backward(op, io) = step else {
-                step.run(cpu).unwrap();
+        for instruction in program.instructions() {
+            let applied = instruction.application();
+            let Some(Application { op, io, phase: Phase::Backward }) = applied else {
+                instruction.run(cpu).unwrap();
                 continue;
             };
             let (mut io, reads) = (io.clone(), op.reads_back());
@@ -121,8 +122,8 @@ fn workspace_is_announced() {
 /// discriminator, and the largest gradients.
 #[test]
 fn the_default_step_is_small() {
-    let (step, ..) = Setup::DEFAULT.record();
+    let (step, ..) = Setup::DEFAULT.record(&Cpu::new(1).unwrap());
     let planned = 4 * step.program.planned();
-    println!("{:.1} MB planned, {} steps", planned as f64 * 1e-6, step.program.len());
+    println!("{:.1} MB planned, {} instructions", planned as f64 * 1e-6, step.program.len());
     assert!(planned < 77_000_000, "{planned} bytes");
 }

@@ -9,6 +9,16 @@ use crate::clock::OpId;
 use crate::driver::Driver;
 use crate::ops::{HostCall, Next, QUEUE, Work};
 
+/// Who has operations run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Caller {
+    /// The program, which waits for them and learns that they are complete.
+    Program,
+    /// The card, which goes on by itself: the program learns nothing, and a submission need not wait
+    /// for the thread that is inside a call.
+    Card,
+}
+
 /// A driver that threads share.
 pub struct Gate {
     driver: Mutex<Driver>,
@@ -27,34 +37,47 @@ impl Gate {
         self.driver.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs operations until none of `targets` is in flight.
+    /// Runs operations until none of `targets` is in flight, because the program waits for them.
     pub fn wait<'a>(
+        &'a self,
+        driver: MutexGuard<'a, Driver>,
+        targets: &[OpId],
+    ) -> MutexGuard<'a, Driver> {
+        self.run(driver, targets, Caller::Program)
+    }
+
+    /// Runs operations until none of `targets` is in flight; for the card, until another thread is
+    /// inside one of them.
+    fn run<'a>(
         &'a self,
         mut driver: MutexGuard<'a, Driver>,
         targets: &[OpId],
+        caller: Caller,
     ) -> MutexGuard<'a, Driver> {
         let mut needed = driver.ops.needed(targets);
         loop {
             match driver.ops.next(&mut needed) {
                 Next::Done => return driver,
+                Next::Busy if caller == Caller::Card => return driver,
                 Next::Busy => {
                     driver = self.changed.wait(driver).unwrap_or_else(PoisonError::into_inner);
                 }
-                Next::Run(op) => match begin_host(&mut driver, op) {
-                    Some(call) => {
-                        drop(driver);
-                        call();
-                        driver = self.lock();
-                        driver.complete(op, 0);
-                        self.changed.notify_all();
+                Next::Run(op) => {
+                    match begin_host(&mut driver, op) {
+                        Some(call) => {
+                            drop(driver);
+                            call();
+                            driver = self.lock();
+                            driver.complete(op, 0);
+                        }
+                        None => {
+                            driver.ops.waiting = caller == Caller::Program;
+                            driver.run(op);
+                            driver.ops.waiting = false;
+                        }
                     }
-                    None => {
-                        driver.ops.waiting = true;
-                        driver.run(op);
-                        driver.ops.waiting = false;
-                        self.changed.notify_all();
-                    }
-                },
+                    self.changed.notify_all();
+                }
             }
         }
     }
@@ -86,41 +109,11 @@ impl Gate {
         }
         if driver.config.eager {
             let all: Vec<OpId> = driver.ops.pending.keys().copied().collect();
-            // Not a wait of the program: it learns nothing from it.
-            drop(self.work(driver, &all));
+            drop(self.run(driver, &all, Caller::Card));
         } else if driver.ops.pending.len() > QUEUE {
             let oldest: Vec<OpId> =
                 driver.ops.pending.keys().copied().take(driver.ops.pending.len() - QUEUE).collect();
-            drop(self.work(driver, &oldest));
-        }
-    }
-
-    /// As [`Gate::wait`], on behalf of the card and not of a waiting program.
-    fn work<'a>(
-        &'a self,
-        mut driver: MutexGuard<'a, Driver>,
-        targets: &[OpId],
-    ) -> MutexGuard<'a, Driver> {
-        let mut needed = driver.ops.needed(targets);
-        loop {
-            match driver.ops.next(&mut needed) {
-                Next::Done => return driver,
-                // The thread inside the call will go on; a submission need not wait for it.
-                Next::Busy => return driver,
-                Next::Run(op) => match begin_host(&mut driver, op) {
-                    Some(call) => {
-                        drop(driver);
-                        call();
-                        driver = self.lock();
-                        driver.complete(op, 0);
-                        self.changed.notify_all();
-                    }
-                    None => {
-                        driver.run(op);
-                        self.changed.notify_all();
-                    }
-                },
-            }
+            drop(self.run(driver, &oldest, Caller::Card));
         }
     }
 }

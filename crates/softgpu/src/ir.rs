@@ -264,8 +264,10 @@ pub(crate) struct Bar {
     pub count: Option<R>,
     /// Whether the warp waits (`sync`, `red`) or only arrives.
     pub waits: bool,
-    /// Reduction, its destination (file W for popc, P else) and the predicate.
-    pub red: Option<(BarRed, R, R)>,
+    /// A reduction; then there are its predicate and its destination, in file W for popc, P else.
+    pub red: Option<BarRed>,
+    pub p: Option<R>,
+    pub d: Option<R>,
 }
 
 #[derive(Clone, Debug)]

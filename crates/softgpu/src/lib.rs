@@ -11,6 +11,7 @@ mod counters;
 mod exec;
 mod ir;
 mod launch;
+mod load_error;
 mod lower;
 pub mod mem;
 mod module;
@@ -20,8 +21,9 @@ mod report;
 mod touched;
 
 pub use launch::{Checks, CpAsync, LaunchConfig, Options, Order, launch};
+pub use load_error::LoadError;
 pub use mem::{Allocation, MemError, MemInfo, Memory};
-pub use module::{Global, KernelInfo, LoadError, LoadOptions, Module, ParamInfo};
+pub use module::{Global, KernelInfo, LoadOptions, Module, ParamInfo};
 #[cfg(feature = "mutants")]
 pub use mutants::MUTANTS;
 pub use report::{Fault, Finding, FindingKind, LaunchReport, Place, SourceLine};

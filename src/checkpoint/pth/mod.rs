@@ -21,7 +21,7 @@ use super::pickle::{Kind, Object, Parse, Pickle};
 use super::refuse;
 use crate::{Error, Result};
 
-pub use write::write;
+pub(crate) use write::write;
 
 /// The longest pickle that is read; that of a U-Net takes 20 KB.
 const PICKLE_LIMIT: u64 = 1 << 20;

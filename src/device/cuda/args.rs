@@ -101,7 +101,7 @@ address!(
 /// Declares a struct that kernels take by value: the Rust type and the CUDA declaration that is
 /// compiled in front of every kernel come from one text, so that they cannot differ.
 ///
-/// Fields are `i32`, `u32`, `u64`, `f32` or addresses.
+/// Fields are `i32`, `u32`, `u64`, `f32`, addresses or a `device_enum!`.
 macro_rules! device_struct {
     ($(#[$doc:meta])* pub struct $name:ident { $($(#[$field_doc:meta])* pub $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
@@ -129,20 +129,80 @@ macro_rules! device_struct {
 /// Says that a `#[repr(C)]` struct may be copied to a kernel as it is.
 macro_rules! plain {
     ($name:ident) => {
-        // SAFETY: `device_struct!` makes it `#[repr(C)]` of numbers and addresses, and declares the
-        // same fields in the same order in CUDA, whose layout rules are those of C.
+        // SAFETY: `device_struct!` makes it `#[repr(C)]` of numbers, addresses and enums of an int,
+        // and declares the same fields in the same order in CUDA, whose layout rules are those of C.
         #[allow(unsafe_code)]
         unsafe impl $crate::device::DeviceRepr for $name {}
     };
 }
-pub(crate) use {device_struct, plain};
+
+/// Declares an enum that a field of a `device_struct!` may be: an `enum class` of the same name and
+/// variants in CUDA.
+macro_rules! device_enum {
+    ($(#[$doc:meta])* pub enum $name:ident { $($(#[$variant_doc:meta])* $variant:ident,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(i32)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+
+        impl $crate::device::Named for $name {
+            const NAME: &'static str = stringify!($name);
+        }
+
+        impl $name {
+            /// The enum in CUDA.
+            pub fn declaration() -> String {
+                let variants = [$((stringify!($variant), $name::$variant as i32)),*];
+                let list = variants.map(|(name, value)| format!("{name} = {value}")).join(", ");
+                format!("enum class {} : int {{ {list} }};\n", stringify!($name))
+            }
+        }
+    };
+}
+
+/// A number that a `device_constants!` may be.
+pub trait Constant {
+    /// The line that declares it in CUDA: as an enum, since each module would have memory for a
+    /// `constexpr`.
+    fn declaration(self, name: &str) -> String;
+}
+
+impl Constant for usize {
+    /// Sizes are an int in CUDA, as the kernels compute with them.
+    fn declaration(self, name: &str) -> String {
+        assert!(i32::try_from(self).is_ok(), "{name} is larger than an int");
+        format!("enum : int {{ {name} = {self} }};\n")
+    }
+}
+
+impl Constant for u32 {
+    fn declaration(self, name: &str) -> String {
+        format!("enum : unsigned {{ {name} = {self}u }};\n")
+    }
+}
+
+/// Declares constants that kernels use by the same names, and `constants()`, their text in CUDA.
+///
+/// Rust is where they are declared, not the kernels: a folder of changed kernels that is read in
+/// place of those in the program then still agrees with what launches them.
+macro_rules! device_constants {
+    ($($(#[$doc:meta])* $vis:vis const $name:ident: $type:ty = $value:expr;)*) => {
+        $($(#[$doc])* $vis const $name: $type = $value;)*
+
+        /// The constants of this module in CUDA.
+        pub(super) fn constants() -> String {
+            [$($crate::device::Constant::declaration($name, stringify!($name))),*].concat()
+        }
+    };
+}
+pub(crate) use {device_constants, device_enum, device_struct, plain};
 
 device_struct! {
     /// A tensor of activations: element (n, h, w, c) at `data[((n * H + h) * W + w) * pitch + c]`.
     pub struct Tensor {
         /// Its first element.
         pub data: ElemAddress,
-        /// ImageBatch.
+        /// Pictures.
         pub n: i32,
         /// Rows.
         pub h: i32,
@@ -166,6 +226,8 @@ device_struct! {
         pub lr: f32,
         /// The row of the losses' ring that this step writes.
         pub row: u32,
+        /// Number of the batch within the step, from 0.
+        pub micro: u32,
     }
 }
 address!(

@@ -1,5 +1,6 @@
 //! Capture and replay: the second time a program is run its launches are recorded, from then on
 //! the record is launched.
+#![allow(unsafe_code)]
 
 use std::collections::HashMap;
 
@@ -12,11 +13,18 @@ use crate::error::Result;
 
 /// How far a program is.
 enum Record {
-    /// Played once: everything it launches is compiled and every buffer it needs is there.
+    /// Run once: everything it launches is compiled and every buffer it needs is there.
     Warm,
     /// Recorded.
-    Graph(CudaGraph),
+    Graph(Replay),
 }
+
+/// A recorded graph, which goes with its device from one thread to another.
+struct Replay(CudaGraph);
+
+// SAFETY: the driver lets any thread use a graph, one at a time; a graph is reached through `&mut Cuda`
+// alone, whose context cudarc makes current on the thread that launches.
+unsafe impl Send for Replay {}
 
 /// Programs by number.
 #[derive(Default)]
@@ -49,8 +57,8 @@ impl Graphs {
 }
 
 impl Cuda {
-    /// Plays the launches that `work` makes, which are the same each time for one `program`: the
-    /// first time as they come, the second time they are captured, from then on replayed.
+    /// Runs the launches that `work` makes, which are the same each time for one `program`: the first
+    /// time kernel by kernel, the second time they are captured, from then on replayed.
     ///
     /// # Errors
     /// Those of `work` and of the driver.
@@ -71,10 +79,10 @@ impl Cuda {
             Some(Record::Warm) => {
                 let graph = self.capture(work)?;
                 let launched = graph.launch().map_err(|e| failed("launch a step", &e));
-                self.graphs.store(program, Record::Graph(graph));
+                self.graphs.store(program, Record::Graph(Replay(graph)));
                 launched
             }
-            Some(Record::Graph(graph)) => graph.launch().map_err(|e| failed("launch a step", &e)),
+            Some(Record::Graph(Replay(graph))) => graph.launch().map_err(|e| failed("launch a step", &e)),
         }
     }
 

@@ -1,8 +1,10 @@
 //! The arena of a GPU: reserved, written, read; and what the host tells and asks between runs.
 
+use std::sync::Arc;
+
 use cudarc::driver::CudaSlice;
 
-use super::{Cuda, STATE_BYTES, State, failed};
+use super::{Cuda, HeldConstant, STATE_BYTES, State, failed};
 use crate::device::{Device, RING_ROWS, RING_WIDTH, StepState};
 use crate::error::Result;
 use crate::tensor::{Elem, View};
@@ -55,6 +57,31 @@ impl Device for Cuda {
         Ok(())
     }
 
+    fn copy_constant(&mut self, values: &Arc<[f32]>, to: View) -> Result<()> {
+        let key = Arc::downgrade(values);
+        let known = |held: &[HeldConstant]| held.iter().position(|c| c.values.ptr_eq(&key));
+        let i = match known(&self.held) {
+            Some(i) => i,
+            None => {
+                self.held.retain(|c| c.values.strong_count() > 0);
+                let mut copy = self.allocate(4 * values.len())?;
+                let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+                let copied = self.stream.memcpy_htod(&bytes, &mut copy);
+                copied.map_err(|e| failed("be given a constant", &e))?;
+                // The bytes are gone when this returns.
+                self.finish()?;
+                self.held.push(HeldConstant { values: key, copy });
+                self.held.len() - 1
+            }
+        };
+        let Some(arena) = &mut self.arena else { return Ok(()) };
+        let bytes = 4 * values.len();
+        let source = self.held[i].copy.slice(0..bytes);
+        let copied =
+            self.stream.memcpy_dtod(&source, &mut arena.slice_mut(to.byte()..to.byte() + bytes));
+        copied.map_err(|e| failed("copy a constant", &e))
+    }
+
     fn download(&self, from: View, to: &mut [f32]) -> Result<()> {
         let size = from.elem.size();
         let rows = if from.is_dense() {
@@ -75,7 +102,8 @@ impl Device for Cuda {
     fn set_state(&mut self, state: StepState) {
         self.step = state;
         let row = (self.state.row + 1) % RING_ROWS as u32;
-        self.state = State { seed: state.seed, step: state.step, lr: state.lr, row };
+        let StepState { seed, step, lr, micro } = state;
+        self.state = State { seed, step, lr, row, micro };
         self.told = false;
     }
 

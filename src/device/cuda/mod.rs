@@ -16,7 +16,7 @@ mod staging;
 mod timing;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use cudarc::driver::result::DriverError;
 use cudarc::driver::sys::CUdevice_attribute as Attribute;
@@ -26,10 +26,10 @@ use cudarc::driver::{DriverError as Failure, LaunchConfig};
 use cudarc::nvrtc::Ptx;
 
 pub use args::{
-    Arg, Args, ByteAddress, CounterAddress, DoubleAddress, ElemAddress, FloatAddress, Named, State,
-    StateAddress, Tensor,
+    Arg, Args, ByteAddress, Constant, CounterAddress, DoubleAddress, ElemAddress, FloatAddress,
+    Named, State, StateAddress, Tensor,
 };
-pub(crate) use args::{device_struct, plain};
+pub(crate) use args::{device_constants, device_enum, device_struct, plain};
 pub use cache::Cache;
 #[doc(hidden)]
 pub use cudarc::driver::DeviceRepr;
@@ -151,6 +151,8 @@ pub struct Cuda {
     /// What products need beside their operands; grows to the largest request.
     scratch: Option<CudaSlice<u8>>,
     constants: CudaSlice<u8>,
+    /// Constants of programs.
+    held: Vec<HeldConstant>,
     state: State,
     step: StepState,
     /// Whether the device has `state`.
@@ -162,6 +164,12 @@ pub struct Cuda {
     launches: u64,
 }
 
+/// Numbers that programs copy from, on the device as long as a program may.
+struct HeldConstant {
+    values: Weak<[f32]>,
+    copy: CudaSlice<u8>,
+}
+
 /// Bytes of [`State`], and where the losses' ring begins behind it.
 const STATE_BYTES: usize = 64;
 
@@ -169,7 +177,7 @@ const STATE_BYTES: usize = 64;
 fn failed(what: &str, error: &Failure) -> Error {
     let cure = match error.0 {
         CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
-            "; use a smaller --base-channels, --size or --batch-size"
+            "; use a smaller `base_channels`, `size` or `batch_size`"
         }
         CUresult::CUDA_ERROR_ILLEGAL_ADDRESS
         | CUresult::CUDA_ERROR_MISALIGNED_ADDRESS
@@ -197,7 +205,7 @@ pub fn driver_present() -> bool {
 pub fn count() -> Result<usize> {
     if !driver_present() {
         return Err(Error::machine(
-            "there is no CUDA driver (libcuda.so); install NVIDIA's driver, or use --device cpu",
+            "there is no CUDA driver (libcuda.so); install NVIDIA's driver, or use `device` cpu",
         ));
     }
     let count = CudaContext::device_count().map_err(|e| failed("be counted", &e))?;
@@ -223,8 +231,8 @@ impl Cuda {
         let architecture = nvrtc.architecture(10 * major + minor)?;
         if options.precision != Precision::F32 && gpu.capability < (8, 0) {
             return Err(Error::machine(format!(
-                "--precision {} needs a GPU of compute capability 8.0 or newer, this is {major}.{minor}; \
-                 use --precision f32",
+                "`precision` {} needs a GPU of compute capability 8.0 or newer, this is {major}.{minor}; \
+                 use `precision` f32",
                 options.precision.name()
             )));
         }
@@ -236,7 +244,8 @@ impl Cuda {
         let constants = stream.alloc_zeros::<u8>(bytes).map_err(opening)?;
         let staging = Staging::new(&context)?;
         let step = StepState::default();
-        let state = State { seed: step.seed, step: step.step, lr: step.lr, row: 0 };
+        let StepState { seed, step: number, lr, micro } = step;
+        let state = State { seed, step: number, lr, row: 0, micro };
         let mut cuda = Cuda {
             options,
             context,
@@ -247,6 +256,7 @@ impl Cuda {
             arena: None,
             scratch: None,
             constants,
+            held: Vec::new(),
             state,
             step,
             told: false,
@@ -273,6 +283,12 @@ impl Cuda {
     /// Launches so far: those of a recording count, those of its replays do not.
     pub fn launches(&self) -> u64 {
         self.launches
+    }
+
+    /// Bytes of scratch and constants held beside the arena.
+    pub fn side_bytes(&self) -> usize {
+        let constants: usize = self.held.iter().map(|c| c.copy.len()).sum();
+        self.scratch.as_ref().map_or(0, CudaSlice::len) + constants
     }
 
     /// The compiler in use.
@@ -485,12 +501,13 @@ impl Cuda {
         if std::mem::replace(&mut self.told, true) {
             return Ok(());
         }
-        let mut bytes = [0; 24];
+        let mut bytes = [0; 28];
         bytes[0..8].copy_from_slice(&self.state.seed.to_le_bytes());
         bytes[8..16].copy_from_slice(&self.state.step.to_le_bytes());
         bytes[16..20].copy_from_slice(&self.state.lr.to_le_bytes());
         bytes[20..24].copy_from_slice(&self.state.row.to_le_bytes());
-        let mut target = self.constants.slice_mut(0..24);
+        bytes[24..28].copy_from_slice(&self.state.micro.to_le_bytes());
+        let mut target = self.constants.slice_mut(0..28);
         // Few bytes of pageable memory: the driver has copied them when the call returns.
         let copied = self.stream.memcpy_htod(&bytes, &mut target);
         copied.map_err(|e| failed("be told the step", &e))

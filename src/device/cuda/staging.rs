@@ -1,4 +1,4 @@
-//! ImageBatch on their way to the device: copied to pinned memory, from there by a stream of their own,
+//! Pictures on their way to the device: copied to pinned memory, from there by a stream of their own,
 //! so that the next batch travels while a step is computed.
 #![allow(unsafe_code)]
 

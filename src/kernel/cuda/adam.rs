@@ -1,6 +1,6 @@
 //! Adam on a GPU: `kernels/adam.cu`.
 
-use super::{blocks, names};
+use super::{MAP_THREADS, blocks, names};
 use crate::device::{Cuda, Grid, device_struct};
 use crate::error::Result;
 use crate::kernel::{Adam, AdamKernels};
@@ -18,16 +18,14 @@ device_struct! {
     }
 }
 
-/// Threads of a block, each of which does four numbers a turn.
-const THREADS: u32 = 256;
-
 impl AdamKernels for Cuda {
     fn adam(&mut self, adam: Adam, values: View, grads: View, m: View, v: View) -> Result<()> {
         let count = values.shape.count();
         assert!(count.is_multiple_of(4), "networks are laid out in multiples of 64 numbers");
         let Adam { beta1, beta2, eps } = adam;
-        // Eight blocks of 256 threads are all that a multiprocessor holds.
-        let grid = Grid::line(blocks(self, count.div_ceil(4 * THREADS as usize), 8), THREADS);
+        // Four numbers a thread a turn; eight blocks are all that a multiprocessor holds.
+        let blocks = blocks(self, count.div_ceil(4 * MAP_THREADS), 8);
+        let grid = Grid::line(blocks, MAP_THREADS as u32);
         let [w, g, m, v] = [values, grads, m, v].map(|view| self.floats(view));
         let rule = AdamRule { beta1, beta2, eps };
         let args = (w, g, m, v, rule, count as u32, self.state_address());

@@ -4,13 +4,13 @@
 //! Here it is decided, from shapes and the number of multiprocessors alone, which tile computes a
 //! pass and into how many parts its sum is cut, so that one card gives the same bytes each time.
 
-use super::{Merge, names};
+use super::{Merge, VECTOR_BYTES, names, stored_alike};
 use crate::device::{
-    ByteAddress, COUNTERS, Cuda, Device, FloatAddress, Grid, Kernel, device_struct,
+    ByteAddress, COUNTERS, Cuda, FloatAddress, Grid, Kernel, device_constants, device_struct,
 };
-use crate::error::{Error, Result};
-use crate::kernel::{Conv, ConvKernels, Pass, Workspace, Write};
-use crate::tensor::{Elem, Shape, View};
+use crate::error::Result;
+use crate::kernel::{Conv, ConvArgs, ConvKernels, Pass, Workspace};
+use crate::tensor::{Shape, View};
 
 device_struct! {
     /// [`Conv`] as a kernel takes it.
@@ -45,17 +45,45 @@ impl From<Conv> for Window {
     }
 }
 
-/// Threads of a block, as `tile.cuh` has it.
-const THREADS: u32 = 128;
-/// Columns of a tile, as `tile.cuh` has it.
-const COLUMNS: usize = 64;
+device_constants! {
+    /// Threads of a block.
+    const CONV_THREADS: usize = 128;
+    /// Rows of the largest tile.
+    const TILE_ROWS: usize = 128;
+    /// Rows of the middle tile, for matrices that do not fill the card with the largest.
+    const TILE_ROWS_HALF: usize = 64;
+    /// Rows of the smallest tile, for layers of few pixels. Two of its blocks a multiprocessor are
+    /// wanted: it is fed by memory, and its partial sums are few. Of the larger ones each more would
+    /// leave 16 or 32 KiB of them.
+    const TILE_ROWS_FEW: usize = 16;
+    /// Columns of a tile.
+    const TILE_COLUMNS: usize = 64;
+    /// Bytes of a row of an operand that are in shared memory at a time: two whole sectors of a pixel.
+    const CHUNK_BYTES: usize = 64;
+    /// Most channels of x that `conv_thin.cu` takes.
+    const THIN_CHANNELS: usize = 6;
+    /// Most rows and columns of a window there.
+    const THIN_TAPS: usize = 4;
+    /// Most stride of a window there.
+    const THIN_STRIDE: usize = 2;
+    /// Pixels of a row of y in a tile there.
+    const THIN_PIXELS: usize = 64;
+    /// Filters in a tile of a filter's gradient there.
+    const THIN_FILTERS: usize = 16;
+    /// Channels of the results for which `conv_narrow.cu` has kernels: of a map of patches, ...
+    const NARROW_MAP: usize = 1;
+    /// ... of a picture, ...
+    const NARROW_PICTURE: usize = 3;
+    /// ... and of two: the most that it computes.
+    const NARROW_PAIR: usize = 6;
+    /// Pixels that a warp of those kernels has at a time.
+    const NARROW_TOGETHER: usize = 4;
+}
+
 /// Most parts of a tile: the last block of a tile reads them all, 4 KiB each in the smallest.
 const MOST_PARTS: usize = 32;
 /// Fewest chunks of a part: fewer would not fill the stages that are in flight.
 const FEWEST_CHUNKS: usize = 4;
-/// Rows of the tile of which two blocks a multiprocessor are wanted: it is fed by memory, and its
-/// partial sums are few. Of the larger ones each more would leave 16 or 32 KiB of them.
-const SMALL: usize = 16;
 
 /// How a pass is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +101,12 @@ impl ConvPlan {
     /// Floats of partial sums.
     fn scratch(&self) -> usize {
         let [x, y] = self.tiles;
-        if self.parts == 1 { 0 } else { x * y * self.parts * self.rows * COLUMNS }
+        if self.parts == 1 { 0 } else { x * y * self.parts * self.rows * TILE_COLUMNS }
     }
+}
+
+fn shapes(args: &ConvArgs) -> [Shape; 3] {
+    [args.x, args.w, args.y].map(|view| view.shape)
 }
 
 /// A pass as a matrix product: rows x columns, each a sum of `chunks` chunks, in `classes`.
@@ -87,11 +119,12 @@ struct Matrix {
 }
 
 impl Matrix {
-    fn of(pass: Pass, conv: Conv, x: Shape, w: Shape, y: Shape, chunk: usize) -> Self {
+    fn of(args: &ConvArgs, chunk: usize) -> Self {
+        let (conv, [x, w, y]) = (args.conv, shapes(args));
         // Taps that meet more than padding, at most.
         let taps = |window: usize, from: usize| window.min(from + conv.pad);
         let class_taps = |window: usize, from: usize| window.div_ceil(conv.stride).min(from);
-        match pass {
+        match args.pass {
             Pass::Fprop => Matrix {
                 rows: y.pixels(),
                 columns: w.n,
@@ -114,14 +147,15 @@ impl Matrix {
     }
 
     /// As `conv_thin.cu` has it: tiles of pixels, and chunks of them, end with a row of y.
-    fn by_rows(pass: Pass, w: Shape, y: Shape, chunk: usize) -> Self {
+    fn by_rows(args: &ConvArgs, chunk: usize) -> Self {
+        let [_, w, y] = shapes(args);
         let (lines, taps) = (y.n * y.h, w.h * w.w * w.c);
-        match pass {
+        match args.pass {
             Pass::Wgrad => {
                 let chunks = lines * y.w.div_ceil(chunk);
                 Matrix { rows: w.n, columns: taps, chunks, classes: 1 }
             }
-            _ => {
+            Pass::Fprop | Pass::Dgrad => {
                 let (rows, chunks) =
                     (lines * y.w.next_multiple_of(THIN_PIXELS), taps.div_ceil(chunk));
                 Matrix { rows, columns: w.n, chunks, classes: 1 }
@@ -132,7 +166,7 @@ impl Matrix {
     /// Tiles of `rows` rows, and the parts that fill `want` blocks.
     fn cut(self, rows: usize, want: usize) -> ([usize; 2], usize) {
         let (down, across) =
-            (self.rows.div_ceil(rows) * self.classes, self.columns.div_ceil(COLUMNS));
+            (self.rows.div_ceil(rows) * self.classes, self.columns.div_ceil(TILE_COLUMNS));
         let most = (self.chunks / FEWEST_CHUNKS).clamp(1, MOST_PARTS);
         ([down, across], (want / (down * across)).clamp(1, most))
     }
@@ -149,24 +183,20 @@ enum Access {
     Any,
 }
 
-/// Most channels of x, and most taps and most stride of a window, that `conv_thin.cu` takes.
-const THIN: usize = 6;
-const THIN_TAPS: usize = 4;
-const THIN_STRIDE: usize = 2;
-/// Pixels of a row of y in a tile there, and the fewest in a row: at least half of the tile.
-const THIN_PIXELS: usize = 64;
+/// Fewest pixels of a row of y that `conv_thin.cu` takes: half of a tile.
 const THIN_ROW: usize = THIN_PIXELS / 2;
 
 /// What `conv_thin.cu` asks of shapes.
-fn in_runs(pass: Pass, conv: Conv, x: Shape, w: Shape, y: Shape, elem: Elem) -> bool {
-    let vector = 16 / elem.size();
-    let filters = match pass {
+fn in_runs(args: &ConvArgs) -> bool {
+    let (conv, [x, w, y]) = (args.conv, shapes(args));
+    let vector = VECTOR_BYTES / args.x.elem.size();
+    let filters = match args.pass {
         Pass::Fprop => true,
         Pass::Dgrad => false,
         Pass::Wgrad => w.n.is_multiple_of(vector),
     };
     filters
-        && x.c <= THIN
+        && x.c <= THIN_CHANNELS
         && conv.r.max(conv.s) <= THIN_TAPS
         && conv.stride <= THIN_STRIDE
         && y.w >= THIN_ROW
@@ -174,11 +204,12 @@ fn in_runs(pass: Pass, conv: Conv, x: Shape, w: Shape, y: Shape, elem: Elem) -> 
 }
 
 /// What the kernels of whole vectors ask of a pass's channels.
-fn in_vectors(pass: Pass, w: Shape, elem: Elem) -> bool {
-    let vector = 16 / elem.size();
-    match pass {
-        Pass::Fprop => w.c.is_multiple_of(4 * vector),
-        Pass::Dgrad => w.n.is_multiple_of(4 * vector) && w.c.is_multiple_of(4),
+fn in_vectors(args: &ConvArgs) -> bool {
+    let (w, size) = (args.w.shape, args.x.elem.size());
+    let (vector, chunk) = (VECTOR_BYTES / size, CHUNK_BYTES / size);
+    match args.pass {
+        Pass::Fprop => w.c.is_multiple_of(chunk),
+        Pass::Dgrad => w.n.is_multiple_of(chunk) && w.c.is_multiple_of(4),
         Pass::Wgrad => w.n.is_multiple_of(vector) && w.c.is_multiple_of(vector),
     }
 }
@@ -193,31 +224,39 @@ fn aligned(view: View, bytes: usize) -> bool {
 fn kernels(pass: Pass, access: Access) -> &'static [(usize, Kernel)] {
     use Access::*;
     use names::*;
+    const ROWS: usize = TILE_ROWS;
+    const HALF: usize = TILE_ROWS_HALF;
+    const FEW: usize = TILE_ROWS_FEW;
     match (pass, access) {
-        (Pass::Fprop, Vectors) => &[(128, CONV_FPROP), (64, CONV_FPROP_HALF), (16, CONV_FPROP_FEW)],
+        (Pass::Fprop, Vectors) => {
+            &[(ROWS, CONV_FPROP), (HALF, CONV_FPROP_HALF), (FEW, CONV_FPROP_FEW)]
+        }
         (Pass::Fprop, Runs) => &[(THIN_PIXELS, CONV_FPROP_THIN)],
-        (Pass::Fprop, Any) => &[(64, CONV_FPROP_ANY)],
-        (Pass::Dgrad, Vectors) => &[(128, CONV_DGRAD), (64, CONV_DGRAD_HALF), (16, CONV_DGRAD_FEW)],
-        (Pass::Dgrad, Runs | Any) => &[(64, CONV_DGRAD_ANY)],
-        (Pass::Wgrad, Vectors) => &[(128, CONV_WGRAD), (64, CONV_WGRAD_HALF)],
-        (Pass::Wgrad, Runs) => &[(16, CONV_WGRAD_THIN)],
-        (Pass::Wgrad, Any) => &[(64, CONV_WGRAD_ANY), (16, CONV_WGRAD_FEW)],
+        (Pass::Fprop, Any) => &[(HALF, CONV_FPROP_ANY)],
+        (Pass::Dgrad, Vectors) => {
+            &[(ROWS, CONV_DGRAD), (HALF, CONV_DGRAD_HALF), (FEW, CONV_DGRAD_FEW)]
+        }
+        (Pass::Dgrad, Runs | Any) => &[(HALF, CONV_DGRAD_ANY)],
+        (Pass::Wgrad, Vectors) => &[(ROWS, CONV_WGRAD), (HALF, CONV_WGRAD_HALF)],
+        (Pass::Wgrad, Runs) => &[(THIN_FILTERS, CONV_WGRAD_THIN)],
+        (Pass::Wgrad, Any) => &[(HALF, CONV_WGRAD_ANY), (FEW, CONV_WGRAD_FEW)],
     }
 }
 
-/// How a pass of these operands is computed: from shapes and addresses alone.
-fn access(pass: Pass, conv: Conv, [x, w, y]: [View; 3]) -> Access {
+/// How the operands of a pass are read: from shapes and addresses alone.
+fn access(args: &ConvArgs) -> Access {
+    let ConvArgs { pass, x, w, y, .. } = *args;
     let of_pass = match pass {
-        Pass::Fprop => aligned(x, 16),
-        Pass::Dgrad => aligned(y, 16),
-        Pass::Wgrad => aligned(x, 16) && aligned(y, 16),
+        Pass::Fprop => aligned(x, VECTOR_BYTES),
+        Pass::Dgrad => aligned(y, VECTOR_BYTES),
+        Pass::Wgrad => aligned(x, VECTOR_BYTES) && aligned(y, VECTOR_BYTES),
     };
     // Rows of a dense x begin at vectors where the first does.
-    let begins = x.is_dense() && x.byte().is_multiple_of(16);
-    let runs = begins && (pass == Pass::Fprop || aligned(y, 16));
-    if of_pass && aligned(w, 16) && in_vectors(pass, w.shape, x.elem) {
+    let begins = x.is_dense() && x.byte().is_multiple_of(VECTOR_BYTES);
+    let runs = begins && (pass == Pass::Fprop || aligned(y, VECTOR_BYTES));
+    if of_pass && aligned(w, VECTOR_BYTES) && in_vectors(args) {
         Access::Vectors
-    } else if runs && in_runs(pass, conv, x.shape, w.shape, y.shape, x.elem) {
+    } else if runs && in_runs(args) {
         Access::Runs
     } else {
         Access::Any
@@ -232,7 +271,7 @@ fn plan(list: &[(usize, Kernel)], matrix: Matrix, multiprocessors: usize) -> Con
         if next(list, rows).is_some_and(|smaller| matrix.rows <= smaller) {
             continue;
         }
-        let want = if rows == SMALL { 2 * multiprocessors } else { multiprocessors };
+        let want = if rows == TILE_ROWS_FEW { 2 * multiprocessors } else { multiprocessors };
         let (tiles, parts) = matrix.cut(rows, want.min(COUNTERS));
         let plan = ConvPlan { kernel, rows, tiles, parts };
         let blocks = |p: &ConvPlan| p.tiles[0] * p.tiles[1] * p.parts;
@@ -244,59 +283,49 @@ fn plan(list: &[(usize, Kernel)], matrix: Matrix, multiprocessors: usize) -> Con
     best.expect("the smallest tile takes everything")
 }
 
-/// Most channels of a result that `conv_narrow.cu` computes.
-const NARROW: usize = 6;
-/// Most bytes of a class of a filter, which those kernels keep in shared memory.
+/// Most bytes of a class of a filter, which the kernels of `conv_narrow.cu` keep in shared memory.
 const NARROW_BYTES: usize = 48 * 1024;
-/// Pixels that a block of those kernels has at a time: 4 warps of 4.
-const NARROW_PIXELS: usize = 16;
+/// Pixels that a block of those kernels has at a time.
+const NARROW_PIXELS: usize = CONV_THREADS / 32 * NARROW_TOGETHER;
 
 /// The next smaller tile of a list.
 fn next(list: &[(usize, Kernel)], rows: usize) -> Option<usize> {
     list.iter().map(|k| k.0).filter(|&r| r < rows).max()
 }
 
+/// What computes a pass.
+enum ConvLaunch {
+    /// A kernel of `conv_narrow.cu`.
+    Narrow(Kernel, Grid),
+    /// Tiles.
+    Tiled(ConvPlan),
+}
+
 impl Cuda {
-    fn conv_plan(
-        &self,
-        pass: Pass,
-        conv: Conv,
-        [x, w, y]: [Shape; 3],
-        elem: Elem,
-        access: Access,
-    ) -> ConvPlan {
-        let chunk = 64 / elem.size();
+    /// The one place that decides how a pass is computed.
+    fn conv_launch(&self, args: &ConvArgs) -> ConvLaunch {
+        if let Some((kernel, grid)) = self.conv_narrow(args) {
+            return ConvLaunch::Narrow(kernel, grid);
+        }
+        let (access, chunk) = (access(args), CHUNK_BYTES / args.x.elem.size());
         let matrix = match access {
-            Access::Runs => Matrix::by_rows(pass, w, y, chunk),
-            _ => Matrix::of(pass, conv, x, w, y, chunk),
+            Access::Runs => Matrix::by_rows(args, chunk),
+            Access::Vectors | Access::Any => Matrix::of(args, chunk),
         };
-        plan(kernels(pass, access), matrix, self.multiprocessors())
+        ConvLaunch::Tiled(plan(kernels(args.pass, access), matrix, self.multiprocessors()))
     }
 
-    /// ConvPlan, grid and partial sums of a pass of these operands.
-    fn prepare(
-        &mut self,
-        pass: Pass,
-        conv: Conv,
-        [x, w, y]: [View; 3],
-    ) -> Result<(ConvPlan, Grid, Split)> {
-        let shapes = [x.shape, w.shape, y.shape];
-        let plan = self.conv_plan(pass, conv, shapes, x.elem, access(pass, conv, [x, w, y]));
-        let need = self.conv_workspace(pass, conv, x.shape, w.shape, y.shape).scratch;
-        let sums = if need > 0 { self.scratch(need)? } else { FloatAddress::default() };
-        let counters = self.counters_address();
-        let split = Split { sums, counters, parts: plan.parts as i32 };
-        let blocks = [plan.tiles[0], plan.tiles[1], plan.parts].map(|b| b as u32);
-        Ok((plan, Grid { blocks, threads: THREADS, shared: 0 }, split))
-    }
-
-    /// The grid of a pass whose result `to` has few channels, None where tiles compute it.
-    fn narrow_grid(&self, pass: Pass, conv: Conv, w: Shape, from: View, to: View) -> Option<Grid> {
-        let matrix = match pass {
-            Pass::Fprop => Matrix::of(pass, conv, from.shape, w, to.shape, 1),
-            _ => Matrix::of(pass, conv, to.shape, w, from.shape, 1),
+    /// The kernel of a pass whose result has few channels, None where tiles compute it.
+    fn conv_narrow(&self, args: &ConvArgs) -> Option<(Kernel, Grid)> {
+        let (kernel, from, to) = match args.pass {
+            Pass::Fprop => (names::CONV_FPROP_NARROW, args.x, args.y),
+            Pass::Dgrad => (names::CONV_DGRAD_NARROW, args.y, args.x),
+            Pass::Wgrad => return None,
         };
-        let outs = [1, 3, NARROW].into_iter().find(|&outs| to.shape.c <= outs)?;
+        let matrix = Matrix::of(args, 1);
+        let outs = [NARROW_MAP, NARROW_PICTURE, NARROW_PAIR]
+            .into_iter()
+            .find(|&outs| to.shape.c <= outs)?;
         let shared = 4 * outs * matrix.chunks;
         let runs = from.shape.c.is_multiple_of(4) && aligned(from, 4 * from.elem.size());
         if !runs || shared > NARROW_BYTES {
@@ -304,98 +333,67 @@ impl Cuda {
         }
         let most = (4 * self.multiprocessors()).div_ceil(matrix.classes);
         let blocks = matrix.rows.div_ceil(NARROW_PIXELS).min(most) * matrix.classes;
-        Some(Grid { blocks: [blocks as u32, 1, 1], threads: THREADS, shared: shared as u32 })
+        let blocks = [blocks as u32, 1, 1];
+        Some((kernel, Grid { blocks, threads: CONV_THREADS as u32, shared: shared as u32 }))
     }
-}
-
-/// Activations of one pass are stored alike.
-fn alike(x: View, y: View) -> Result<()> {
-    if x.elem == y.elem {
-        return Ok(());
-    }
-    Err(Error::machine(format!(
-        "conv: {} and {} are stored differently, as a single number is in bf16; use larger pictures \
-         or --precision f32",
-        x.shape, y.shape
-    )))
 }
 
 impl ConvKernels for Cuda {
-    fn conv_fprop(
-        &mut self,
-        conv: Conv,
-        x: View,
-        w: View,
-        bias: Option<View>,
-        y: View,
-        mode: Write,
-    ) -> Result<()> {
-        alike(x, y)?;
-        let (input, output) = (self.tensor(x), self.tensor(y));
-        let (filter, bias) = (self.floats(w), self.maybe_floats(bias));
-        let (window, merge) = (Window::from(conv), Merge::from(mode));
-        if let Some(grid) = self.narrow_grid(Pass::Fprop, conv, w.shape, x, y) {
-            let args = (input, filter, bias, output, window, merge);
-            return self.launch(names::CONV_FPROP_NARROW, y.elem, grid, &args);
+    fn conv(&mut self, args: &ConvArgs) -> Result<()> {
+        debug_assert!(self.conv_supports(args).is_ok(), "asked before a program runs");
+        let ConvArgs { pass, conv, x, w, y, bias, mode } = *args;
+        let (filter, window, merge) = (self.floats(w), Window::from(conv), Merge::from(mode));
+        let (elem, bias, x, y) = (x.elem, self.maybe_floats(bias), self.tensor(x), self.tensor(y));
+        let (from, to) = if pass == Pass::Dgrad { (y, x) } else { (x, y) };
+        let plan = match self.conv_launch(args) {
+            ConvLaunch::Narrow(kernel, grid) => {
+                return self.launch(kernel, elem, grid, &(from, filter, bias, to, window, merge));
+            }
+            ConvLaunch::Tiled(plan) => plan,
+        };
+        let sums = match plan.scratch() {
+            0 => FloatAddress::default(),
+            need => self.scratch(need)?,
+        };
+        let split = Split { sums, counters: self.counters_address(), parts: plan.parts as i32 };
+        let [down, across, parts] = [plan.tiles[0], plan.tiles[1], plan.parts].map(|b| b as u32);
+        if pass == Pass::Wgrad {
+            // Elements of a filter, its longer side, run along x.
+            let grid =
+                Grid { blocks: [across, down, parts], threads: CONV_THREADS as u32, shared: 0 };
+            return self.launch(plan.kernel, elem, grid, &(x, y, filter, window, merge, split));
         }
-        let (plan, grid, split) = self.prepare(Pass::Fprop, conv, [x, w, y])?;
-        let args = (input, filter, bias, output, window, merge, split);
-        self.launch(plan.kernel, y.elem, grid, &args)
+        let grid = Grid { blocks: [down, across, parts], threads: CONV_THREADS as u32, shared: 0 };
+        let args = (from, filter, bias, to, window, merge, split);
+        self.launch(plan.kernel, elem, grid, &args)
     }
 
-    fn conv_dgrad(
-        &mut self,
-        conv: Conv,
-        dy: View,
-        w: View,
-        bias: Option<View>,
-        dx: View,
-        mode: Write,
-    ) -> Result<()> {
-        alike(dy, dx)?;
-        let (input, output) = (self.tensor(dy), self.tensor(dx));
-        let (filter, bias) = (self.floats(w), self.maybe_floats(bias));
-        let (window, merge) = (Window::from(conv), Merge::from(mode));
-        if let Some(grid) = self.narrow_grid(Pass::Dgrad, conv, w.shape, dy, dx) {
-            let args = (input, filter, bias, output, window, merge);
-            return self.launch(names::CONV_DGRAD_NARROW, dx.elem, grid, &args);
+    fn conv_workspace(&self, args: &ConvArgs) -> Workspace {
+        match self.conv_launch(args) {
+            ConvLaunch::Narrow(..) => Workspace::default(),
+            ConvLaunch::Tiled(plan) => Workspace::scratch(plan.scratch()),
         }
-        let (plan, grid, split) = self.prepare(Pass::Dgrad, conv, [dx, w, dy])?;
-        let args = (input, filter, bias, output, window, merge, split);
-        self.launch(plan.kernel, dx.elem, grid, &args)
     }
 
-    fn conv_wgrad(&mut self, conv: Conv, x: View, dy: View, dw: View, mode: Write) -> Result<()> {
-        alike(x, dy)?;
-        let (plan, mut grid, split) = self.prepare(Pass::Wgrad, conv, [x, dw, dy])?;
-        // Elements of a filter, its longer side, run along x.
-        grid.blocks.swap(0, 1);
-        let (x, of) = (self.tensor(x), x.elem);
-        let args =
-            (x, self.tensor(dy), self.floats(dw), Window::from(conv), Merge::from(mode), split);
-        self.launch(plan.kernel, of, grid, &args)
-    }
-
-    fn conv_workspace(&self, pass: Pass, conv: Conv, x: Shape, w: Shape, y: Shape) -> Workspace {
-        // Addresses are not known here: of the ways that the shapes allow, what takes most.
-        let elem = self.elem();
-        let of = |access| self.conv_plan(pass, conv, [x, w, y], elem, access).scratch();
-        let runs = if in_runs(pass, conv, x, w, y, elem) { of(Access::Runs) } else { 0 };
-        Workspace { kept: 0, scratch: of(Access::Vectors).max(of(Access::Any)).max(runs) }
+    fn conv_supports(&self, args: &ConvArgs) -> Result<()> {
+        stored_alike("conv", args.x, args.y)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::Write;
 
     /// Multiprocessors of an H100.
     const CARD: usize = 132;
 
     fn planned(pass: Pass, conv: Conv, x: Shape, k: usize) -> (ConvPlan, Matrix) {
-        let (w, y) = (Shape::new(k, conv.r, conv.s, x.c), conv.shrink(x, k).unwrap());
-        let matrix = Matrix::of(pass, conv, x, w, y, 16);
-        assert!(in_vectors(pass, w, Elem::F32));
+        let shapes = [x, Shape::new(k, conv.r, conv.s, x.c), conv.shrink(x, k).unwrap()];
+        let [x, w, y] = shapes.map(|shape| View::dense(0, shape));
+        let args = ConvArgs { pass, conv, x, w, y, bias: None, mode: Write::Set };
+        let matrix = Matrix::of(&args, 16);
+        assert!(in_vectors(&args));
         (plan(kernels(pass, Access::Vectors), matrix, CARD), matrix)
     }
 

@@ -1,22 +1,35 @@
-//! ImageBatch in and out of a GPU: `kernels/image.cu`.
+//! Images in and out of a GPU: `kernels/image.cu`.
 
 use super::{names, spread};
 use crate::device::{ByteAddress, Cuda, device_struct};
-use crate::error::{Error, Result};
-use crate::kernel::{Crop, ImageBatch, ImageKernels};
-use crate::tensor::View;
+use crate::error::Result;
+use crate::kernel::image::check_range;
+use crate::kernel::{ImageBatch, ImageKernels};
+use crate::tensor::{Crop, SampleRange, SampleType, Samples, View};
 
 device_struct! {
-    /// ImageBatch before they are cropped.
+    /// Images before they are cropped.
     pub struct Uncropped {
-        /// (n, h, w, c), dense.
-        pub bytes: ByteAddress,
-        /// A [`CropArg`] a picture.
-        pub corners: ByteAddress,
-        /// Rows of a picture.
+        /// Samples (n, h, w, c), dense.
+        pub samples: ByteAddress,
+        /// A [`CropArg`] an image.
+        pub crops: ByteAddress,
+        /// Rows of an image.
         pub h: i32,
         /// Pixels in a row.
         pub w: i32,
+    }
+}
+
+device_struct! {
+    /// What the bytes of a sample mean.
+    pub struct SampleArg {
+        /// Bytes of a sample: 1 is u8, 2 is u16, 4 is f32.
+        pub size: i32,
+        /// The sample that is -1.
+        pub low: f32,
+        /// Half of the way to the sample that is 1.
+        pub half: f32,
     }
 }
 
@@ -32,8 +45,14 @@ device_struct! {
     }
 }
 
+impl SampleArg {
+    fn new(of: SampleType, range: SampleRange) -> Self {
+        SampleArg { size: of.size() as i32, low: range.low as f32, half: range.half() as f32 }
+    }
+}
+
 /// Bytes of a [`CropArg`] each.
-fn corners(crops: &[Crop]) -> Vec<u8> {
+fn crop_args(crops: &[Crop]) -> Vec<u8> {
     let words = |c: &Crop| [c.x as i32, c.y as i32, i32::from(c.flip)].map(i32::to_le_bytes);
     crops.iter().flat_map(words).flatten().collect()
 }
@@ -42,20 +61,26 @@ impl ImageKernels for Cuda {
     fn upload_crops(&mut self, from: ImageBatch, to: View) -> Result<()> {
         from.check(to)?;
         let [h, w] = [from.height, from.width].map(|side| side as i32);
-        self.stage([from.bytes, &corners(from.crops)], |cuda, [bytes, corners]| {
-            let args = (Uncropped { bytes, corners, h, w }, cuda.tensor(to));
+        let sample = SampleArg::new(from.samples.sample_type(), from.range);
+        let parts = [from.samples.bytes(), &crop_args(from.crops)];
+        self.stage(parts, |cuda, [samples, crops]| {
+            let args = (Uncropped { samples, crops, h, w }, sample, cuda.tensor(to));
             cuda.launch(names::IMAGE_UNPACK, to.elem, spread(cuda, to), &args)
         })
     }
 
-    fn download_images(&mut self, from: View, bytes: &mut [u8]) -> Result<()> {
-        if bytes.len() != from.shape.count() {
-            let detail = format!("{} bytes for {}", bytes.len(), from.shape);
-            return Err(Error::shape("download_images", detail));
-        }
-        self.fetch(bytes, |cuda, at| {
-            let args = (cuda.tensor(from), at);
+    fn download_images(
+        &mut self,
+        from: View,
+        range: SampleRange,
+        of: SampleType,
+    ) -> Result<Samples> {
+        check_range("download_images", range)?;
+        let mut samples = Samples::zeros(of, from.shape.count());
+        self.fetch(samples.bytes_mut(), |cuda, at| {
+            let args = (cuda.tensor(from), SampleArg::new(of, range), at);
             cuda.launch(names::IMAGE_PACK, from.elem, spread(cuda, from), &args)
-        })
+        })?;
+        Ok(samples)
     }
 }

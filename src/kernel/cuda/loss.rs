@@ -1,11 +1,14 @@
-//! LossPointers on a GPU: `kernels/loss.cu`.
+//! Losses on a GPU: `kernels/loss.cu`.
 
-use super::{Merge, NOTHING, blocks, names, spread};
+use std::ops::Range;
+
+use super::{Merge, NOTHING, blocks, names, spread, stored_alike};
 use crate::device::{
-    CounterAddress, Cuda, DoubleAddress, FloatAddress, Grid, RING_WIDTH, Tensor, device_struct,
+    self, CounterAddress, Cuda, DoubleAddress, FloatAddress, Grid, Tensor, device_constants,
+    device_struct,
 };
-use crate::error::{Error, Result};
-use crate::kernel::{Loss, LossKernels, Target, Write};
+use crate::error::Result;
+use crate::kernel::{Loss, LossArgs, LossGradArgs, LossKernels, Target, Workspace};
 use crate::tensor::{Elem, View};
 
 device_struct! {
@@ -21,13 +24,13 @@ device_struct! {
         pub weight: f32,
         /// Runs: 1 or 2.
         pub runs: i32,
-        /// 0 binary cross entropy, 1 squared, 2 absolute difference.
-        pub kind: i32,
+        /// Of an element.
+        pub loss: Loss,
     }
 }
 
 device_struct! {
-    /// LossPointers to keep: the first `count`.
+    /// Losses to keep: the first `count`.
     pub struct LossPointers {
         /// Where a loss is.
         pub p0: FloatAddress,
@@ -50,106 +53,92 @@ device_struct! {
     }
 }
 
-/// Threads of a block of `loss`, one element each a turn.
-const THREADS: u32 = 256;
-
-fn kind(loss: Loss) -> i32 {
-    match loss {
-        Loss::Bce => 0,
-        Loss::Mse => 1,
-        Loss::L1 => 2,
-    }
+device_constants! {
+    /// Threads of a block of `loss`, one element each a turn.
+    const LOSS_THREADS: usize = 256;
+    /// [`device::RING_WIDTH`]
+    const RING_WIDTH: usize = device::RING_WIDTH;
 }
 
-fn aim(cuda: &Cuda, loss: Loss, target: Target<View>, weight: f32) -> Aim {
-    let kind = kind(loss);
+/// Runs of pictures that one launch takes: an [`Aim`] has two labels, which is what a
+/// discriminator's loss compares with. More runs take more launches.
+const RUNS: usize = 2;
+
+/// What one launch compares with: `labels`, or the other tensor.
+fn aim(cuda: &Cuda, loss: Loss, target: Target, weight: f32) -> Aim {
+    let runs = target.runs() as i32;
+    let (other, label, second) = match target {
+        Target::Labels(labels) => (NOTHING, labels[0], labels[labels.len() - 1]),
+        Target::Tensor(view) => (cuda.tensor(view), 0.0, 0.0),
+    };
+    Aim { other, label, second, weight, runs, loss }
+}
+
+/// The launches that a target takes: what each compares with, and the runs of pictures it is for.
+fn launches<'a>(target: Target<'a>) -> Vec<(Target<'a>, Range<usize>)> {
     match target {
-        Target::Value(label) => Aim { other: NOTHING, label, second: label, weight, runs: 1, kind },
-        Target::Tensor(view) => {
-            Aim { other: cuda.tensor(view), label: 0.0, second: 0.0, weight, runs: 1, kind }
+        Target::Labels(labels) => {
+            let from = (0..).step_by(RUNS);
+            let each = labels.chunks(RUNS).zip(from);
+            each.map(|(part, from)| (Target::Labels(part), from..from + part.len())).collect()
         }
+        Target::Tensor(_) => vec![(target, 0..1)],
     }
 }
 
-fn labels(loss: Loss, first: f32, second: f32) -> Aim {
-    Aim { other: NOTHING, label: first, second, weight: 1.0, runs: 2, kind: kind(loss) }
+/// The pictures of some of all runs.
+fn pictures(view: View, runs: &Range<usize>, of: usize) -> Result<View> {
+    let each = view.shape.n / of;
+    view.pictures(runs.start * each..runs.end * each)
 }
 
-impl Cuda {
-    fn mean_loss(&mut self, aim: Aim, x: View, y: FloatAddress) -> Result<()> {
-        let (count, runs) = (x.shape.count(), aim.runs as usize);
-        // Four elements a thread: the block that is last reads a number a block.
-        let blocks = blocks(self, count.div_ceil(4 * THREADS as usize * runs), 2);
-        let parts = DoubleAddress(self.scratch(2 * blocks * runs)?.0);
-        let args = (self.tensor(x), aim, y, parts, CounterAddress(self.counters_address().0));
-        let grid = Grid { blocks: [blocks as u32, runs as u32, 1], ..Grid::line(1, THREADS) };
-        self.launch(names::LOSS, x.elem, grid, &args)
-    }
-
-    fn mean_loss_grad(
-        &mut self,
-        aim: Aim,
-        x: View,
-        dy: FloatAddress,
-        dx: View,
-        mode: Write,
-    ) -> Result<()> {
-        let args = (self.tensor(x), aim, dy, self.tensor(dx), Merge::from(mode));
-        self.launch(names::LOSS_GRAD, x.elem, spread(self, dx), &args)
-    }
+/// Blocks a run of `runs` that together have `count` elements: four a thread, as the block that is
+/// last reads a number a block.
+fn loss_blocks(cuda: &Cuda, count: usize, runs: usize) -> usize {
+    blocks(cuda, count.div_ceil(4 * LOSS_THREADS * runs), 2)
 }
 
 impl LossKernels for Cuda {
-    fn loss(
-        &mut self,
-        loss: Loss,
-        x: View,
-        target: Target<View>,
-        weight: f32,
-        y: View,
-    ) -> Result<()> {
-        let aim = aim(self, loss, target, weight);
-        self.mean_loss(aim, x, self.floats(y))
+    fn loss(&mut self, args: &LossArgs) -> Result<()> {
+        debug_assert!(self.loss_supports(args).is_ok(), "asked before a program runs");
+        let LossArgs { loss, x, target, weight, y } = *args;
+        for (part, runs) in launches(target) {
+            let x = pictures(x, &runs, target.runs())?;
+            let blocks = loss_blocks(self, x.shape.count(), runs.len());
+            let parts = DoubleAddress(self.scratch(2 * blocks * runs.len())?.0);
+            let grid = Grid {
+                blocks: [blocks as u32, runs.len() as u32, 1],
+                ..Grid::line(1, LOSS_THREADS as u32)
+            };
+            let (aim, y) = (aim(self, loss, part, weight), self.floats(y.channels(runs)?));
+            let args = (self.tensor(x), aim, y, parts, CounterAddress(self.counters_address().0));
+            self.launch(names::LOSS, x.elem, grid, &args)?;
+        }
+        Ok(())
     }
 
-    fn loss_grad(
-        &mut self,
-        loss: Loss,
-        x: View,
-        target: Target<View>,
-        weight: f32,
-        dy: View,
-        dx: View,
-        mode: Write,
-    ) -> Result<()> {
-        let aim = aim(self, loss, target, weight);
-        self.mean_loss_grad(aim, x, self.floats(dy), dx, mode)
+    fn loss_workspace(&self, args: &LossArgs) -> Workspace {
+        let each = args.x.shape.count() / args.target.runs();
+        let runs = args.target.runs().min(RUNS);
+        Workspace::scratch(2 * loss_blocks(self, each * runs, runs) * runs)
     }
 
-    fn labelled(&mut self, loss: Loss, x: View, all: &[f32], y: View) -> Result<()> {
-        match *all {
-            [label] => self.loss(loss, x, Target::Value(label), 1.0, y),
-            [first, second] => self.mean_loss(labels(loss, first, second), x, self.floats(y)),
-            _ => Err(Error::machine("a GPU compares with one or two labels")),
+    fn loss_supports(&self, args: &LossArgs) -> Result<()> {
+        match args.target {
+            Target::Labels(_) => Ok(()),
+            Target::Tensor(other) => stored_alike("loss", args.x, other),
         }
     }
 
-    fn labelled_grad(
-        &mut self,
-        loss: Loss,
-        x: View,
-        all: &[f32],
-        dy: View,
-        dx: View,
-        mode: Write,
-    ) -> Result<()> {
-        match *all {
-            [label] => self.loss_grad(loss, x, Target::Value(label), 1.0, dy, dx, mode),
-            [first, second] => {
-                self.mean_loss_grad(labels(loss, first, second), x, self.floats(dy), dx, mode)
-            }
-            _ => Err(Error::machine("a GPU compares with one or two labels")),
+    fn loss_grad(&mut self, args: &LossGradArgs) -> Result<()> {
+        let LossGradArgs { loss, x, target, weight, dy, dx, mode } = *args;
+        for (part, runs) in launches(target) {
+            let (x, dx) = (pictures(x, &runs, target.runs())?, pictures(dx, &runs, target.runs())?);
+            let (aim, dy) = (aim(self, loss, part, weight), self.floats(dy.channels(runs)?));
+            let args = (self.tensor(x), aim, dy, self.tensor(dx), Merge::from(mode));
+            self.launch(names::LOSS_GRAD, x.elem, spread(self, dx), &args)?;
         }
+        Ok(())
     }
 
     fn keep_losses(&mut self, losses: &[View]) -> Result<()> {

@@ -10,15 +10,24 @@ mod image;
 mod loss;
 mod norm;
 mod pointwise;
+mod vector;
 
 use crate::device::{
-    Cache, Cuda, CudaOptions, ElemAddress, Grid, Precision, State, Tensor, device_struct,
+    Cache, Cuda, CudaOptions, ElemAddress, Grid, Precision, State, Tensor, device_constants,
+    device_struct,
 };
-use crate::error::Result;
-use crate::kernel::{Backend, Write};
+use crate::error::{Error, Result};
+use crate::kernel::{Backend, Loss, Write};
 use crate::tensor::View;
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
+
+device_constants! {
+    /// Bytes that a thread reads or writes at once, where channels and addresses are multiples.
+    const VECTOR_BYTES: usize = 16;
+    /// Threads of a block of the kernels that go over tensors element by element: [`spread`].
+    const MAP_THREADS: usize = 256;
+}
 
 device_struct! {
     /// [`Write`] as a kernel takes it.
@@ -68,7 +77,8 @@ pub fn open_with(choice: &Choice, files: Vec<(String, String)>) -> Result<Cuda> 
 /// The variable that names a folder of kernels to use in place of those in the program.
 pub const VARIABLE: &str = "PIX2PIX_KERNELS";
 
-/// Name and text of every file of kernels, and the structs they take.
+/// Name and text of every file of kernels, and the constants, enums and structs that they share with
+/// Rust.
 ///
 /// # Errors
 /// A folder in `PIX2PIX_KERNELS` that cannot be read.
@@ -85,8 +95,17 @@ pub fn sources() -> Result<Vec<(String, String)>> {
         };
         files.push(((*name).to_string(), text));
     }
-    // A struct stands behind those it holds.
-    let structs = [
+    // A declaration stands behind those it names.
+    let declarations = [
+        constants(),
+        conv::constants(),
+        norm::constants(),
+        pointwise::constants(),
+        dropout::constants(),
+        loss::constants(),
+        vector::constants(),
+        Loss::declaration(),
+        pointwise::ActivationKind::declaration(),
         State::declaration(),
         Tensor::declaration(),
         Merge::declaration(),
@@ -102,9 +121,10 @@ pub fn sources() -> Result<Vec<(String, String)>> {
         norm::Stats::declaration(),
         norm::Grads::declaration(),
         image::Uncropped::declaration(),
+        image::SampleArg::declaration(),
         image::CropArg::declaration(),
     ];
-    let text = structs.into_iter().collect();
+    let text = declarations.into_iter().collect();
     files.push(("structs.cuh".to_string(), text));
     Ok(files)
 }
@@ -119,15 +139,26 @@ impl Backend for Cuda {
     }
 }
 
+/// Whether a kernel can read both tensors: it is compiled for one type of elements.
+fn stored_alike(family: &str, a: View, b: View) -> Result<()> {
+    if a.elem == b.elem {
+        return Ok(());
+    }
+    Err(Error::machine(format!(
+        "{family}: {} and {} are stored differently, as a single number is in bf16; use larger \
+         pictures or `precision` f32",
+        a.shape, b.shape
+    )))
+}
+
 /// Blocks that `tasks` tasks of a block each make, at most `waves` a multiprocessor: kernels loop
 /// over the rest.
 fn blocks(cuda: &Cuda, tasks: usize, waves: usize) -> usize {
     tasks.clamp(1, waves * cuda.multiprocessors())
 }
 
-/// Blocks of 256 threads for a function of each element of `view`, 16 bytes a thread.
+/// Blocks for a function of each element of `view`, a vector a thread.
 fn spread(cuda: &Cuda, view: View) -> Grid {
-    const THREADS: u32 = 256;
-    let vectors = (view.shape.count() * view.elem.size()).div_ceil(16);
-    Grid::line(blocks(cuda, vectors.div_ceil(THREADS as usize), 8), THREADS)
+    let vectors = (view.shape.count() * view.elem.size()).div_ceil(VECTOR_BYTES);
+    Grid::line(blocks(cuda, vectors.div_ceil(MAP_THREADS), 8), MAP_THREADS as u32)
 }

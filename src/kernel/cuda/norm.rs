@@ -3,9 +3,13 @@
 use super::dropout::DropoutArg;
 use super::pointwise::Rule;
 use super::{Merge, NOTHING, names};
-use crate::device::{COUNTERS, CounterAddress, Cuda, FloatAddress, Grid, device_struct};
+use crate::device::{
+    COUNTERS, CounterAddress, Cuda, FloatAddress, Grid, device_constants, device_struct,
+};
 use crate::error::{Error, Result};
-use crate::kernel::{Norm, NormKernels, NormParams, NormScope, Statistics, Write};
+use crate::kernel::{
+    Norm, NormArgs, NormGradArgs, NormKernels, NormParams, NormScope, Statistics, Workspace, Write,
+};
 use crate::tensor::{Shape, View};
 
 device_struct! {
@@ -60,12 +64,18 @@ device_struct! {
     }
 }
 
-/// Channels of a block.
-const LANES: usize = 32;
-/// Most pixels of a group that one launch takes: a block of 512 threads goes over 32 channels of them
-/// in 64 turns.
+device_constants! {
+    /// Channels of a block, side by side.
+    const NORM_LANES: usize = 32;
+    /// Threads of a block where one launch does a whole norm.
+    const NORM_FUSED_THREADS: usize = 512;
+    /// Threads of a block where two do.
+    const NORM_THREADS: usize = 256;
+}
+
+/// Most pixels of a group that one launch takes: a block goes over its channels of them in 64 turns.
 const FEW: usize = 1024;
-/// Pixels that a block of 256 threads takes of a larger group: eight turns.
+/// Pixels that a block takes of a larger group: eight turns.
 const RANGE: usize = 64;
 
 /// Blocks of a norm.
@@ -82,7 +92,7 @@ struct NormPlan {
 impl NormPlan {
     fn new(cuda: &Cuda, norm: Norm, shape: Shape, together: bool) -> Self {
         let groups = norm.statistics_shape(shape).n;
-        let (pixels, tiles) = (shape.pixels() / groups, shape.c.div_ceil(LANES));
+        let (pixels, tiles) = (shape.pixels() / groups, shape.c.div_ceil(NORM_LANES));
         // As many as fill the card twice; the block that is last goes over all of them.
         let most = (4 * cuda.multiprocessors()).div_ceil(tiles * groups).max(1);
         // No range may be empty: each is of `ceil(pixels / ranges)` pixels.
@@ -91,14 +101,20 @@ impl NormPlan {
         NormPlan { groups, tiles, ranges, each: if together { groups } else { 1 } }
     }
 
-    /// # Errors
-    /// More channels than blocks can count, over 32,768.
-    fn check(&self) -> Result<()> {
-        if self.tiles <= COUNTERS {
-            return Ok(());
-        }
-        let most = COUNTERS * LANES;
-        Err(Error::machine(format!("a GPU norms at most {most} channels; use fewer channels")))
+    /// Of a norm's forward pass. Running statistics move group after group, in one block.
+    fn forward(cuda: &Cuda, args: &NormArgs) -> Self {
+        NormPlan::new(cuda, args.norm, args.x.shape, args.params.running.is_some())
+    }
+
+    /// Of its backward pass. Gradients of scale and shift are sums over all groups, in one block.
+    fn backward(cuda: &Cuda, args: &NormGradArgs) -> Self {
+        let together = args.daffine.iter().any(Option::is_some);
+        NormPlan::new(cuda, args.norm, args.x.shape, together)
+    }
+
+    /// Whether one launch does it all.
+    fn is_small(&self, x: Shape) -> bool {
+        x.pixels() / self.groups <= FEW
     }
 
     /// Sums that the blocks leave: two a group, range and channel.
@@ -108,12 +124,12 @@ impl NormPlan {
 
     fn small(&self) -> Grid {
         let blocks = [self.tiles as u32, (self.groups / self.each) as u32, 1];
-        Grid { blocks, threads: 512, shared: 0 }
+        Grid { blocks, threads: NORM_FUSED_THREADS as u32, shared: 0 }
     }
 
     fn large(&self) -> Grid {
         let blocks = [self.tiles as u32, self.ranges as u32, self.groups as u32];
-        Grid { blocks, threads: 256, shared: 0 }
+        Grid { blocks, threads: NORM_THREADS as u32, shared: 0 }
     }
 }
 
@@ -142,23 +158,15 @@ fn stats(cuda: &Cuda, norm: Norm, params: NormParams, kept: [View; 2]) -> Stats 
 }
 
 impl NormKernels for Cuda {
-    fn norm(
-        &mut self,
-        norm: Norm,
-        x: View,
-        params: NormParams,
-        kept: [View; 2],
-        y: View,
-        skip: Option<View>,
-    ) -> Result<()> {
-        // Running statistics move group after group, in one block.
-        let plan = NormPlan::new(self, norm, x.shape, params.running.is_some());
-        plan.check()?;
+    fn norm(&mut self, args: &NormArgs) -> Result<()> {
+        debug_assert!(self.norm_supports(args).is_ok(), "asked before a program runs");
+        let NormArgs { norm, x, params, kept, y, skip } = *args;
+        let plan = NormPlan::forward(self, args);
         let (rule, stats) = (rule(norm, plan.groups), stats(self, norm, params, kept));
         let (from, to, state) = (self.tensor(x), self.tensor(y), self.state_address());
         let skip = skip.map_or(NOTHING, |view| self.tensor(view));
         if norm.statistics == Statistics::Batch {
-            if x.shape.pixels() / plan.groups <= FEW {
+            if plan.is_small(x.shape) {
                 let args = (from, to, skip, rule, stats, plan.each as i32, state);
                 return self.launch(names::NORM_FUSED, x.elem, plan.small(), &args);
             }
@@ -170,20 +178,28 @@ impl NormKernels for Cuda {
         self.launch(names::NORM_APPLY, x.elem, plan.large(), &args)
     }
 
-    fn norm_grad(
-        &mut self,
-        norm: Norm,
-        x: View,
-        params: NormParams,
-        kept: [View; 2],
-        dy: View,
-        dskip: Option<View>,
-        dx: Option<(View, Write)>,
-        daffine: [Option<(View, Write)>; 2],
-    ) -> Result<()> {
-        // Gradients of scale and shift are sums over all groups, in one block.
-        let plan = NormPlan::new(self, norm, x.shape, daffine.iter().any(Option::is_some));
-        plan.check()?;
+    fn norm_workspace(&self, args: &NormArgs) -> Workspace {
+        let (plan, x) = (NormPlan::forward(self, args), args.x.shape);
+        let summed = args.norm.statistics == Statistics::Batch && !plan.is_small(x);
+        Workspace::scratch(if summed { plan.parts(x) } else { 0 })
+    }
+
+    fn norm_supports(&self, args: &NormArgs) -> Result<()> {
+        // A counter serves NORM_LANES channels.
+        let most = COUNTERS * NORM_LANES;
+        if args.x.shape.c <= most {
+            return Ok(());
+        }
+        Err(Error::machine(format!(
+            "norm: {} has more than the {most} channels that a GPU norms; use a smaller \
+             `base_channels` or `device` cpu",
+            args.x.shape
+        )))
+    }
+
+    fn norm_grad(&mut self, args: &NormGradArgs) -> Result<()> {
+        let NormGradArgs { norm, x, params, kept, dy, dskip, dx, daffine } = *args;
+        let plan = NormPlan::backward(self, args);
         let (rule, stats) = (rule(norm, plan.groups), stats(self, norm, params, kept));
         let merge = |to: Option<(View, Write)>| Merge::from(to.map_or(Write::Set, |(_, m)| m));
         let [dweight, dbias] = daffine.map(|to| self.maybe_floats(to.map(|(view, _)| view)));
@@ -197,11 +213,11 @@ impl NormKernels for Cuda {
         let (from, gradient, state) = (self.tensor(x), self.tensor(dy), self.state_address());
         let to = dx.map_or(NOTHING, |(view, _)| self.tensor(view));
         let dskip = dskip.map_or(NOTHING, |view| self.tensor(view));
-        if x.shape.pixels() / plan.groups <= FEW {
+        if plan.is_small(x.shape) {
             let args = (from, gradient, dskip, to, rule, stats, grads, plan.each as i32, state);
             return self.launch(names::NORM_GRAD, x.elem, plan.small(), &args);
         }
-        let parts = self.scratch(self.norm_scratch(norm, x.shape))?;
+        let parts = self.scratch(self.norm_grad_workspace(args).scratch)?;
         let sums = FloatAddress(parts.0 + 4 * plan.parts(x.shape) as u64);
         let counters = CounterAddress(self.counters_address().0);
         let args = (from, gradient, dskip, rule, stats, grads, parts, sums, counters, state);
@@ -213,8 +229,9 @@ impl NormKernels for Cuda {
         Ok(())
     }
 
-    fn norm_scratch(&self, norm: Norm, x: Shape) -> usize {
-        let plan = NormPlan::new(self, norm, x, false);
-        if x.pixels() / plan.groups <= FEW { 0 } else { plan.parts(x) + 2 * plan.groups * x.c }
+    fn norm_grad_workspace(&self, args: &NormGradArgs) -> Workspace {
+        let (plan, x) = (NormPlan::backward(self, args), args.x.shape);
+        let sums = plan.parts(x) + 2 * plan.groups * x.c;
+        Workspace::scratch(if plan.is_small(x) { 0 } else { sums })
     }
 }

@@ -1,16 +1,32 @@
 //! Functions of one element on a GPU: `kernels/pointwise.cu`, `kernels/stack.cu`.
 
-use super::{Merge, NOTHING, names, spread};
-use crate::device::{COUNTERS, CounterAddress, Cuda, Grid, Tensor, device_struct};
-use crate::error::Result;
-use crate::kernel::{Activation, PointwiseKernels, Write};
+use super::{MAP_THREADS, Merge, NOTHING, names, spread, stored_alike};
+use crate::device::{
+    COUNTERS, CounterAddress, Cuda, Grid, Tensor, device_constants, device_enum, device_struct,
+};
+use crate::error::{Error, Result};
+use crate::kernel::{Activation, ActivationGradArgs, PointwiseKernels, Workspace, Write};
 use crate::tensor::View;
+
+device_enum! {
+    /// An [`Activation`] without its numbers.
+    pub enum ActivationKind {
+        /// y = x
+        Identity,
+        /// y = max(x, 0)
+        Relu,
+        /// y = x where x > 0, slope * x elsewhere
+        LeakyRelu,
+        /// y = tanh(x)
+        Tanh,
+    }
+}
 
 device_struct! {
     /// [`Activation`] as a kernel takes it.
     pub struct Rule {
-        /// 0 identity, 1 ReLU, 2 LeakyReLU, 3 tanh.
-        pub kind: i32,
+        /// Which it is.
+        pub kind: ActivationKind,
         /// LeakyReLU's slope.
         pub slope: f32,
     }
@@ -19,10 +35,10 @@ device_struct! {
 impl From<Activation> for Rule {
     fn from(activation: Activation) -> Self {
         match activation {
-            Activation::Identity => Rule { kind: 0, slope: 1.0 },
-            Activation::Relu => Rule { kind: 1, slope: 0.0 },
-            Activation::LeakyRelu(slope) => Rule { kind: 2, slope },
-            Activation::Tanh => Rule { kind: 3, slope: 0.0 },
+            Activation::Identity => Rule { kind: ActivationKind::Identity, slope: 1.0 },
+            Activation::Relu => Rule { kind: ActivationKind::Relu, slope: 0.0 },
+            Activation::LeakyRelu(slope) => Rule { kind: ActivationKind::LeakyRelu, slope },
+            Activation::Tanh => Rule { kind: ActivationKind::Tanh, slope: 0.0 },
         }
     }
 }
@@ -51,8 +67,10 @@ device_struct! {
 
 /// Copies of one launch.
 const COPIES: usize = 4;
-/// Threads of a block of `channel_sum`, and the channels that a row of its blocks takes.
-const THREADS: usize = 256;
+device_constants! {
+    /// Threads of a block of `channel_sum`, and the channels that a row of its blocks takes.
+    const SUM_THREADS: usize = 256;
+}
 /// Fewest pixels worth a block of their own: the block that is last reads a number a block.
 const PIXELS: usize = 256;
 
@@ -62,14 +80,8 @@ impl PointwiseKernels for Cuda {
         self.launch(names::ACTIVATION, y.elem, spread(self, y), &args)
     }
 
-    fn activation_grad(
-        &mut self,
-        activation: Activation,
-        y: View,
-        dy: View,
-        dx: View,
-        mode: Write,
-    ) -> Result<()> {
+    fn activation_grad(&mut self, args: &ActivationGradArgs) -> Result<()> {
+        let ActivationGradArgs { activation, y, dy, dx, mode } = *args;
         let [y, dy, to] = [y, dy, dx].map(|view| self.tensor(view));
         let args = (y, dy, to, Rule::from(activation), Merge::from(mode));
         self.launch(names::ACTIVATION_GRAD, dx.elem, spread(self, dx), &args)
@@ -78,7 +90,7 @@ impl PointwiseKernels for Cuda {
     fn stack(&mut self, parts: &[(View, View)]) -> Result<()> {
         for parts in parts.chunks(COPIES) {
             let mut all = [[NOTHING; 2]; COPIES];
-            let mut grid = Grid::line(1, 256);
+            let mut grid = Grid::line(1, MAP_THREADS as u32);
             for (both, &(x, y)) in all.iter_mut().zip(parts) {
                 *both = [self.tensor(x), self.tensor(y)];
                 grid.blocks[0] = grid.blocks[0].max(spread(self, y).blocks[0]);
@@ -101,15 +113,42 @@ impl PointwiseKernels for Cuda {
         self.launch(names::SCALE, y.elem, spread(self, y), &args)
     }
 
+    fn scale_supports(&self, x: View, y: View) -> Result<()> {
+        stored_alike("scale", x, y)
+    }
+
     fn channel_sum(&mut self, dy: View, db: View, mode: Write) -> Result<()> {
-        let rows = dy.shape.c.div_ceil(THREADS);
-        assert!(rows <= COUNTERS, "{} channels have more blocks than counters", dy.shape.c);
-        let blocks = dy.shape.pixels().div_ceil(PIXELS).clamp(1, 2 * self.multiprocessors());
-        let parts = self.scratch(blocks * dy.shape.c)?;
+        debug_assert!(self.channel_sum_supports(dy).is_ok(), "asked before a program runs");
+        let [blocks, rows] = sum_blocks(self, dy);
+        let parts = self.scratch(self.channel_sum_workspace(dy).scratch)?;
         let counters = CounterAddress(self.counters_address().0);
         let args = (self.tensor(dy), self.floats(db), parts, counters, Merge::from(mode));
         let grid =
-            Grid { blocks: [blocks as u32, rows as u32, 1], ..Grid::line(1, THREADS as u32) };
+            Grid { blocks: [blocks as u32, rows as u32, 1], ..Grid::line(1, SUM_THREADS as u32) };
         self.launch(names::CHANNEL_SUM, dy.elem, grid, &args)
     }
+
+    fn channel_sum_workspace(&self, dy: View) -> Workspace {
+        let [blocks, _] = sum_blocks(self, dy);
+        Workspace::scratch(blocks * dy.shape.c)
+    }
+
+    fn channel_sum_supports(&self, dy: View) -> Result<()> {
+        // A counter serves SUM_THREADS channels.
+        let most = COUNTERS * SUM_THREADS;
+        if dy.shape.c <= most {
+            return Ok(());
+        }
+        Err(Error::machine(format!(
+            "channel_sum: {} has more than the {most} channels that a GPU sums; use a smaller \
+             `base_channels` or `device` cpu",
+            dy.shape
+        )))
+    }
+}
+
+/// Blocks of `channel_sum`, over pixels and over channels.
+fn sum_blocks(cuda: &Cuda, dy: View) -> [usize; 2] {
+    let most = 2 * cuda.multiprocessors();
+    [dy.shape.pixels().div_ceil(PIXELS).clamp(1, most), dy.shape.c.div_ceil(SUM_THREADS)]
 }

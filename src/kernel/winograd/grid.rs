@@ -1,7 +1,7 @@
 //! Which tiles a picture has, and where their windows lie.
 
 use super::super::Conv;
-use crate::tensor::View;
+use crate::tensor::{Shape, View};
 
 /// Tiles of a batch of grids of `h` x `w` outputs.
 #[derive(Clone, Copy)]
@@ -14,6 +14,12 @@ pub(super) struct TileGrid {
 impl TileGrid {
     pub(super) fn new(n: usize, h: usize, w: usize, m: usize) -> Self {
         TileGrid { n, rows: h.div_ceil(m), cols: w.div_ceil(m) }
+    }
+
+    /// Tiles of m x m positions over the picture `x` with its parities stacked.
+    pub(super) fn over(x: Shape, conv: Conv, m: usize) -> Self {
+        let positions = |len: usize| (len + conv.pad).div_ceil(conv.stride);
+        TileGrid::new(x.n, positions(x.h), positions(x.w), m)
     }
 
     pub(super) fn tiles(self) -> usize {

@@ -29,8 +29,8 @@ use self::grid::{Stacked, TileGrid};
 use self::pixels::{transform_windows, write_tiles};
 use self::tile::{Tile, transpose};
 use super::product::{Mat, product};
-use super::{Conv, Pass, Workspace, Write};
-use crate::device::{Cpu, Filter, Work, grown};
+use super::{Conv, ConvArgs, Pass, Workspace};
+use crate::device::{Cpu, Resources, grown};
 use crate::tensor::{Shape, View};
 
 /// Channels come in multiples of this: one register of AVX-512, two of AVX2.
@@ -101,28 +101,20 @@ fn multiply(
     });
 }
 
-/// What a product takes beside its operands.
-pub(super) fn workspace(pass: Pass, conv: Conv, x: Shape, w: Shape, y: Shape) -> Workspace {
-    let (k, channels) = (w.n, conv.stride * conv.stride * w.c);
-    let positions = |len: usize| (len + conv.pad).div_ceil(conv.stride);
+/// What a pass takes beside its operands.
+pub(super) fn workspace(args: &ConvArgs) -> Workspace {
+    let (conv, x, y) = (args.conv, args.x.shape, args.y.shape);
+    let (k, channels) = (args.w.shape.n, conv.stride * conv.stride * args.w.shape.c);
     // Square tiles: m outputs by a * a matrices.
-    let (m, a) = match (conv.stride, y.h.min(y.w)) {
-        (1, _) => (3, 6),
-        (_, ..=16) => (2, 3),
-        _ => (3, 4),
-    };
+    let (m, a) = with_tile!(conv, y.h.min(y.w), |tile| tile.extents());
     let outputs = TileGrid::new(y.n, y.h, y.w, m).tiles();
-    let inputs = TileGrid::new(x.n, positions(x.h), positions(x.w), m).tiles();
-    match pass {
-        Pass::Fprop => {
-            Workspace { kept: a * a * channels * k, scratch: a * a * outputs * (channels + k) }
-        }
-        Pass::Dgrad => {
-            Workspace { kept: a * a * channels * k, scratch: a * a * inputs * (channels + k) }
-        }
-        Pass::Wgrad => {
-            Workspace { kept: 0, scratch: a * a * (outputs * (channels + k) + channels * k) }
-        }
+    let inputs = TileGrid::over(x, conv, m).tiles();
+    let filters = a * a * channels * k;
+    let both = |tiles: usize| a * a * tiles * (channels + k);
+    match args.pass {
+        Pass::Fprop => Workspace { kept: filters, scratch: both(outputs) },
+        Pass::Dgrad => Workspace { kept: filters, scratch: both(inputs) },
+        Pass::Wgrad => Workspace::scratch(both(outputs) + filters),
     }
 }
 
@@ -131,49 +123,46 @@ fn two(scratch: &mut Vec<f32>, first: usize, second: usize) -> (&mut [f32], &mut
     grown(scratch, first + second).split_at_mut(first)
 }
 
-/// The transform of the filter `w` for `way`, made anew only when the filter was written since.
-fn cached(
-    work: &mut Work,
+/// Which transform of a filter is kept: that of a tile of `a` for one of the two passes.
+const fn kind(pass: Pass, a: usize) -> u8 {
+    match pass {
+        Pass::Dgrad => 128 + a as u8,
+        Pass::Fprop | Pass::Wgrad => a as u8,
+    }
+}
+
+/// What the work of a pass takes of a device, and a transform of the filter `w`, which is made anew
+/// only where the filter was written since.
+fn with_filters(
+    work: &mut Resources,
     w: View,
-    way: u8,
+    kind: u8,
     len: usize,
     make: impl FnOnce((&rayon::ThreadPool, pulp::Arch), &mut [f32]),
 ) -> (&rayon::ThreadPool, pulp::Arch, &mut Vec<f32>, &[f32]) {
-    let Work { pool, arch, scratch, filters, filters_end, .. } = work;
-    let empty = || Filter { span: w.span(), fresh: false, data: Vec::new() };
-    let filter = filters.entry((w.at, way)).or_insert_with(empty);
-    if !filter.fresh || filter.data.len() != len || filter.span != w.span() {
-        filter.data.resize(len, 0.0);
-        make((pool, *arch), &mut filter.data);
-        (filter.span, filter.fresh) = (w.span(), true);
-        *filters_end = w.span().end.max(*filters_end);
-    }
-    (pool, *arch, scratch, &filter.data)
+    let Resources { pool, arch, scratch, memo, .. } = work;
+    let filters = memo.get(w.span(), kind, len, |to| make((pool, *arch), to));
+    (pool, *arch, scratch, filters)
 }
 
 /// y = conv(x, w), or y += that.
-pub(super) fn fprop(cpu: &mut Cpu, conv: Conv, x: View, w: View, y: View, mode: Write) {
-    with_tile!(conv, y.shape.h.min(y.shape.w), |tile| {
-        fprop_tiles(cpu, tile, conv, x, w, y, mode);
-    });
+pub(super) fn fprop(cpu: &mut Cpu, args: &ConvArgs) {
+    with_tile!(args.conv, args.y.shape.h.min(args.y.shape.w), |tile| fprop_tiles(cpu, tile, args));
 }
 
 fn fprop_tiles<const M: usize, const R: usize, const A: usize>(
     cpu: &mut Cpu,
     tile: Tile<M, R, A>,
-    conv: Conv,
-    x: View,
-    w: View,
-    y: View,
-    mode: Write,
+    args: &ConvArgs,
 ) {
+    let ConvArgs { conv, x, w, y, mode, .. } = *args;
     let source = Stacked::of(conv, x);
     let (k, channels) = (w.shape.n, source.channels());
     let grid = TileGrid::new(y.shape.n, y.shape.h, y.shape.w, M);
     let ([out], rest, work) = cpu.split([y]);
     let filter = (rest.get(w), w.shape);
     let (pool, arch, scratch, filters) =
-        cached(work, w, A as u8, A * A * channels * k, |work, to| {
+        with_filters(work, w, kind(Pass::Fprop, A), A * A * channels * k, |work, to| {
             filters_forward(work, &tile.g, conv, filter, to);
         });
     let tiles = grid.tiles();
@@ -184,29 +173,23 @@ fn fprop_tiles<const M: usize, const R: usize, const A: usize>(
 }
 
 /// dx = adjoint(dy, w), or dx += that.
-pub(super) fn dgrad(cpu: &mut Cpu, conv: Conv, dy: View, w: View, dx: View, mode: Write) {
-    with_tile!(conv, dy.shape.h.min(dy.shape.w), |tile| {
-        dgrad_tiles(cpu, tile, conv, dy, w, dx, mode);
-    });
+pub(super) fn dgrad(cpu: &mut Cpu, args: &ConvArgs) {
+    with_tile!(args.conv, args.y.shape.h.min(args.y.shape.w), |tile| dgrad_tiles(cpu, tile, args));
 }
 
 fn dgrad_tiles<const M: usize, const R: usize, const A: usize>(
     cpu: &mut Cpu,
     tile: Tile<M, R, A>,
-    conv: Conv,
-    dy: View,
-    w: View,
-    dx: View,
-    mode: Write,
+    args: &ConvArgs,
 ) {
+    let ConvArgs { conv, x: dx, w, y: dy, mode, .. } = *args;
     let target = Stacked::of(conv, dx);
     let (k, channels) = (w.shape.n, target.channels());
-    let positions = |len: usize| (len + conv.pad).div_ceil(conv.stride);
-    let grid = TileGrid::new(dx.shape.n, positions(dx.shape.h), positions(dx.shape.w), M);
+    let grid = TileGrid::over(dx.shape, conv, M);
     let ([out], rest, work) = cpu.split([dx]);
     let filter = (rest.get(w), w.shape);
     let (pool, arch, scratch, filters) =
-        cached(work, w, 128 + A as u8, A * A * channels * k, |work, to| {
+        with_filters(work, w, kind(Pass::Dgrad, A), A * A * channels * k, |work, to| {
             filters_backward(work, &tile.g, conv, filter, to);
         });
     let tiles = grid.tiles();
@@ -218,21 +201,16 @@ fn dgrad_tiles<const M: usize, const R: usize, const A: usize>(
 }
 
 /// dw = sum over pixels of dy times the windows of x, or dw += that.
-pub(super) fn wgrad(cpu: &mut Cpu, conv: Conv, x: View, dy: View, dw: View, mode: Write) {
-    with_tile!(conv, dy.shape.h.min(dy.shape.w), |tile| {
-        wgrad_tiles(cpu, tile, conv, x, dy, dw, mode);
-    });
+pub(super) fn wgrad(cpu: &mut Cpu, args: &ConvArgs) {
+    with_tile!(args.conv, args.y.shape.h.min(args.y.shape.w), |tile| wgrad_tiles(cpu, tile, args));
 }
 
 fn wgrad_tiles<const M: usize, const R: usize, const A: usize>(
     cpu: &mut Cpu,
     tile: Tile<M, R, A>,
-    conv: Conv,
-    x: View,
-    dy: View,
-    dw: View,
-    mode: Write,
+    args: &ConvArgs,
 ) {
+    let ConvArgs { conv, x, w: dw, y: dy, mode, .. } = *args;
     let source = Stacked::of(conv, x);
     let (k, channels) = (dw.shape.n, source.channels());
     let grid = TileGrid::new(dy.shape.n, dy.shape.h, dy.shape.w, M);

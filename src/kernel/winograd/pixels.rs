@@ -1,4 +1,4 @@
-//! ImageBatch into the transformed space and back: windows of inputs and gradients, tiles of outputs.
+//! Pictures into the transformed space and back: windows of inputs and gradients, tiles of outputs.
 // Loops over fixed arrays by index and no closures: what runs here must be inlined into the function
 // that has the instruction set, and unrolled there.
 #![allow(clippy::needless_range_loop)]

@@ -56,6 +56,11 @@ impl<const M: usize, const R: usize, const A: usize> Tile<M, R, A> {
         tile.at[M - 1][A - 1] = 1.0;
         tile
     }
+
+    /// m and a.
+    pub(super) const fn extents(&self) -> (usize, usize) {
+        (M, A)
+    }
 }
 
 /// left * d * left^T, every element a register of channels.

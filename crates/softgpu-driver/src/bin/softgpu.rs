@@ -1,8 +1,9 @@
 //! `softgpu run -- PROGRAM ARGS` starts a CUDA program on softgpu; `softgpu devices` lists the
 //! cards it can pose as.
 
+use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "usage:
@@ -51,12 +52,29 @@ fn run(arguments: &[String]) -> Result<(), String> {
         let key = key.strip_prefix("--").ok_or(USAGE)?.replace('-', "_");
         command.env(format!("SOFTGPU_{}", key.to_ascii_uppercase()), value);
     }
-    // By path for programs that look for libcuda.so, preloaded for those that look for
-    // libcuda.so.1: the preloaded library answers to its SONAME, and its functions come first for
-    // programs that were linked against the driver.
-    command.env("LD_LIBRARY_PATH", before("LD_LIBRARY_PATH", folder.into_os_string()));
+    // Programs look for it under two names: libcuda.so, which is the file's own, and libcuda.so.1,
+    // which is a link. Preloaded, its functions come first for programs that were linked against the
+    // driver.
+    let mut folders = link(&library, &folder)?.into_os_string();
+    folders.push(":");
+    folders.push(folder);
+    command.env("LD_LIBRARY_PATH", before("LD_LIBRARY_PATH", folders));
     command.env("LD_PRELOAD", before("LD_PRELOAD", library.into_os_string()));
     Err(format!("{name} cannot be started: {}", command.exec()))
+}
+
+/// A folder with a link `libcuda.so.1` to the library. It is one of its own, so that what cargo runs
+/// in the library's folder does not come upon it.
+fn link(library: &Path, folder: &Path) -> Result<PathBuf, String> {
+    let place = folder.join("softgpu-run");
+    let link = place.join("libcuda.so.1");
+    let made = std::fs::create_dir_all(&place).and_then(|()| symlink(library, &link));
+    match made {
+        Err(why) if link.canonicalize().ok().as_deref() != Some(library) => {
+            Err(format!("{} cannot be made: {why}", link.display()))
+        }
+        _ => Ok(place),
+    }
 }
 
 /// `first`, then what the variable already holds.

@@ -2,7 +2,7 @@
 
 use std::ffi::{c_int, c_uint, c_void};
 
-use super::{CURRENT, api, gate, here, lock, put};
+use super::{CURRENT, api, at, gate, here, lock, put};
 use crate::context::Context;
 use crate::error::{CuError, Result};
 use crate::handle::Id;
@@ -16,6 +16,25 @@ fn destroy(id: Id<Context>) -> Result<()> {
     driver.host_saw_context(id);
     driver.destroy_context(id);
     Ok(())
+}
+
+/// Writes the device of a context, or of the current one.
+fn device_of(context: u64, device: *mut c_int) -> Result<()> {
+    let (driver, context) = at(context)?;
+    let ordinal = driver.context(context)?.device;
+    // SAFETY: `put` checks; the rest is the caller's contract.
+    unsafe { put(device, ordinal as c_int) }
+}
+
+/// Waits for all of a context, or of the current one.
+fn synchronize(context: u64) -> Result<()> {
+    let gate = gate()?;
+    let (mut driver, context) = at(context)?;
+    driver.refuse_capture_in(context)?;
+    let targets = driver.in_flight(context);
+    let mut driver = gate.wait(driver, &targets);
+    driver.host_saw_context(context);
+    driver.context(context).map(|_| ())
 }
 
 api! {
@@ -118,10 +137,11 @@ api! {
     }
 
     fn cuCtxGetDevice(device: *mut c_int) {
-        let (driver, context) = here()?;
-        let ordinal = driver.context(context)?.device;
-        // SAFETY: `put` checks; the rest is the caller's contract.
-        unsafe { put(device, ordinal as c_int) }
+        device_of(0, device)
+    }
+
+    fn cuCtxGetDevice_v2(device: *mut c_int, context: u64) {
+        device_of(context, device)
     }
 
     fn cuCtxSetFlags(flags: c_uint) {
@@ -177,13 +197,11 @@ api! {
     }
 
     fn cuCtxSynchronize() {
-        let gate = gate()?;
-        let (mut driver, context) = here()?;
-        driver.refuse_capture_in(context)?;
-        let targets = driver.in_flight(context);
-        let mut driver = gate.wait(driver, &targets);
-        driver.host_saw_context(context);
-        driver.context(context).map(|_| ())
+        synchronize(0)
+    }
+
+    fn cuCtxSynchronize_v2(context: u64) {
+        synchronize(context)
     }
 
     fn cuProfilerStart() {

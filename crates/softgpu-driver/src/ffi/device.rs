@@ -4,8 +4,18 @@ use std::ffi::{c_char, c_int, c_uint};
 
 use super::{GATE, api, control, lock, put};
 use crate::driver::Driver;
-use crate::error::CuError;
+use crate::error::{CuError, Result};
 use crate::gate::Gate;
+
+/// The CUDA version of the driver, which is known before `cuInit`: 1000 * major + 10 * minor.
+pub(super) fn driver_version() -> Result<c_int> {
+    let known = GATE.get().map(|gate| gate.lock().config.driver_version);
+    let version = match known {
+        Some(version) => version,
+        None => control::configuration()?.driver_version,
+    };
+    Ok(version as c_int)
+}
 
 api! {
     fn cuInit(flags: c_uint) {
@@ -18,13 +28,9 @@ api! {
     }
 
     fn cuDriverGetVersion(version: *mut c_int) {
-        let known = GATE.get().map(|gate| gate.lock().config.driver_version);
-        let value = match known {
-            Some(value) => value,
-            None => control::configuration()?.driver_version,
-        };
+        let value = driver_version()?;
         // SAFETY: `put` checks; the rest is the caller's contract.
-        unsafe { put(version, value as c_int) }
+        unsafe { put(version, value) }
     }
 
     fn cuDeviceGetCount(count: *mut c_int) {
@@ -85,7 +91,7 @@ fn constant(
     to: *mut *const c_char,
     success: &'static std::ffi::CStr,
     of: fn(CuError) -> &'static std::ffi::CStr,
-) -> crate::error::Result<()> {
+) -> Result<()> {
     let found = if code == 0 { Some(success) } else { CuError::from_code(code).map(of) };
     // SAFETY: `put` checks; the rest is the caller's contract.
     unsafe { put(to, found.map_or(std::ptr::null(), |text| text.as_ptr())) }?;

@@ -6,8 +6,8 @@
 //! * handles are numbers that tables know or do not know; none is dereferenced;
 //! * a pointer that the interface lets the caller choose is checked for NULL and alignment where it
 //!   is written;
-//! * nothing is a stub: what is not here is not exported, so that a program names the missing
-//!   function itself.
+//! * nothing is a stub: what is not here is not exported, and `cuGetProcAddress` does not find it, so
+//!   that a program names the missing function itself.
 #![allow(unsafe_code)]
 // The safety contract of every function here is that of the CUDA Driver API function of the same
 // name.
@@ -16,6 +16,7 @@
 mod context;
 mod control;
 mod device;
+mod entry_point;
 mod event;
 mod graph;
 mod launch;
@@ -110,8 +111,14 @@ fn lock() -> Result<MutexGuard<'static, Driver>> {
 
 /// The thread's current context, alive and without a fault, with the driver locked.
 fn here() -> Result<(MutexGuard<'static, Driver>, Id<Context>)> {
+    at(0)
+}
+
+/// As [`here`] for a context, or for the current one where none is given.
+fn at(context: u64) -> Result<(MutexGuard<'static, Driver>, Id<Context>)> {
     let driver = lock()?;
-    let raw = CURRENT.with_borrow(|stack| stack.last().copied().unwrap_or(0));
+    let current = || CURRENT.with_borrow(|stack| stack.last().copied().unwrap_or(0));
+    let raw = if context == 0 { current() } else { context };
     if raw == 0 {
         return Err(CuError::INVALID_CONTEXT);
     }

@@ -1,6 +1,7 @@
 //! Atomics on global and shared memory, lane after lane.
 
 use super::float16::half_op;
+use super::global::Global;
 use super::lanes::each;
 use super::memory::{base, window};
 use super::shared::narrow;
@@ -8,7 +9,6 @@ use super::state::{Fatal, Warp, Worker};
 use crate::check::global::GlobalShadow;
 use crate::check::shadow::Touch;
 use crate::ir::{Atom, AtomOp, FloatOp, Mode};
-use crate::launch::Checks;
 use crate::mem::Block;
 use crate::mutants::{Mutant, on};
 use crate::ptx::ast::{Space, Ty};
@@ -137,23 +137,14 @@ impl Worker<'_> {
                     old
                 }
                 Space::Global => {
-                    let Some(index) = self.locate(m.id, at, bytes) else {
-                        return Err(self.bad_address(warp, pc, l, at, bytes));
-                    };
-                    let block = &launch.table[index];
-                    let offset = (at - block.base) as usize;
+                    let (index, block, offset) = self.allocation(warp, pc, m.id, l, at, bytes)?;
                     if block.read_only {
                         let message = format!("an atomic on constant memory at {at:#x}");
                         return Err(self.fatal(warp, pc, l, FindingKind::OutOfBounds, message));
                     }
-                    if CHECK
-                        && self.checks(Checks::UNINITIALIZED)
-                        && m.op != AtomOp::Exch
-                        && !block.valid.all(offset, width as usize)
-                    {
-                        self.found(warp, pc, l, FindingKind::UninitializedMemory, |_| {
-                            format!("{bytes} bytes at {at:#x} of global memory were never written")
-                        })?;
+                    let all_written = || block.valid.all(offset, width as usize);
+                    if CHECK && m.op != AtomOp::Exch && !all_written() {
+                        self.unwritten::<Global>(warp, pc, l, at, width)?;
                     }
                     if COUNT {
                         self.touched.mark(index, block.data.len(), offset, width as usize, true);

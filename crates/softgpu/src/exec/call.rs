@@ -42,7 +42,7 @@ impl Worker<'_> {
             let size = warp.local.len() as u64 * 4;
             let inside = at.is_multiple_of(u64::from(width))
                 && at.checked_add(width.into()).is_some_and(|e| e <= size);
-            if inside { warp.local_value(at, width, lane).0 } else { 0 }
+            if inside { warp.local_value(at, width, lane) } else { 0 }
         }
     }
 

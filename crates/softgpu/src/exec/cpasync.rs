@@ -1,13 +1,13 @@
 //! Asynchronous copies to shared memory: queued by instruction, carried out as late or as early as PTX allows.
 
+use super::global::Global;
 use super::lanes::{D, W, each};
 use super::state::{Fatal, Warp, Worker};
 use crate::check::lines::Lines;
 use crate::check::shadow::Touch;
 use crate::ir::CpAsync;
-use crate::launch::{Checks, CpAsync as When};
+use crate::launch::CpAsync as When;
 use crate::mutants::{Mutant, on};
-use crate::report::FindingKind;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -141,15 +141,9 @@ impl Worker<'_> {
         from: u64,
         source: u8,
     ) -> Result<(), Fatal> {
-        let Some(index) = self.locate(id, from, source.into()) else {
-            return Err(self.bad_address(warp, pc, lane, from, source.into()));
-        };
-        let block = &self.launch.table[index];
-        let offset = (from - block.base) as usize;
-        if CHECK && self.checks(Checks::UNINITIALIZED) && !block.valid.all(offset, source.into()) {
-            self.found(warp, pc, lane, FindingKind::UninitializedMemory, |_| {
-                format!("{source} bytes at {from:#x} of global memory were never written")
-            })?;
+        let (index, block, offset) = self.allocation(warp, pc, id, lane, from, source.into())?;
+        if CHECK && !block.valid.all(offset, source.into()) {
+            self.unwritten::<Global>(warp, pc, lane, from, source.into())?;
         }
         if COUNT {
             self.touched.mark(index, block.data.len(), offset, source.into(), false);
@@ -212,11 +206,7 @@ impl Worker<'_> {
                 fill(&mut self.shared[first..first + words], 0);
                 continue;
             }
-            let Some(index) = self.locate(m.id, from, bytes as u64) else {
-                return Err(self.bad_address(warp, copy.pc, l, from, bytes as u64));
-            };
-            let block = &self.launch.table[index];
-            let offset = (from - block.base) as usize;
+            let (_, block, offset) = self.allocation(warp, copy.pc, m.id, l, from, bytes as u64)?;
             let target = &mut self.shared[first..first + words];
             for (to, word) in target.iter_mut().zip(block.data.u32s(offset, bytes / 4)) {
                 *to = word.load(Relaxed);

@@ -1,10 +1,9 @@
 //! Global and constant memory: allocations found by address, whole-warp copies where lanes are neighbours.
 
 use super::lanes::{D, FULL, each};
-use super::memory::extend;
+use super::space::{AddressSpace, Request};
 use super::state::{Fatal, Warp, Worker};
-use crate::ir::{Access, File};
-use crate::launch::Checks;
+use crate::check::shadow::Touch;
 use crate::mem::{Block, MemError};
 use crate::mutants::{Mutant, on};
 use crate::report::FindingKind;
@@ -19,28 +18,190 @@ fn consecutive(a: &D, step: u64) -> bool {
     difference == 0
 }
 
-fn load(block: &Block, offset: usize, width: u32) -> u64 {
-    match width {
-        1 => block.data.u8_at(offset).load(Relaxed).into(),
-        2 => block.data.u16_at(offset).load(Relaxed).into(),
-        4 => block.data.u32_at(offset).load(Relaxed).into(),
-        _ => block.data.u64_at(offset).load(Relaxed),
+/// Global memory, and constant memory, which is an allocation that refuses stores.
+pub(super) enum Global {}
+
+impl<'a> AddressSpace<'a> for Global {
+    type Address = u64;
+    type Place = (&'a Block, usize);
+    const NAME: &'static str = "global";
+    const AT: &'static str = "at";
+
+    #[inline(always)]
+    fn load_at_once<const CHECK: bool, const COUNT: bool>(
+        worker: &mut Worker<'a>,
+        warp: &mut Warp,
+        r: Request<u64>,
+    ) -> bool {
+        let (m, a, bytes) = (r.access, r.addresses, r.bytes() as usize);
+        let watched = worker.launch.global_shadow.is_some();
+        if let Some((index, block, offset)) = worker.run_of(r)
+            && (!CHECK || !watched && block.valid.all(offset, 32 * bytes))
+        {
+            let n = m.regs.len();
+            let words = block.data.u32s(offset, 32 * n);
+            for (v, register) in m.regs.iter().enumerate() {
+                let lanes = &mut warp.w[usize::from(*register)];
+                for l in 0..32 {
+                    lanes[l] = words[l * n + v].load(Relaxed);
+                }
+            }
+            if COUNT {
+                worker.count_run(r, index, offset, false);
+            }
+            return true;
+        }
+        if let Some((index, block, low)) = worker.words_of(r) {
+            let offset = |l: usize| (a[l] - block.base) as usize;
+            let written = |l: usize| block.valid.all(offset(l), bytes);
+            if !CHECK || block.valid.is_full() || each(r.exec).all(written) {
+                for (v, register) in m.regs.iter().enumerate() {
+                    let lanes = &mut warp.w[usize::from(*register)];
+                    for l in each(r.exec) {
+                        lanes[l] = block.data.u32_at(offset(l) + 4 * v).load(Relaxed);
+                    }
+                }
+                if COUNT {
+                    worker.count_sectors(warp, r.pc, m.id, a, r.exec, bytes as u64);
+                    worker.mark_pattern(warp, m.id, index, low, false);
+                }
+                return true;
+            }
+        }
+        false
+    }
+
+    #[inline(always)]
+    fn store_at_once<const COUNT: bool>(
+        worker: &mut Worker<'a>,
+        warp: &Warp,
+        r: Request<u64>,
+    ) -> bool {
+        let (m, a, bytes) = (r.access, r.addresses, r.bytes() as usize);
+        let watched = worker.launch.global_shadow.is_some();
+        if let Some((index, block, offset)) = worker.run_of(r)
+            && !block.read_only
+            && !watched
+        {
+            let n = m.regs.len();
+            let words = block.data.u32s(offset, 32 * n);
+            for (v, register) in m.regs.iter().enumerate() {
+                let lanes = &warp.w[usize::from(*register)];
+                for l in 0..32 {
+                    words[l * n + v].store(lanes[l], Relaxed);
+                }
+            }
+            note_written(block, offset, 32 * bytes);
+            if COUNT {
+                worker.count_run(r, index, offset, true);
+            }
+            return true;
+        }
+        if let Some((index, block, low)) = worker.words_of(r)
+            && !block.read_only
+        {
+            for l in each(r.exec) {
+                let offset = (a[l] - block.base) as usize;
+                for (v, register) in m.regs.iter().enumerate() {
+                    let value = warp.w[usize::from(*register)][l];
+                    block.data.u32_at(offset + 4 * v).store(value, Relaxed);
+                }
+                note_written(block, offset, bytes);
+            }
+            if COUNT {
+                worker.count_sectors(warp, r.pc, m.id, a, r.exec, bytes as u64);
+                worker.mark_pattern(warp, m.id, index, low, true);
+            }
+            return true;
+        }
+        false
+    }
+
+    #[inline(always)]
+    fn place<const CHECK: bool, const COUNT: bool>(
+        worker: &mut Worker<'a>,
+        warp: &Warp,
+        r: Request<u64>,
+        lane: usize,
+        touch: Touch,
+    ) -> Result<(&'a Block, usize), Fatal> {
+        let (at, bytes, write) = (r.addresses[lane], u64::from(r.bytes()), touch == Touch::Write);
+        if !at.is_multiple_of(bytes) {
+            return Err(worker.misaligned(warp, r.pc, lane, at, bytes));
+        }
+        let (index, block, offset) = worker.allocation(warp, r.pc, r.access.id, lane, at, bytes)?;
+        if write && block.read_only {
+            let message = format!("a store to constant memory at {at:#x}");
+            return Err(worker.fatal(warp, r.pc, lane, FindingKind::OutOfBounds, message));
+        }
+        if CHECK && worker.launch.global_shadow.is_some() {
+            worker.race(warp, r.pc, lane, index, offset, bytes, write)?;
+        }
+        if COUNT {
+            worker.touched.mark(index, block.data.len(), offset, bytes as usize, write);
+        }
+        Ok((block, offset))
+    }
+
+    #[inline(always)]
+    fn read(_: &Worker<'a>, _: &Warp, place: (&'a Block, usize), offset: u32, width: u32) -> u64 {
+        let (data, at) = (&place.0.data, place.1 + offset as usize);
+        match width {
+            1 => data.u8_at(at).load(Relaxed).into(),
+            2 => data.u16_at(at).load(Relaxed).into(),
+            4 => data.u32_at(at).load(Relaxed).into(),
+            _ => data.u64_at(at).load(Relaxed),
+        }
+    }
+
+    #[inline(always)]
+    fn write(
+        _: &mut Worker<'a>,
+        _: &mut Warp,
+        place: (&'a Block, usize),
+        offset: u32,
+        width: u32,
+        value: u64,
+    ) {
+        let (data, at) = (&place.0.data, place.1 + offset as usize);
+        match width {
+            1 => data.u8_at(at).store(value as u8, Relaxed),
+            2 => data.u16_at(at).store(value as u16, Relaxed),
+            4 => data.u32_at(at).store(value as u32, Relaxed),
+            _ => data.u64_at(at).store(value, Relaxed),
+        }
+        note_written(place.0, at, width as usize);
+    }
+
+    #[inline(always)]
+    fn unwritten(
+        _: &Warp,
+        r: Request<u64>,
+        (block, offset): (&'a Block, usize),
+        lane: usize,
+    ) -> Option<(u64, u32)> {
+        let bytes = r.bytes();
+        (!block.valid.all(offset, bytes as usize)).then_some((r.addresses[lane], bytes))
+    }
+
+    #[inline(always)]
+    fn count(worker: &mut Worker<'a>, warp: &Warp, r: Request<u64>) {
+        worker.count_sectors(warp, r.pc, r.access.id, r.addresses, r.exec, r.bytes().into());
     }
 }
 
-fn store(block: &Block, offset: usize, width: u32, value: u64) {
-    match width {
-        1 => block.data.u8_at(offset).store(value as u8, Relaxed),
-        2 => block.data.u16_at(offset).store(value as u16, Relaxed),
-        4 => block.data.u32_at(offset).store(value as u32, Relaxed),
-        _ => block.data.u64_at(offset).store(value, Relaxed),
+/// A store has written these bytes.
+#[inline(always)]
+fn note_written(block: &Block, offset: usize, bytes: usize) {
+    if !on(Mutant::ValidBits) {
+        block.valid.set(offset, bytes);
     }
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
     /// Index of the allocation that holds the range; the last one of the instruction is tried first.
     #[inline(always)]
-    pub fn locate(&mut self, id: u32, address: u64, bytes: u64) -> Option<usize> {
+    fn locate(&mut self, id: u32, address: u64, bytes: u64) -> Option<usize> {
         let table = &self.launch.table;
         let last = self.cache[id as usize] as usize;
         if table.get(last).is_some_and(|b| b.holds(address, bytes)) {
@@ -79,254 +240,74 @@ impl Worker<'_> {
         low & (bytes - 1) == 0
     }
 
-    #[cold]
-    pub fn bad_address(
-        &self,
+    /// Allocation, as index and block, and offset of the words that a whole warp moves, lane behind lane;
+    /// None where they do not lie so.
+    #[inline(always)]
+    fn run_of(&mut self, r: Request<u64>) -> Option<(usize, &'a Block, usize)> {
+        let (first, bytes) = (r.addresses[0], u64::from(r.bytes()));
+        let near = r.exec == FULL
+            && r.is_words()
+            && first.is_multiple_of(bytes)
+            && consecutive(r.addresses, bytes);
+        let index = if near { self.locate(r.access.id, first, 32 * bytes)? } else { return None };
+        let block = self.block_at(index);
+        Some((index, block, (first - block.base) as usize))
+    }
+
+    /// Counts an access that [`Self::run_of`] found.
+    #[inline(always)]
+    fn count_run(&mut self, r: Request<u64>, index: usize, offset: usize, write: bool) {
+        let bytes = u64::from(r.bytes());
+        let stat = &mut self.stats[r.pc];
+        stat.cost += (r.addresses[0] % 32 + 32 * bytes).div_ceil(32);
+        stat.ideal += bytes;
+        let len = self.launch.table[index].data.len();
+        self.touched.mark(index, len, offset, 32 * bytes as usize, write);
+    }
+
+    /// Allocation, as index and block, that all words lie in which these lanes move, and the lowest
+    /// address; None where they do not, or where each is to be looked at for races.
+    #[inline(always)]
+    fn words_of(&mut self, r: Request<u64>) -> Option<(usize, &'a Block, u64)> {
+        let (a, bytes) = (r.addresses, u64::from(r.bytes()));
+        let plain =
+            r.is_words() && self.launch.global_shadow.is_none() && Self::aligned(a, r.exec, bytes);
+        let (index, low) =
+            if plain { self.locate_all(r.access.id, a, r.exec, bytes)? } else { return None };
+        Some((index, self.block_at(index), low))
+    }
+
+    #[inline(always)]
+    fn block_at(&self, index: usize) -> &'a Block {
+        &self.launch.table[index]
+    }
+
+    /// Allocation, as index and block, and offset of a lane's range.
+    #[inline(always)]
+    pub fn allocation(
+        &mut self,
         warp: &Warp,
         pc: usize,
+        id: u32,
         lane: usize,
         address: u64,
         bytes: u64,
-    ) -> Fatal {
+    ) -> Result<(usize, &'a Block, usize), Fatal> {
+        let Some(index) = self.locate(id, address, bytes) else {
+            return Err(self.bad_address(warp, pc, lane, address, bytes));
+        };
+        let block = self.block_at(index);
+        Ok((index, block, (address - block.base) as usize))
+    }
+
+    #[cold]
+    fn bad_address(&self, warp: &Warp, pc: usize, lane: usize, address: u64, bytes: u64) -> Fatal {
         let error = self.launch.memory.explain(address, bytes);
         let kind = match error {
             MemError::UseAfterFree { .. } => FindingKind::UseAfterFree,
             _ => FindingKind::OutOfBounds,
         };
         self.fatal(warp, pc, lane, kind, error.to_string())
-    }
-
-    #[inline(always)]
-    pub fn load_global<const CHECK: bool, const COUNT: bool>(
-        &mut self,
-        warp: &mut Warp,
-        pc: usize,
-        m: &Access,
-        exec: u32,
-    ) -> Result<(), Fatal> {
-        let a = warp.addresses(m.address, m.address_file, m.offset);
-        self.global_read::<CHECK, COUNT>(warp, pc, m, &a, exec)
-    }
-
-    #[inline(always)]
-    pub fn global_read<const CHECK: bool, const COUNT: bool>(
-        &mut self,
-        warp: &mut Warp,
-        pc: usize,
-        m: &Access,
-        a: &D,
-        exec: u32,
-    ) -> Result<(), Fatal> {
-        let launch = self.launch;
-        let n = m.regs.len();
-        let bytes = u64::from(m.width) * n as u64;
-        if exec == FULL
-            && m.width == 4
-            && m.file == File::W
-            && a[0].is_multiple_of(bytes)
-            && consecutive(a, bytes)
-            && let Some(index) = self.locate(m.id, a[0], 32 * bytes)
-        {
-            let block = &launch.table[index];
-            let offset = (a[0] - block.base) as usize;
-            let clean = !CHECK || self.clean(block, index, offset, 32 * bytes as usize, false);
-            if clean {
-                let words = block.data.u32s(offset, 32 * n);
-                for (v, register) in m.regs.iter().enumerate() {
-                    let lanes = &mut warp.w[usize::from(*register)];
-                    for l in 0..32 {
-                        lanes[l] = words[l * n + v].load(Relaxed);
-                    }
-                }
-                if COUNT {
-                    let sectors = (a[0] % 32 + 32 * bytes).div_ceil(32);
-                    self.stats[pc].cost += sectors;
-                    self.stats[pc].ideal += bytes;
-                    self.touched.mark(index, block.data.len(), offset, 32 * bytes as usize, false);
-                }
-                return Ok(());
-            }
-        }
-        if m.width == 4
-            && m.file == File::W
-            && launch.global_shadow.is_none()
-            && Self::aligned(a, exec, bytes)
-            && let Some((index, low)) = self.locate_all(m.id, a, exec, bytes)
-        {
-            let block = &launch.table[index];
-            let written = |l: usize| block.valid.all((a[l] - block.base) as usize, bytes as usize);
-            if !CHECK || block.valid.is_full() || each(exec).all(written) {
-                for (v, register) in m.regs.iter().enumerate() {
-                    let lanes = &mut warp.w[usize::from(*register)];
-                    for l in each(exec) {
-                        lanes[l] =
-                            block.data.u32_at((a[l] - block.base) as usize + 4 * v).load(Relaxed);
-                    }
-                }
-                if COUNT {
-                    self.count_sectors(warp, pc, m.id, a, exec, bytes);
-                    self.mark_pattern(warp, m.id, index, low, false);
-                }
-                return Ok(());
-            }
-        }
-        let mut values = [[0; 32]; 4];
-        let mut before = usize::MAX;
-        let mut invalid = None;
-        for l in each(exec) {
-            if before != usize::MAX && a[l] == a[before] {
-                values.iter_mut().take(n).for_each(|v| v[l] = v[before]);
-                continue;
-            }
-            before = l;
-            if !a[l].is_multiple_of(bytes) {
-                return Err(self.misaligned(warp, pc, l, a[l], bytes));
-            }
-            let Some(index) = self.locate(m.id, a[l], bytes) else {
-                return Err(self.bad_address(warp, pc, l, a[l], bytes));
-            };
-            let block = &launch.table[index];
-            let offset = (a[l] - block.base) as usize;
-            if CHECK && !block.valid.all(offset, bytes as usize) {
-                invalid.get_or_insert(l);
-            }
-            if CHECK && launch.global_shadow.is_some() {
-                self.race(warp, pc, l, index, offset, bytes, false)?;
-            }
-            for (v, lanes) in values.iter_mut().enumerate().take(n) {
-                let value = load(block, offset + v * m.width as usize, m.width);
-                lanes[l] = extend(value, m.width, m.signed);
-            }
-            if COUNT {
-                self.touched.mark(index, block.data.len(), offset, bytes as usize, false);
-            }
-        }
-        for (register, lanes) in m.regs.iter().zip(&values) {
-            warp.set(*register, m.file, lanes, exec);
-        }
-        if COUNT {
-            self.count_sectors(warp, pc, m.id, a, exec, bytes);
-        }
-        if let (true, Some(lane)) = (CHECK && self.checks(Checks::UNINITIALIZED), invalid) {
-            self.found(warp, pc, lane, FindingKind::UninitializedMemory, |_| {
-                format!("{bytes} bytes at {:#x} of global memory were never written", a[lane])
-            })?;
-        }
-        Ok(())
-    }
-
-    #[inline(always)]
-    pub fn store_global<const CHECK: bool, const COUNT: bool>(
-        &mut self,
-        warp: &mut Warp,
-        pc: usize,
-        m: &Access,
-        exec: u32,
-    ) -> Result<(), Fatal> {
-        let a = warp.addresses(m.address, m.address_file, m.offset);
-        self.global_write::<CHECK, COUNT>(warp, pc, m, &a, exec)
-    }
-
-    #[inline(always)]
-    pub fn global_write<const CHECK: bool, const COUNT: bool>(
-        &mut self,
-        warp: &mut Warp,
-        pc: usize,
-        m: &Access,
-        a: &D,
-        exec: u32,
-    ) -> Result<(), Fatal> {
-        let launch = self.launch;
-        let n = m.regs.len();
-        let bytes = u64::from(m.width) * n as u64;
-        if exec == FULL
-            && m.width == 4
-            && m.file == File::W
-            && a[0].is_multiple_of(bytes)
-            && consecutive(a, bytes)
-            && let Some(index) = self.locate(m.id, a[0], 32 * bytes)
-        {
-            let block = &launch.table[index];
-            let offset = (a[0] - block.base) as usize;
-            let clean = !block.read_only && launch.global_shadow.is_none();
-            if clean {
-                let words = block.data.u32s(offset, 32 * n);
-                for (v, register) in m.regs.iter().enumerate() {
-                    let lanes = &warp.w[usize::from(*register)];
-                    for l in 0..32 {
-                        words[l * n + v].store(lanes[l], Relaxed);
-                    }
-                }
-                if !on(Mutant::ValidBits) {
-                    block.valid.set(offset, 32 * bytes as usize);
-                }
-                if COUNT {
-                    self.stats[pc].cost += (a[0] % 32 + 32 * bytes).div_ceil(32);
-                    self.stats[pc].ideal += bytes;
-                    self.touched.mark(index, block.data.len(), offset, 32 * bytes as usize, true);
-                }
-                return Ok(());
-            }
-        }
-        if m.width == 4
-            && m.file == File::W
-            && launch.global_shadow.is_none()
-            && Self::aligned(a, exec, bytes)
-            && let Some((index, low)) = self.locate_all(m.id, a, exec, bytes)
-            && !launch.table[index].read_only
-        {
-            let block = &launch.table[index];
-            for l in each(exec) {
-                let offset = (a[l] - block.base) as usize;
-                for (v, register) in m.regs.iter().enumerate() {
-                    let value = warp.w[usize::from(*register)][l];
-                    block.data.u32_at(offset + 4 * v).store(value, Relaxed);
-                }
-                if !on(Mutant::ValidBits) {
-                    block.valid.set(offset, bytes as usize);
-                }
-            }
-            if COUNT {
-                self.count_sectors(warp, pc, m.id, a, exec, bytes);
-                self.mark_pattern(warp, m.id, index, low, true);
-            }
-            return Ok(());
-        }
-        for l in each(exec) {
-            if !a[l].is_multiple_of(bytes) {
-                return Err(self.misaligned(warp, pc, l, a[l], bytes));
-            }
-            let Some(index) = self.locate(m.id, a[l], bytes) else {
-                return Err(self.bad_address(warp, pc, l, a[l], bytes));
-            };
-            let block = &launch.table[index];
-            let offset = (a[l] - block.base) as usize;
-            if block.read_only {
-                let message = format!("a store to constant memory at {:#x}", a[l]);
-                return Err(self.fatal(warp, pc, l, FindingKind::OutOfBounds, message));
-            }
-            if CHECK && launch.global_shadow.is_some() {
-                self.race(warp, pc, l, index, offset, bytes, true)?;
-            }
-            for (v, register) in m.regs.iter().enumerate() {
-                store(
-                    block,
-                    offset + v * m.width as usize,
-                    m.width,
-                    warp.get(*register, m.file, l),
-                );
-            }
-            if !on(Mutant::ValidBits) {
-                block.valid.set(offset, bytes as usize);
-            }
-            if COUNT {
-                self.touched.mark(index, block.data.len(), offset, bytes as usize, true);
-            }
-        }
-        if COUNT {
-            self.count_sectors(warp, pc, m.id, a, exec, bytes);
-        }
-        Ok(())
     }
 
     /// Marks the bytes of an instruction's pattern, which was counted just now, as touched.
@@ -337,19 +318,6 @@ impl Worker<'_> {
         if let Some(memo) = &self.memos[self.memo_index(id, warp)] {
             self.touched.mark_lines(index, block.data.len(), offset, &memo.lines, write);
         }
-    }
-
-    /// Whether a range needs no report, so that the short way may be taken.
-    #[inline(always)]
-    fn clean(
-        &self,
-        block: &Block,
-        _index: usize,
-        offset: usize,
-        bytes: usize,
-        _write: bool,
-    ) -> bool {
-        self.launch.global_shadow.is_none() && block.valid.all(offset, bytes)
     }
 
     #[inline(never)]

@@ -1,99 +1,86 @@
-//! Local memory: a word of all lanes lies together, so that the usual access is one copy.
+//! Local memory: a word of all lanes lies together.
 
-use super::lanes::{D, each};
-use super::memory::extend;
+use super::memory::{extend, inserted};
+use super::space::{AddressSpace, Request};
 use super::state::{Fatal, Warp, Worker};
-use crate::ir::Access;
-use crate::launch::Checks;
+use crate::check::shadow::Touch;
 use crate::mutants::{Mutant, on};
-use crate::report::FindingKind;
 
-impl Worker<'_> {
-    fn check_local(
-        &self,
+/// Local memory: bytes of a lane alone.
+pub(super) enum Local {}
+
+impl<'a> AddressSpace<'a> for Local {
+    type Address = u64;
+    /// Offset and lane.
+    type Place = (u64, usize);
+    const NAME: &'static str = "local";
+    const COMMON: bool = false;
+
+    #[inline(always)]
+    fn place<const CHECK: bool, const COUNT: bool>(
+        worker: &mut Worker<'a>,
         warp: &Warp,
-        pc: usize,
+        r: Request<u64>,
         lane: usize,
-        a: u64,
-        bytes: u64,
-    ) -> Result<(), Fatal> {
-        let size = warp.local.len() as u64 * 4;
-        if !a.is_multiple_of(bytes) {
-            return Err(self.misaligned(warp, pc, lane, a, bytes));
-        }
-        if a > size || bytes > size - a {
-            return Err(self.outside(warp, pc, lane, "local", a, bytes, size));
-        }
-        Ok(())
+        _: Touch,
+    ) -> Result<(u64, usize), Fatal> {
+        let (at, size) = (r.addresses[lane], warp.local.len() as u64 * 4);
+        worker.inside::<Local>(warp, r.pc, lane, at, r.bytes(), size)?;
+        Ok((at, lane))
     }
 
-    pub fn load_local<const CHECK: bool>(
-        &mut self,
-        warp: &mut Warp,
-        pc: usize,
-        m: &Access,
-        a: &D,
-        exec: u32,
-    ) -> Result<(), Fatal> {
-        let n = u64::from(m.width);
-        let mut values = [[0; 32]; 4];
-        let mut invalid = None;
-        for l in each(exec) {
-            self.check_local(warp, pc, l, a[l], n * m.regs.len() as u64)?;
-            for (v, lanes) in values.iter_mut().enumerate().take(m.regs.len()) {
-                let at = a[l] + n * v as u64;
-                let (value, valid) = warp.local_value(at, m.width, l);
-                if CHECK && !valid {
-                    invalid.get_or_insert((l, at));
-                }
-                lanes[l] = extend(value, m.width, m.signed);
-            }
-        }
-        for (register, lanes) in m.regs.iter().zip(&values) {
-            warp.set(*register, m.file, lanes, exec);
-        }
-        if let (Some((lane, at)), true) = (invalid, self.checks(Checks::UNINITIALIZED)) {
-            self.found(warp, pc, lane, FindingKind::UninitializedMemory, |_| {
-                format!("{n} bytes at offset {at:#x} of local memory were never written")
-            })?;
-        }
-        Ok(())
+    #[inline(always)]
+    fn read(_: &Worker<'a>, warp: &Warp, place: (u64, usize), offset: u32, width: u32) -> u64 {
+        warp.local_value(place.0 + u64::from(offset), width, place.1)
     }
 
-    pub fn store_local(
-        &mut self,
+    #[inline(always)]
+    fn write(
+        _: &mut Worker<'a>,
         warp: &mut Warp,
-        pc: usize,
-        m: &Access,
-        a: &D,
-        exec: u32,
-    ) -> Result<(), Fatal> {
-        let n = u64::from(m.width);
-        for l in each(exec) {
-            self.check_local(warp, pc, l, a[l], n * m.regs.len() as u64)?;
-            for (v, register) in m.regs.iter().enumerate() {
-                let value = warp.get(*register, m.file, l);
-                warp.set_local(a[l] + n * v as u64, m.width, l, value);
-            }
-        }
-        Ok(())
+        place: (u64, usize),
+        offset: u32,
+        width: u32,
+        value: u64,
+    ) {
+        warp.set_local(place.0 + u64::from(offset), width, place.1, value);
+    }
+
+    #[inline(always)]
+    fn unwritten(
+        warp: &Warp,
+        r: Request<u64>,
+        (first, lane): (u64, usize),
+        _: usize,
+    ) -> Option<(u64, u32)> {
+        let width = r.access.width;
+        let mut elements = (0..r.access.regs.len() as u64).map(|v| first + u64::from(width) * v);
+        let at = elements.find(|at| !warp.local_is_written(*at, width, lane))?;
+        Some((at, width))
     }
 }
 
 impl Warp {
-    /// A value of local memory, and whether all its bytes were written; the range is inside.
-    pub fn local_value(&self, at: u64, width: u32, lane: usize) -> (u64, bool) {
+    /// A value of local memory, zero-extended; the range is inside.
+    pub fn local_value(&self, at: u64, width: u32, lane: usize) -> u64 {
         let word = (at / 4) as usize;
-        let shift = at % 4 * 8;
         let lane = if on(Mutant::LocalShared) { 0 } else { lane };
         let low = u64::from(self.local[word][lane]);
+        match width {
+            8 => low | u64::from(self.local[word + 1][lane]) << 32,
+            _ => extend(low >> (at % 4 * 8), width, false),
+        }
+    }
+
+    /// Whether all bytes of a value of local memory were written; the range is inside.
+    fn local_is_written(&self, at: u64, width: u32, lane: usize) -> bool {
+        let word = (at / 4) as usize;
+        let lane = if on(Mutant::LocalShared) { 0 } else { lane };
         if width == 8 {
-            let high = u64::from(self.local[word + 1][lane]);
-            let valid = self.local_valid[word][lane] & self.local_valid[word + 1][lane] == 15;
-            return (low | high << 32, valid);
+            return self.local_valid[word][lane] & self.local_valid[word + 1][lane] == 15;
         }
         let bytes = ((1u8 << width) - 1) << (at % 4);
-        (extend(low >> shift, width, false), self.local_valid[word][lane] & bytes == bytes)
+        self.local_valid[word][lane] & bytes == bytes
     }
 
     pub fn set_local(&mut self, at: u64, width: u32, lane: usize, value: u64) {
@@ -110,10 +97,8 @@ impl Warp {
                 self.local_valid[word][lane] = 15;
             }
             _ => {
-                let shift = at % 4 * 8;
-                let mask = ((1u64 << (width * 8)) - 1) << shift;
-                let old = u64::from(self.local[word][lane]);
-                self.local[word][lane] = (old & !mask | value << shift & mask) as u32;
+                let word_of_lane = &mut self.local[word][lane];
+                *word_of_lane = inserted(*word_of_lane, at as u32 % 4, width, value);
                 self.local_valid[word][lane] |= ((1u8 << width) - 1) << (at % 4);
             }
         }

@@ -1,10 +1,9 @@
-//! Address arithmetic common to all spaces, generic addresses, parameters.
+//! Address arithmetic common to all spaces, generic addresses, sectors of global memory.
 
 use super::lanes::{D, each};
-use super::shared::narrow;
 use super::state::{Fatal, Memo, Pattern, Warp, Worker};
 use crate::check::lines::Lines;
-use crate::ir::{Access, File, R};
+use crate::ir::{File, R};
 use crate::lower::{LOCAL_BASE, PARAM_BASE, SHARED_BASE};
 use crate::mutants::{Mutant, on};
 use crate::ptx::ast::Space;
@@ -48,6 +47,14 @@ pub(super) fn extend(value: u64, width: u32, signed: bool) -> u64 {
         (4, false) => value & 0xffff_ffff,
         _ => value,
     }
+}
+
+/// A word with `width` of its bytes, from byte `first` on, set to a value.
+#[inline(always)]
+pub(super) fn inserted(word: u32, first: u32, width: u32, value: u64) -> u32 {
+    let shift = first * 8;
+    let mask = ((1u64 << (width * 8)) - 1) << shift;
+    (u64::from(word) & !mask | value << shift & mask) as u32
 }
 
 impl Warp {
@@ -123,96 +130,6 @@ impl Worker<'_> {
         let message =
             format!("{n} bytes at offset {address:#x} of {what} memory, which has {size} bytes");
         self.fatal(warp, pc, lane, FindingKind::OutOfBounds, message)
-    }
-
-    /// Loads from local memory, parameters, and generic addresses.
-    #[inline(never)]
-    pub fn load_other<const CHECK: bool, const COUNT: bool>(
-        &mut self,
-        warp: &mut Warp,
-        pc: usize,
-        m: &Access,
-        exec: u32,
-    ) -> Result<(), Fatal> {
-        let addresses = warp.addresses(m.address, m.address_file, m.offset);
-        match m.space {
-            Space::Local => self.load_local::<CHECK>(warp, pc, m, &addresses, exec),
-            Space::Param => self.load_param(warp, pc, m, &addresses, exec),
-            _ => {
-                for (space, mask, local) in split(&addresses, exec) {
-                    match space {
-                        Space::Shared => {
-                            self.shared_read::<CHECK, COUNT>(warp, pc, m, &narrow(&local), mask)?
-                        }
-                        Space::Local => self.load_local::<CHECK>(warp, pc, m, &local, mask)?,
-                        Space::Param => self.load_param(warp, pc, m, &local, mask)?,
-                        _ => self.global_read::<CHECK, COUNT>(warp, pc, m, &local, mask)?,
-                    }
-                }
-                Ok(())
-            }
-        }
-    }
-
-    #[inline(never)]
-    pub fn store_other<const CHECK: bool, const COUNT: bool>(
-        &mut self,
-        warp: &mut Warp,
-        pc: usize,
-        m: &Access,
-        exec: u32,
-    ) -> Result<(), Fatal> {
-        let addresses = warp.addresses(m.address, m.address_file, m.offset);
-        if m.space == Space::Local {
-            return self.store_local(warp, pc, m, &addresses, exec);
-        }
-        for (space, mask, local) in split(&addresses, exec) {
-            match space {
-                Space::Shared => {
-                    self.shared_write::<CHECK, COUNT>(warp, pc, m, &narrow(&local), mask)?
-                }
-                Space::Local => self.store_local(warp, pc, m, &local, mask)?,
-                Space::Param => {
-                    let lane = mask.trailing_zeros() as usize;
-                    let message = "a store to a kernel parameter".to_string();
-                    return Err(self.fatal(warp, pc, lane, FindingKind::OutOfBounds, message));
-                }
-                _ => self.global_write::<CHECK, COUNT>(warp, pc, m, &local, mask)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn load_param(
-        &self,
-        warp: &mut Warp,
-        pc: usize,
-        m: &Access,
-        a: &D,
-        exec: u32,
-    ) -> Result<(), Fatal> {
-        let n = u64::from(m.width);
-        let bytes = n * m.regs.len() as u64;
-        let size = self.launch.params.len() as u64;
-        let mut values = [[0; 32]; 4];
-        for l in each(exec) {
-            if !a[l].is_multiple_of(bytes) {
-                return Err(self.misaligned(warp, pc, l, a[l], bytes));
-            }
-            if a[l] > size || bytes > size - a[l] {
-                return Err(self.outside(warp, pc, l, "parameter", a[l], bytes, size));
-            }
-            for (v, lanes) in values.iter_mut().enumerate().take(m.regs.len()) {
-                let at = (a[l] + n * v as u64) as usize;
-                let mut word = [0; 8];
-                word[..n as usize].copy_from_slice(&self.launch.params[at..at + n as usize]);
-                lanes[l] = extend(u64::from_le_bytes(word), m.width, m.signed);
-            }
-        }
-        for (register, lanes) in m.regs.iter().zip(&values) {
-            warp.set(*register, m.file, lanes, exec);
-        }
-        Ok(())
     }
 
     /// Where the memo of an instruction and a warp stands: warps come in turn, each with its own pattern.
@@ -295,21 +212,4 @@ impl Worker<'_> {
         self.stats[pc].cost += u64::from(memo.cost);
         self.stats[pc].ideal += u64::from(memo.ideal);
     }
-}
-
-/// Lanes of each space, with addresses inside it.
-fn split(addresses: &D, exec: u32) -> Vec<(Space, u32, D)> {
-    let mut parts: Vec<(Space, u32, D)> = Vec::new();
-    for l in each(exec) {
-        let space = window(addresses[l]);
-        let index = match parts.iter().position(|p| p.0 == space) {
-            Some(i) => i,
-            None => {
-                parts.push((space, 0, addresses.map(|a| a.wrapping_sub(base(space)))));
-                parts.len() - 1
-            }
-        };
-        parts[index].1 |= 1 << l;
-    }
-    parts
 }

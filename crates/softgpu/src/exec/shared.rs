@@ -1,10 +1,11 @@
 //! Shared memory: bounds, loads and stores.
 
 use super::lanes::{D, FULL, W, each, put};
-use super::memory::extend;
+use super::memory::{extend, inserted};
+use super::space::{AddressSpace, Request};
 use super::state::{Fatal, Warp, Worker};
 use crate::check::shadow::Touch;
-use crate::ir::{Access, File, LdMatrix, R};
+use crate::ir::{File, LdMatrix, R};
 use crate::mutants::{Mutant, on};
 
 /// Words of a block's shared memory: more than any launch may ask for, and a power of two, so that an
@@ -12,11 +13,11 @@ use crate::mutants::{Mutant, on};
 pub(super) const WORDS: usize = 1 << 16;
 const QUADS: usize = WORDS / 4;
 
-/// The shared memory of a block.
-pub(super) type Shared = Box<[u32; WORDS]>;
+/// The words of a block's shared memory.
+pub(super) type SharedWords = Box<[u32; WORDS]>;
 
 /// Zeroed; pages are committed when touched.
-pub(super) fn shared() -> Shared {
+pub(super) fn shared() -> SharedWords {
     let words = vec![0; WORDS].into_boxed_slice();
     words.try_into().expect("the length is the type's")
 }
@@ -29,6 +30,121 @@ fn neighbours(a: &W, step: u32) -> bool {
         difference |= a[l].wrapping_sub(a[0]) ^ (step * l as u32);
     }
     difference == 0
+}
+
+/// Shared memory: words of a block, in 32 banks.
+pub(super) enum Shared {}
+
+impl<'a> AddressSpace<'a> for Shared {
+    type Address = u32;
+    type Place = u32;
+    const NAME: &'static str = "shared";
+
+    #[inline(always)]
+    fn check<const CHECK: bool, const COUNT: bool>(
+        worker: &mut Worker<'a>,
+        warp: &Warp,
+        r: Request<u32>,
+        touch: Touch,
+    ) -> Result<(), Fatal> {
+        worker.check_shared(warp, r.pc, r.addresses, r.exec, r.bytes())?;
+        if CHECK || COUNT {
+            let (id, bytes) = (r.access.id, r.bytes());
+            worker.observe::<CHECK, COUNT>(warp, r.pc, id, r.addresses, r.exec, bytes, touch)?;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn load_at_once<const CHECK: bool, const COUNT: bool>(
+        worker: &mut Worker<'a>,
+        warp: &mut Warp,
+        r: Request<u32>,
+    ) -> bool {
+        if r.exec != FULL || !r.is_words() {
+            return false;
+        }
+        let (words, a) = (&*worker.shared, r.addresses);
+        match r.access.regs.as_slice() {
+            [r] if neighbours(a, 4) => {
+                let first = (a[0] / 4) as usize;
+                warp.w[usize::from(*r)].copy_from_slice(&words[first..first + 32]);
+            }
+            [p, q, r, s] => {
+                let out = match worker.simd {
+                    Some(simd) => simd.load_quads(words, a),
+                    None => std::array::from_fn(|v| {
+                        std::array::from_fn(|l| words[((a[l] / 4) as usize + v) % WORDS])
+                    }),
+                };
+                for (v, register) in [p, q, r, s].into_iter().enumerate() {
+                    let v = if on(Mutant::VectorOrder) { [0, 2, 1, 3][v] } else { v };
+                    warp.w[usize::from(*register)] = out[v];
+                }
+            }
+            regs => {
+                for (v, register) in regs.iter().enumerate() {
+                    let lanes = &mut warp.w[usize::from(*register)];
+                    for l in 0..32 {
+                        lanes[l] = words[((a[l] / 4) as usize + v) % WORDS];
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn store_at_once<const COUNT: bool>(
+        worker: &mut Worker<'a>,
+        warp: &Warp,
+        r: Request<u32>,
+    ) -> bool {
+        if !r.is_words() {
+            return false;
+        }
+        let a = r.addresses;
+        for (v, register) in r.access.regs.iter().enumerate() {
+            let lanes = &warp.w[usize::from(*register)];
+            let move_lane = |l: usize| {
+                worker.shared[((a[l] / 4) as usize + v) % WORDS] = lanes[l];
+            };
+            if r.exec == FULL {
+                (0..32).for_each(move_lane);
+            } else {
+                each(r.exec).for_each(move_lane);
+            }
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn place<const CHECK: bool, const COUNT: bool>(
+        _: &mut Worker<'a>,
+        _: &Warp,
+        r: Request<u32>,
+        lane: usize,
+        _: Touch,
+    ) -> Result<u32, Fatal> {
+        Ok(r.addresses[lane])
+    }
+
+    #[inline(always)]
+    fn read(worker: &Worker<'a>, _: &Warp, place: u32, offset: u32, width: u32) -> u64 {
+        worker.shared_value(place + offset, width)
+    }
+
+    #[inline(always)]
+    fn write(
+        worker: &mut Worker<'a>,
+        _: &mut Warp,
+        place: u32,
+        offset: u32,
+        width: u32,
+        value: u64,
+    ) {
+        worker.set_shared(place + offset, width, value);
+    }
 }
 
 impl Warp {
@@ -95,96 +211,8 @@ impl Worker<'_> {
         bytes: u32,
     ) -> Result<(), Fatal> {
         let size = self.launch.shared_bytes;
-        for l in each(exec) {
-            let (at, n) = (u64::from(a[l]), u64::from(bytes));
-            if !a[l].is_multiple_of(bytes) {
-                return Err(self.misaligned(warp, pc, l, at, n));
-            }
-            if bytes > size || a[l] > size - bytes {
-                return Err(self.outside(warp, pc, l, "shared", at, n, size.into()));
-            }
-        }
-        Ok(())
-    }
-
-    #[inline(always)]
-    pub fn load_shared<const CHECK: bool, const COUNT: bool>(
-        &mut self,
-        warp: &mut Warp,
-        pc: usize,
-        m: &Access,
-        exec: u32,
-    ) -> Result<(), Fatal> {
-        let a = warp.shared_addresses(m.address, m.address_file, m.offset);
-        self.shared_read::<CHECK, COUNT>(warp, pc, m, &a, exec)
-    }
-
-    #[inline(always)]
-    pub fn shared_read<const CHECK: bool, const COUNT: bool>(
-        &mut self,
-        warp: &mut Warp,
-        pc: usize,
-        m: &Access,
-        a: &W,
-        exec: u32,
-    ) -> Result<(), Fatal> {
-        let bytes = m.width * m.regs.len() as u32;
-        self.check_shared(warp, pc, a, exec, bytes)?;
-        if CHECK || COUNT {
-            self.observe::<CHECK, COUNT>(warp, pc, m.id, a, exec, bytes, Touch::Read)?;
-        }
-        if exec == FULL && m.width == 4 && m.file == File::W {
-            let words = &*self.shared;
-            match m.regs.as_slice() {
-                [r] if neighbours(a, 4) => {
-                    let first = (a[0] / 4) as usize;
-                    warp.w[usize::from(*r)].copy_from_slice(&words[first..first + 32]);
-                }
-                [r] => {
-                    let lanes = &mut warp.w[usize::from(*r)];
-                    for l in 0..32 {
-                        lanes[l] = words[(a[l] / 4) as usize % WORDS];
-                    }
-                }
-                [p, q, r, s] => {
-                    let out = match self.simd {
-                        Some(simd) => simd.load_quads(words, a),
-                        None => std::array::from_fn(|v| {
-                            std::array::from_fn(|l| words[((a[l] / 4) as usize + v) % WORDS])
-                        }),
-                    };
-                    for (v, register) in [p, q, r, s].into_iter().enumerate() {
-                        let v = if on(Mutant::VectorOrder) { [0, 2, 1, 3][v] } else { v };
-                        warp.w[usize::from(*register)] = out[v];
-                    }
-                }
-                regs => {
-                    for (v, register) in regs.iter().enumerate() {
-                        let lanes = &mut warp.w[usize::from(*register)];
-                        for l in 0..32 {
-                            lanes[l] = words[((a[l] / 4) as usize + v) % WORDS];
-                        }
-                    }
-                }
-            }
-            return Ok(());
-        }
-        self.shared_read_lanes(warp, m, a, exec);
-        Ok(())
-    }
-
-    #[inline(never)]
-    fn shared_read_lanes(&self, warp: &mut Warp, m: &Access, a: &W, exec: u32) {
-        let mut values = [[0; 32]; 4];
-        for l in each(exec) {
-            for (v, lanes) in values.iter_mut().enumerate().take(m.regs.len()) {
-                let value = self.shared_value(a[l] + m.width * v as u32, m.width);
-                lanes[l] = extend(value, m.width, m.signed);
-            }
-        }
-        for (register, lanes) in m.regs.iter().zip(&values) {
-            warp.set(*register, m.file, lanes, exec);
-        }
+        each(exec)
+            .try_for_each(|l| self.inside::<Shared>(warp, pc, l, a[l].into(), bytes, size.into()))
     }
 
     /// A value of shared memory; the range is inside and aligned.
@@ -206,61 +234,8 @@ impl Worker<'_> {
                 self.shared[word + 1] = (value >> 32) as u32;
             }
             4 => self.shared[word] = value as u32,
-            _ => {
-                let shift = at % 4 * 8;
-                let mask = ((1u64 << (width * 8)) - 1) << shift;
-                let old = u64::from(self.shared[word]);
-                self.shared[word] = (old & !mask | value << shift & mask) as u32;
-            }
+            _ => self.shared[word] = inserted(self.shared[word], at % 4, width, value),
         }
-    }
-
-    #[inline(always)]
-    pub fn store_shared<const CHECK: bool, const COUNT: bool>(
-        &mut self,
-        warp: &mut Warp,
-        pc: usize,
-        m: &Access,
-        exec: u32,
-    ) -> Result<(), Fatal> {
-        let a = warp.shared_addresses(m.address, m.address_file, m.offset);
-        self.shared_write::<CHECK, COUNT>(warp, pc, m, &a, exec)
-    }
-
-    #[inline(always)]
-    pub fn shared_write<const CHECK: bool, const COUNT: bool>(
-        &mut self,
-        warp: &mut Warp,
-        pc: usize,
-        m: &Access,
-        a: &W,
-        exec: u32,
-    ) -> Result<(), Fatal> {
-        let bytes = m.width * m.regs.len() as u32;
-        self.check_shared(warp, pc, a, exec, bytes)?;
-        if CHECK || COUNT {
-            self.observe::<CHECK, COUNT>(warp, pc, m.id, a, exec, bytes, Touch::Write)?;
-        }
-        for (v, register) in m.regs.iter().enumerate() {
-            if m.width == 4 && m.file == File::W {
-                let lanes = &warp.w[usize::from(*register)];
-                if exec == FULL {
-                    for l in 0..32 {
-                        self.shared[((a[l] / 4) as usize + v) % WORDS] = lanes[l];
-                    }
-                    continue;
-                }
-                for l in each(exec) {
-                    self.shared[((a[l] / 4) as usize + v) % WORDS] = lanes[l];
-                }
-                continue;
-            }
-            for l in each(exec) {
-                let value = warp.get(*register, m.file, l);
-                self.set_shared(a[l] + m.width * v as u32, m.width, value);
-            }
-        }
-        Ok(())
     }
 
     /// Matrices of 8 rows of 16 bytes: lanes 8i to 8i+7 hold the row addresses of matrix i.

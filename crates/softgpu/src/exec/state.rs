@@ -2,7 +2,7 @@
 
 use super::cpasync::Queue;
 use super::lanes::{D, W};
-use super::shared::Shared;
+use super::shared::SharedWords;
 use super::simd::Simd;
 use super::sync::Barrier;
 use crate::check::lines::Lines;
@@ -141,7 +141,7 @@ pub(super) struct Worker<'a> {
     pub launch: &'a Launch<'a>,
     pub block: [u32; 3],
     pub warps: Vec<Warp>,
-    pub shared: Shared,
+    pub shared: SharedWords,
     pub shadow: Shadow,
     /// Last write of each shared word, as warp, synchronisations and lane; empty unless lanes are checked.
     pub lane_writes: Vec<(u8, u8, u32)>,

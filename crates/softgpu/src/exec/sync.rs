@@ -72,7 +72,7 @@ impl Worker<'_> {
         barrier.arrived |= bit;
         barrier.threads += 32;
         barrier.pc = pc;
-        if let Some((_, _, p)) = bar.red {
+        if let Some(p) = bar.p {
             let value = warp.p[usize::from(p)] & exec;
             barrier.popc += value.count_ones();
             barrier.all &= value == exec;
@@ -131,7 +131,7 @@ impl Worker<'_> {
                 // The warp stands behind its barrier instruction.
                 let inst = &self.launch.program.code[warp.pc - 1];
                 if let crate::ir::Op::Bar(bar) = &inst.op
-                    && let Some((op, d, _)) = bar.red
+                    && let (Some(op), Some(d)) = (bar.red, bar.d)
                 {
                     let mask = warp.mask;
                     let d = usize::from(d);

@@ -2,6 +2,7 @@
 
 use super::diverge::{diverge, resume};
 use super::lanes::{FULL, all, each, float2, float3, map1, map2, map3, put, wide2};
+use super::space::{Load, Store};
 use super::state::{Fatal, Pause, Warp, Worker};
 use super::{alu, cvt, float, float16, int};
 use crate::ir::{ALWAYS, FloatOp, Inst, Op, PredOp, Shift};
@@ -318,18 +319,8 @@ impl Worker<'_> {
                     let p = &mut warp.p[usize::from(*d)];
                     *p = *p & !exec | value & exec;
                 }
-                Op::Ld(m) => match m.space {
-                    Space::Shared => self.load_shared::<CHECK, COUNT>(warp, pc, m, exec)?,
-                    Space::Global | Space::Const => {
-                        self.load_global::<CHECK, COUNT>(warp, pc, m, exec)?
-                    }
-                    _ => self.load_other::<CHECK, COUNT>(warp, pc, m, exec)?,
-                },
-                Op::St(m) => match m.space {
-                    Space::Shared => self.store_shared::<CHECK, COUNT>(warp, pc, m, exec)?,
-                    Space::Global => self.store_global::<CHECK, COUNT>(warp, pc, m, exec)?,
-                    _ => self.store_other::<CHECK, COUNT>(warp, pc, m, exec)?,
-                },
+                Op::Ld(m) => self.access::<Load, CHECK, COUNT>(warp, pc, m, exec)?,
+                Op::St(m) => self.access::<Store, CHECK, COUNT>(warp, pc, m, exec)?,
                 Op::Atom(m) => self.atomic::<CHECK, COUNT>(warp, pc, m, exec)?,
                 Op::Shfl(m) => self.shuffle(warp, pc, m, exec)?,
                 Op::Vote { mode, d, p, negate, mask } => {

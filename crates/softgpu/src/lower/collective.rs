@@ -2,7 +2,7 @@
 
 use super::{Ins, Lower};
 use crate::ir::*;
-use crate::module::LoadError;
+use crate::load_error::LoadError;
 use crate::ptx::ast::{Operand, Ty, syntax};
 
 impl Lower<'_> {
@@ -124,7 +124,8 @@ impl Lower<'_> {
         let id = self.source(ins, 0, Ty::U32)?;
         let count =
             if ins.operands.len() == 2 { Some(self.source(ins, 1, Ty::U32)?) } else { None };
-        self.emit(Op::Bar(Box::new(Bar { id, count, waits: !arrive, red: None })));
+        let bar = Bar { id, count, waits: !arrive, red: None, p: None, d: None };
+        self.emit(Op::Bar(Box::new(bar)));
         Ok(())
     }
 
@@ -148,7 +149,8 @@ impl Lower<'_> {
             self.emit(Op::Pred { op: PredOp::Not, d: not, a: p, b: p });
             p = not;
         }
-        self.emit(Op::Bar(Box::new(Bar { id, count, waits: true, red: Some((op, d, p)) })));
+        let bar = Bar { id, count, waits: true, red: Some(op), p: Some(p), d: Some(d) };
+        self.emit(Op::Bar(Box::new(bar)));
         Ok(())
     }
 

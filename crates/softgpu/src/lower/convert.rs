@@ -3,7 +3,7 @@
 use super::alu::{ROUNDS, is_float};
 use super::{Ins, LOCAL_BASE, Lower, PARAM_BASE, SHARED_BASE};
 use crate::ir::*;
-use crate::module::LoadError;
+use crate::load_error::LoadError;
 use crate::ptx::ast::{Operand, Space, Ty, syntax};
 
 const CMPS: [(&str, Cmp); 14] = [

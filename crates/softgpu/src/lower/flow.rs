@@ -2,7 +2,7 @@
 
 use super::Lower;
 use crate::ir::*;
-use crate::module::LoadError;
+use crate::load_error::LoadError;
 use crate::ptx::ast::unsupported;
 
 /// Basic blocks of the code, in its order.

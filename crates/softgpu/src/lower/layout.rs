@@ -1,7 +1,8 @@
 //! Offsets of parameters, shared and local variables, and addresses of names.
 
 use super::{Ins, Lower};
-use crate::module::{LoadError, ParamInfo};
+use crate::load_error::LoadError;
+use crate::module::ParamInfo;
 use crate::ptx::ast::*;
 use std::collections::{HashMap, HashSet};
 

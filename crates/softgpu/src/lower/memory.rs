@@ -2,7 +2,7 @@
 
 use super::{Ins, Lower};
 use crate::ir::*;
-use crate::module::LoadError;
+use crate::load_error::LoadError;
 use crate::ptx::ast::{Operand, Space, Ty, syntax};
 
 /// Modifiers of order, scope and caching that a sequentially consistent machine without caches ignores.

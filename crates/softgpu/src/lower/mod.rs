@@ -12,7 +12,8 @@ mod tensor;
 mod track;
 
 use crate::ir::{ALWAYS, File, Info, Inst, Op, Program, R, Special, file_of};
-use crate::module::{Global, LoadError};
+use crate::load_error::LoadError;
+use crate::module::Global;
 use crate::ptx::ast::*;
 use crate::report::SourceLine;
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! The syntax tree of a PTX module.
 
-use crate::module::LoadError;
+use crate::load_error::LoadError;
 
 /// A fundamental type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,7 +3,7 @@
 use super::ast::*;
 use super::lex::Kind;
 use super::parse::Parser;
-use crate::module::LoadError;
+use crate::load_error::LoadError;
 
 /// Most bytes of one variable.
 const MOST_BYTES: u64 = 1 << 36;

@@ -1,6 +1,6 @@
 //! Splits PTX text into words, numbers, strings and punctuation, each with its line.
 
-use crate::module::LoadError;
+use crate::load_error::LoadError;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {

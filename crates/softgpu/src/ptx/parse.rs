@@ -3,7 +3,7 @@
 use super::ast::*;
 use super::lex::{Kind, Token, lex};
 use super::scope::Scopes;
-use crate::module::LoadError;
+use crate::load_error::LoadError;
 
 pub(super) struct Parser<'a> {
     tokens: Vec<Token<'a>>,

@@ -1,7 +1,7 @@
 //! Names inside a function: registers, variables and labels in nested scopes.
 
 use super::ast::{Operand, Register, Ty, syntax};
-use crate::module::LoadError;
+use crate::load_error::LoadError;
 use std::collections::HashMap;
 
 /// Registers a function may declare; hostile text asks for more.

@@ -149,7 +149,7 @@ impl Nvrtc {
         if device < OLDEST {
             return Err(Error::machine(format!(
                 "this GPU is of compute capability {this}, kernels are for {} and newer; use \
-                 --device cpu",
+                 `device` cpu",
                 dotted(OLDEST)
             )));
         }

@@ -1,0 +1,227 @@
+//! What the numbers of an image mean: kept in model files for inputs and targets, so that what comes
+//! out of a model is what went into its training.
+
+use serde::{Deserialize, Serialize};
+
+use super::PixelFormat;
+use crate::error::{Error, Result};
+use crate::tensor::{SampleRange, SampleType};
+
+/// The meaning of images of one side of a pair. The default is 8-bit RGB.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Domain {
+    /// The names of the channels, in order.
+    pub channels: Vec<String>,
+    /// What they measure.
+    pub kind: DomainKind,
+    /// What a sample is stored as.
+    pub samples: SampleType,
+    /// The sample that stands where nothing was measured.
+    pub nodata: Option<f64>,
+}
+
+/// What the channels of a [`Domain`] measure.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DomainKind {
+    /// Light, from 0 to the largest whole number of the type, or to 1 where samples are floats.
+    #[default]
+    Colour,
+    /// A quantity, such as a height or a temperature.
+    Values {
+        /// The sample that a network sees as -1.
+        low: f64,
+        /// The sample that a network sees as 1; above `low`.
+        high: f64,
+        /// The unit of the samples, such as "m".
+        unit: Option<String>,
+    },
+    /// One of several classes in each pixel: the sample is its index.
+    Labels {
+        /// The classes by their index.
+        classes: Vec<Class>,
+    },
+}
+
+/// A class of [`DomainKind::Labels`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Class {
+    /// What it is called.
+    pub name: String,
+    /// The red, green and blue that it is shown in.
+    #[serde(default)]
+    pub colour: Option<[u8; 3]>,
+}
+
+/// The domains of the two sides of a training.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Domains {
+    /// That of inputs.
+    pub input: Domain,
+    /// That of targets, and of outputs.
+    pub target: Domain,
+}
+
+impl Default for Domain {
+    fn default() -> Self {
+        Domain {
+            channels: ["red", "green", "blue"].map(String::from).to_vec(),
+            kind: DomainKind::Colour,
+            samples: SampleType::U8,
+            nodata: None,
+        }
+    }
+}
+
+impl Domain {
+    /// Colour of 8 bits in `channels` channels: what is supposed where a model says only how many it
+    /// has. Three are RGB, others are called by their number.
+    pub fn of_channels(channels: usize) -> Domain {
+        match channels {
+            3 => Domain::default(),
+            n => Domain { channels: (1..=n).map(|i| i.to_string()).collect(), ..Domain::default() },
+        }
+    }
+
+    /// What pixels are stored as.
+    pub fn format(&self) -> PixelFormat {
+        PixelFormat { channels: self.channels.len(), samples: self.samples }
+    }
+
+    /// The samples that a network sees as -1 and 1: all of colour's, the quantity's low and high, the
+    /// first and the last class.
+    pub fn range(&self) -> SampleRange {
+        let (low, high) = match &self.kind {
+            DomainKind::Colour => (0.0, self.largest().unwrap_or(1.0)),
+            DomainKind::Values { low, high, .. } => (*low, *high),
+            DomainKind::Labels { classes } => (0.0, classes.len().saturating_sub(1).max(1) as f64),
+        };
+        SampleRange { low, high }
+    }
+
+    /// The largest whole number of the sample type; floats have none.
+    fn largest(&self) -> Option<f64> {
+        match self.samples {
+            SampleType::U8 => Some(f64::from(u8::MAX)),
+            SampleType::U16 => Some(f64::from(u16::MAX)),
+            SampleType::F32 => None,
+        }
+    }
+
+    /// What is wrong with it, if anything.
+    ///
+    /// # Errors
+    /// [`Error::Input`]: no channels, two of one name, a range that is none, classes that the samples
+    /// cannot name.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |what: String| Err(Error::input(what));
+        let mut names: Vec<&String> = self.channels.iter().collect();
+        names.sort();
+        if names.is_empty() {
+            return wrong("a domain has no channels: name at least one".into());
+        }
+        if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
+            return wrong(format!(
+                "two channels of a domain are called {}: give each a name of its own",
+                twice[0]
+            ));
+        }
+        let SampleRange { low, high } = self.range();
+        let (low32, high32) = (low as f32, high as f32);
+        if !(low32 < high32 && (high32 - low32).is_finite()) {
+            return wrong(format!(
+                "values from {low} to {high} are no range: give a low below high that single \
+                 precision can tell apart"
+            ));
+        }
+        if let DomainKind::Labels { classes } = &self.kind {
+            if self.channels.len() != 1 || classes.is_empty() {
+                return wrong(format!(
+                    "labels have one channel and at least one class, not {} channels and {} classes",
+                    self.channels.len(),
+                    classes.len()
+                ));
+            }
+            if self.largest().is_none_or(|largest| classes.len() as f64 - 1.0 > largest) {
+                return wrong(format!(
+                    "{} classes cannot be told apart by samples of {}: use u8 or u16",
+                    classes.len(),
+                    self.samples
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Domain {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_domain_that_says_nothing_is_8_bit_rgb() {
+        let domain = read("{}");
+        assert_eq!(domain, Domain::default());
+        assert_eq!(domain.format(), PixelFormat::RGB);
+        assert_eq!(domain.range(), SampleRange::BYTE);
+        let text =
+            r#"{"channels":["red","green","blue"],"kind":"colour","samples":"u8","nodata":null}"#;
+        assert_eq!(serde_json::to_string(&domain).unwrap(), text);
+        let domains: Domains = serde_json::from_str(r#"{"target":{"samples":"u16"}}"#).unwrap();
+        assert_eq!(domains.input, domain);
+        assert_eq!(domains.target.range().high, 65_535.0);
+    }
+
+    #[test]
+    fn heights_and_labels_are_written_and_read() {
+        let heights = Domain {
+            channels: vec!["height".into()],
+            kind: DomainKind::Values { low: -50.0, high: 350.0, unit: Some("m".into()) },
+            samples: SampleType::F32,
+            nodata: Some(-9999.0),
+        };
+        let text = r#"{"channels":["height"],"kind":{"values":{"low":-50.0,"high":350.0,"unit":"m"}},"samples":"f32","nodata":-9999.0}"#;
+        assert_eq!(serde_json::to_string(&heights).unwrap(), text);
+        assert_eq!(read(text), heights);
+        assert_eq!(heights.range(), SampleRange { low: -50.0, high: 350.0 });
+        let labels = read(
+            r#"{"channels":["class"],"kind":{"labels":{"classes":[{"name":"road"},
+               {"name":"roof","colour":[255,0,0]},{"name":"tree"}]}}}"#,
+        );
+        assert_eq!(labels.range(), SampleRange { low: 0.0, high: 2.0 });
+        let back = serde_json::to_string(&labels).unwrap();
+        assert_eq!(read(&back), labels);
+        assert!(heights.check().is_ok() && labels.check().is_ok());
+    }
+
+    #[test]
+    fn wrong_domains_are_refused() {
+        assert!(serde_json::from_str::<Domain>(r#"{"sample":"u8"}"#).is_err());
+        let values = |low, high| DomainKind::Values { low, high, unit: None };
+        let class = |i: usize| Class { name: i.to_string(), colour: None };
+        let labels = |n| DomainKind::Labels { classes: (0..n).map(class).collect() };
+        let one = Domain::of_channels(1);
+        let cases = [
+            (Domain { channels: vec![], ..Domain::default() }, "no channels"),
+            (Domain { channels: vec!["x".into(), "x".into()], ..Domain::default() }, "called x"),
+            (Domain { kind: values(1.0, 1.0), ..Domain::default() }, "no range"),
+            (Domain { kind: values(f64::NAN, 1.0), ..Domain::default() }, "no range"),
+            (Domain { kind: values(0.0, f64::INFINITY), ..Domain::default() }, "no range"),
+            (Domain { kind: values(1e9, 1e9 + 1.0), ..Domain::default() }, "no range"),
+            (Domain { kind: labels(3), ..Domain::default() }, "one channel"),
+            (Domain { kind: labels(0), ..one.clone() }, "one class"),
+            (Domain { kind: labels(257), ..one.clone() }, "257 classes"),
+            (Domain { kind: labels(2), samples: SampleType::F32, ..one }, "u8 or u16"),
+        ];
+        for (domain, says) in cases {
+            let text = domain.check().unwrap_err().to_string();
+            assert!(text.contains(says), "{text:?} does not say {says:?}");
+        }
+    }
+}

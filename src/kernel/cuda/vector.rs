@@ -1,0 +1,43 @@
+//! Functions of all parameters of a network on a GPU: `kernels/vector.cu`.
+
+use super::{blocks, names};
+use crate::device::{CounterAddress, Cuda, DoubleAddress, Grid, device_constants};
+use crate::error::Result;
+use crate::kernel::{VectorKernels, Workspace};
+use crate::tensor::{Elem, View};
+
+device_constants! {
+    /// Threads of a block, four numbers each before a block more is worth it.
+    const VECTOR_THREADS: usize = 256;
+}
+
+fn grid(cuda: &Cuda, count: usize, waves: usize) -> Grid {
+    let blocks = blocks(cuda, count.div_ceil(4 * VECTOR_THREADS), waves);
+    Grid::line(blocks, VECTOR_THREADS as u32)
+}
+
+/// Blocks of a norm: the last one reads a number of each.
+fn norm_grid(cuda: &Cuda, count: usize) -> Grid {
+    grid(cuda, count, 2)
+}
+
+impl VectorKernels for Cuda {
+    fn moving_average(&mut self, decay: f32, x: View, mean: View) -> Result<()> {
+        let count = x.shape.count();
+        let args = (self.floats(x), self.floats(mean), decay, count as u32);
+        self.launch(names::MOVING_AVERAGE, Elem::F32, grid(self, count, 8), &args)
+    }
+
+    fn vector_norm(&mut self, x: View, y: View) -> Result<()> {
+        let count = x.shape.count();
+        let parts = DoubleAddress(self.scratch(self.vector_norm_workspace(count).scratch)?.0);
+        let counters = CounterAddress(self.counters_address().0);
+        let args = (self.floats(x), self.floats(y), parts, counters, count as u32);
+        self.launch(names::VECTOR_NORM, Elem::F32, norm_grid(self, count), &args)
+    }
+
+    /// An f64 a block.
+    fn vector_norm_workspace(&self, count: usize) -> Workspace {
+        Workspace { kept: 0, scratch: 2 * norm_grid(self, count).blocks[0] as usize }
+    }
+}

@@ -1,0 +1,114 @@
+//! What lies in the folder of a run, and what a checkpoint says of itself.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{RunConfig, RunOptions, Scores};
+use crate::checkpoint::{self, FORMAT, safetensors};
+use crate::error::{Error, Result};
+
+/// The checkpoint in the folder of a run: all that it takes to go on.
+pub const LATEST: &str = "checkpoints/latest.safetensors";
+/// The model in the folder of a run, as it was when the checkpoint was written.
+pub const MODEL: &str = "model.safetensors";
+/// The model of the best validation.
+pub const BEST: &str = "best.safetensors";
+/// Losses and validations, a line each.
+pub const METRICS: &str = "metrics.jsonl";
+/// Sheets of samples.
+pub const SAMPLES: &str = "samples";
+
+/// Where a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Steps done.
+    pub step: u64,
+    /// Epochs done.
+    pub epoch: u64,
+    /// Steps done in the current epoch.
+    pub step_in_epoch: u64,
+    /// The best validation so far, and the epoch after which it was.
+    pub best: Option<(u64, Scores)>,
+}
+
+/// How long a run is to be, and on how many pairs, as its checkpoint says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Length {
+    /// As [`RunOptions::epochs`].
+    pub epochs: u64,
+    /// As [`RunOptions::steps`].
+    pub steps: Option<u64>,
+    /// Pairs it trains on.
+    pub pairs: usize,
+}
+
+/// A checkpoint of a run, opened: what it says of itself; its tensors are read when the run goes on.
+pub struct Checkpoint {
+    /// The file.
+    pub path: PathBuf,
+    /// The run's settings.
+    pub config: RunConfig,
+    /// Where it stood.
+    pub progress: Progress,
+    /// How long it was to be, if the file says so.
+    pub length: Option<Length>,
+    pub(super) reader: safetensors::Reader,
+}
+
+impl Checkpoint {
+    /// Opens a training checkpoint, or the one in the folder of a run.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a file that is no training checkpoint of ours.
+    pub fn open(run: &Path) -> Result<Checkpoint> {
+        const CURE: &str = "resume from RUN/checkpoints/latest.safetensors of a run";
+        let path = checkpoint_of(run);
+        let reader = safetensors::Reader::open(&path).map_err(|e| match e {
+            Error::Input(text) => Error::Input(format!("{text}; {CURE}")),
+            other => other,
+        })?;
+        let meta = reader.metadata();
+        let bad = |what: &str| Error::input(format!("{}: {what}; {CURE}", path.display()));
+        if meta.get("format").map(String::as_str) != Some(FORMAT) {
+            return Err(bad("it is no file of this program"));
+        }
+        let config = meta.get("config").ok_or_else(|| bad("it has no config"))?;
+        let config = serde_json::from_str(config).map_err(|e| bad(&format!("its config: {e}")))?;
+        let progress =
+            meta.get("progress").ok_or_else(|| bad("it is a model, not a training checkpoint"))?;
+        let progress =
+            serde_json::from_str(progress).map_err(|e| bad(&format!("its progress: {e}")))?;
+        let length = meta.get("length").and_then(|text| serde_json::from_str(text).ok());
+        Ok(Checkpoint { path, config, progress, length, reader })
+    }
+}
+
+/// The checkpoint of a run: its folder, or the file itself.
+pub fn checkpoint_of(run: &Path) -> PathBuf {
+    if run.is_dir() { run.join(LATEST) } else { run.into() }
+}
+
+/// What a model file of a run says about itself.
+pub(super) fn model_metadata(config: &RunConfig) -> BTreeMap<String, String> {
+    let mut config = serde_json::to_value(config).expect("a config is plain data");
+    config["discriminator"] = serde_json::Value::Null;
+    checkpoint::metadata(&config)
+}
+
+/// What a checkpoint says about itself: also where the run is.
+pub(super) fn checkpoint_metadata(
+    config: &RunConfig,
+    progress: &Progress,
+    options: &RunOptions,
+    pairs: usize,
+) -> BTreeMap<String, String> {
+    let text = |value: serde_json::Result<String>| value.expect("progress is plain data");
+    let config = serde_json::to_value(config).expect("a config is plain data");
+    let length = Length { epochs: options.epochs, steps: options.steps, pairs };
+    let mut metadata = checkpoint::metadata(&config);
+    metadata.insert("progress".to_string(), text(serde_json::to_string(progress)));
+    metadata.insert("length".to_string(), text(serde_json::to_string(&length)));
+    metadata
+}

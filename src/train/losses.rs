@@ -1,0 +1,31 @@
+//! The losses of one step, by name.
+
+/// The losses of one step in the order in which the recipe reports them. Those of pix2pix are as the
+/// PyTorch port prints them: `g_l1` holds lambda, the discriminator's are not halved.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Losses(Vec<(String, f32)>);
+
+impl Losses {
+    /// From names and as many values.
+    pub fn new<'a>(
+        names: impl IntoIterator<Item = &'a String>,
+        values: impl IntoIterator<Item = f32>,
+    ) -> Self {
+        Losses(names.into_iter().cloned().zip(values).collect())
+    }
+
+    /// Name and value of each, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, f32)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), *value))
+    }
+
+    /// One of them.
+    pub fn get(&self, name: &str) -> Option<f32> {
+        self.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
+    }
+
+    /// True where all are finite.
+    pub fn finite(&self) -> bool {
+        self.iter().all(|(_, value)| value.is_finite())
+    }
+}

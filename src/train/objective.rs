@@ -1,0 +1,100 @@
+//! What the networks are trained towards: an adversarial loss, a distance to the target, or both.
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::Loss;
+
+/// The adversarial loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gan {
+    /// Binary cross entropy of logits; the generator maximises log D (Isola et al. 2017, equations 1
+    /// and 2).
+    Vanilla,
+    /// Mean squared difference from the label (Mao et al. 2017).
+    Lsgan,
+    /// No discriminator: the rows "L1" of the paper's tables.
+    None,
+}
+
+/// A loss of a discriminator's map: its mean over all patches, each compared with one label.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Judgement {
+    /// Of one patch.
+    pub loss: Loss,
+    /// What it is compared with: 1 for real, 0 for generated.
+    pub label: f32,
+}
+
+/// Label of a real picture.
+const REAL: f32 = 1.0;
+/// Label of a generated one.
+const FAKE: f32 = 0.0;
+
+impl Gan {
+    /// What D minimises on real pictures; None without a discriminator.
+    pub fn d_real(self) -> Option<Judgement> {
+        self.loss().map(|loss| Judgement { loss, label: REAL })
+    }
+
+    /// What D minimises on generated pictures; None without a discriminator.
+    pub fn d_fake(self) -> Option<Judgement> {
+        self.loss().map(|loss| Judgement { loss, label: FAKE })
+    }
+
+    /// What G minimises on its own pictures, seen by D; None without a discriminator.
+    pub fn g_fake(self) -> Option<Judgement> {
+        self.loss().map(|loss| Judgement { loss, label: REAL })
+    }
+
+    fn loss(self) -> Option<Loss> {
+        match self {
+            Gan::Vanilla => Some(Loss::Bce),
+            Gan::Lsgan => Some(Loss::Mse),
+            Gan::None => None,
+        }
+    }
+}
+
+/// The distance between output and target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Distance {
+    /// Mean absolute difference (Isola et al. 2017, equation 3).
+    L1,
+    /// Mean squared difference.
+    L2,
+    /// None: the rows "GAN" and "cGAN" of the paper's Table 1.
+    None,
+}
+
+impl Distance {
+    /// The loss of one element, if there is a distance.
+    pub fn loss(self) -> Option<Loss> {
+        match self {
+            Distance::L1 => Some(Loss::L1),
+            Distance::L2 => Some(Loss::Mse),
+            Distance::None => None,
+        }
+    }
+}
+
+/// What the networks are trained towards.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Objective {
+    /// Adversarial loss.
+    pub gan: Gan,
+    /// Distance to the target.
+    pub distance: Distance,
+    /// Weight of the distance, 100 in the paper.
+    pub lambda: f32,
+    /// The discriminator sees the input beside the output.
+    pub conditional: bool,
+}
+
+impl Objective {
+    /// Channels that a discriminator sees, of pictures with `input` and `output` channels.
+    pub fn discriminator_channels(&self, input: usize, output: usize) -> usize {
+        if self.conditional { input + output } else { output }
+    }
+}

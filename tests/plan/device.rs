@@ -1,0 +1,191 @@
+//! What a program asks of a device before it runs: whether it can do everything, and how much memory
+//! that takes beside the arena.
+
+use pix2pix_engine::Result;
+use pix2pix_engine::device::{Arena, Cpu, Device, Precision, StepState};
+use pix2pix_engine::kernel::{Activation, Backend, Conv, Loss, NormScope, Statistics, Write};
+use pix2pix_engine::model::NormKind;
+use pix2pix_engine::nn::Placement;
+use pix2pix_engine::op::{NormUse, NormVars};
+use pix2pix_engine::tape::{Program, Tape};
+use pix2pix_engine::tensor::Shape;
+
+use crate::common::harness::leaves;
+use crate::common::numbers;
+use crate::common::training::Setup;
+use crate::desk::{ORDERS, on_softgpu};
+
+/// A convolution of what is f32 in every precision to what is not.
+fn stored_differently(b: &dyn Backend) -> Result<Program> {
+    let tape = &mut Tape::new();
+    let x = tape.constant("x", Shape::new(1, 4, 4, 1), vec![0.0; 16])?;
+    let w = tape.input("w", Shape::new(1, 1, 1, 1));
+    let y = tape.conv(Conv::PIXEL, x, w, None)?;
+    tape.output("y", y);
+    tape.compile(b, 0)
+}
+
+/// More channels than a GPU has counters for, 32 each.
+fn wide_norm(b: &dyn Backend) -> Result<Program> {
+    let tape = &mut Tape::new();
+    let x = tape.input("x", Shape::new(1, 2, 1, 32_769));
+    let (scope, statistics) = (NormScope::Batch, Statistics::Batch);
+    let how = NormUse { scope, statistics, dropout: 0.0, activation: Activation::Relu };
+    tape.norm(how, x, NormVars::default())?;
+    tape.compile(b, 0)
+}
+
+/// The gradient of a bias of more channels than a GPU has counters for, 256 each.
+fn wide_bias(b: &dyn Backend) -> Result<Program> {
+    const CHANNELS: usize = 262_145;
+    let mut arena = Arena::default();
+    let filter = Shape::new(CHANNELS, 1, 1, 1);
+    let mut params = leaves(&[("w", filter), ("b", Shape::vector(CHANNELS))], &[]);
+    params.place(&mut arena, Placement::Training(&[]));
+    let tape = &mut Tape::new();
+    let x = tape.input("x", Shape::SCALAR);
+    let (w, bias) = (params.on(tape, 0), params.on(tape, 1));
+    let y = tape.conv(Conv::PIXEL, x, w, Some(bias))?;
+    let loss = tape.bce_with_logits(y, 1.0)?;
+    tape.backward(&[(1.0, loss)], params.group(), Write::Set)?;
+    tape.compile(b, arena.len())
+}
+
+/// A sum of a constant, which is f32, and of what is not.
+fn mixed_sum(b: &dyn Backend) -> Result<Program> {
+    let tape = &mut Tape::new();
+    let x = tape.input("x", Shape::new(1, 4, 4, 1));
+    let y = tape.constant("y", Shape::new(1, 4, 4, 1), vec![0.0; 16])?;
+    tape.add(x, y)?;
+    tape.compile(b, 0)
+}
+
+/// A loss against three labels, two more than a launch on a GPU has room for.
+fn three_labels(b: &dyn Backend) -> Result<Program> {
+    let tape = &mut Tape::new();
+    let x = tape.input("x", Shape::new(3, 4, 4, 1));
+    tape.labelled(Loss::Mse, x, &[0.0, 0.5, 1.0])?;
+    tape.compile(b, 0)
+}
+
+type Case = (fn(&dyn Backend) -> Result<Program>, Precision, &'static str, &'static str);
+
+/// What a GPU cannot do, in which precision, and the shape and the remedy that its error names.
+const REFUSED: [Case; 4] = [
+    (stored_differently, Precision::Bf16, "1x4x4x1", "`precision` f32"),
+    (mixed_sum, Precision::Bf16, "1x4x4x1", "`precision` f32"),
+    (wide_norm, Precision::F32, "1x2x1x32769", "`device` cpu"),
+    (wide_bias, Precision::F32, "1x1x1x262145", "`device` cpu"),
+];
+
+#[test]
+fn what_a_gpu_cannot_do_is_refused_before_it_runs() {
+    for (record, precision, shape, remedy) in REFUSED {
+        record(&Cpu::new(1).unwrap()).unwrap();
+        let test = "what_a_gpu_cannot_do_is_refused_before_it_runs";
+        on_softgpu(test, precision, &ORDERS[..1], |desk| {
+            let error = record(&desk.cuda).unwrap_err().to_string();
+            assert!(error.contains(shape) && error.contains(remedy), "{error}");
+        });
+    }
+}
+
+#[test]
+fn both_devices_take_any_number_of_labels() {
+    three_labels(&Cpu::new(1).unwrap()).unwrap();
+    let test = "both_devices_take_any_number_of_labels";
+    on_softgpu(test, Precision::F32, &ORDERS[..1], |desk| {
+        three_labels(&desk.cuda).unwrap();
+    });
+}
+
+/// What a GPU holds beside the arena after a step is what was announced before, to the byte.
+#[test]
+fn the_workspace_of_a_gpu_is_announced() {
+    let test = "the_workspace_of_a_gpu_is_announced";
+    let norms = [NormKind::Batch, NormKind::Instance, NormKind::None];
+    for (precision, norm) in
+        [Precision::F32, Precision::Tf32, Precision::Bf16].into_iter().zip(norms)
+    {
+        let size = Shape::new(1, 32, 32, 3);
+        let setup = Setup { norm, size, depth: 5, layers: 1, ..Setup::SMALL };
+        on_softgpu(test, precision, &ORDERS[..1], |desk| {
+            let b = &mut desk.cuda;
+            let (step, g, d, _) = setup.record(b);
+            b.reserve(step.program.end()).unwrap();
+            g.init(b, 3, 0).unwrap();
+            d.unwrap().init(b, 3, 1).unwrap();
+            b.set_state(StepState { seed: 9, step: 1, lr: 1e-4, micro: 0 });
+            for name in ["a", "b"] {
+                let view = step.program.view(name).unwrap();
+                b.upload(view, &numbers(view.shape.count(), 81)).unwrap();
+            }
+            let announced = 4 * step.program.workspace(b);
+            step.program.run(b).unwrap();
+            assert_eq!(b.side_bytes(), announced, "{norm:?} in {}", precision.name());
+        });
+    }
+}
+
+/// Norms of more pixels than one launch takes, which no step above has, leave sums in memory.
+#[test]
+fn the_workspace_of_large_norms_is_announced() {
+    let test = "the_workspace_of_large_norms_is_announced";
+    for scope in [NormScope::Batch, NormScope::Instance] {
+        on_softgpu(test, Precision::F32, &ORDERS[..1], |desk| {
+            let b = &mut desk.cuda;
+            let shape = Shape::new(2, 40, 40, 24);
+            let mut arena = Arena::default();
+            let mut params = leaves(&[("x", shape)], &[]);
+            params.place(&mut arena, Placement::Training(&[]));
+            let tape = &mut Tape::new();
+            let (x, target) = (params.on(tape, 0), tape.input("target", shape));
+            let (statistics, activation) = (Statistics::Batch, Activation::Relu);
+            let how = NormUse { scope, statistics, dropout: 0.0, activation };
+            let y = tape.norm(how, x, NormVars::default()).unwrap();
+            let loss = tape.l2(y, target).unwrap();
+            tape.backward(&[(1.0, loss)], params.group(), Write::Set).unwrap();
+            let program = tape.compile(b, arena.len()).unwrap();
+            b.reserve(program.end()).unwrap();
+            params.clear(b).unwrap();
+            b.upload(program.view("target").unwrap(), &numbers(shape.count(), 3)).unwrap();
+            let announced = 4 * program.workspace(b);
+            program.run(b).unwrap();
+            assert_eq!(b.side_bytes(), announced, "{scope:?}");
+        });
+    }
+}
+
+/// The norm of gradients and a constant take memory of a GPU too.
+#[test]
+fn norms_of_gradients_and_constants_are_announced() {
+    let test = "norms_of_gradients_and_constants_are_announced";
+    on_softgpu(test, Precision::F32, &ORDERS[..1], |desk| {
+        let b = &mut desk.cuda;
+        // More than the least that the device gives, 256 bytes each.
+        let shape = Shape::new(1, 1, 100, 700);
+        let mut arena = Arena::default();
+        let mut params = leaves(&[("x", shape)], &[]);
+        params.place(&mut arena, Placement::Training(&[]));
+        let tape = &mut Tape::new();
+        let x = params.on(tape, 0);
+        let target = tape.constant("target", shape, numbers(shape.count(), 3)).unwrap();
+        let loss = tape.l2(x, target).unwrap();
+        tape.backward(&[(1.0, loss)], params.group(), Write::Set).unwrap();
+        let norm = tape.gradient_norm("norm", params.group()).unwrap();
+        tape.output("norm", norm);
+        let program = tape.compile(b, arena.len()).unwrap();
+        b.reserve(program.end()).unwrap();
+        params.clear(b).unwrap();
+        let announced = 4 * program.workspace(b);
+        (0..3).for_each(|_| program.run(b).unwrap());
+        assert_eq!(b.side_bytes(), announced);
+        // x is 0: the gradient is -2 target / count.
+        let mut got = [0.0];
+        b.download(program.view("norm").unwrap(), &mut got).unwrap();
+        let squares = numbers(shape.count(), 3).into_iter().map(|t| f64::from(t).powi(2));
+        let expected = 2.0 * squares.sum::<f64>().sqrt() / shape.count() as f64;
+        let error = (f64::from(got[0]) - expected).abs();
+        assert!(error < crate::common::POINTWISE * expected, "{} for {expected}", got[0]);
+    });
+}

@@ -1,0 +1,192 @@
+//! The library without a terminal or a folder of pictures: pairs in memory, several discriminators,
+//! losses by name, a run that goes on.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pix2pix_engine::checkpoint::safetensors::Reader;
+use pix2pix_engine::data::{Image, MemoryPairs, Pairs};
+use pix2pix_engine::device::Cpu;
+use pix2pix_engine::kernel::{Backend, Loss};
+use pix2pix_engine::train::{
+    Checkpoint, Gan, Losses, MODEL, Observer, Outcome, RunConfig, RunOptions, RunPlan, Silent,
+    Trainer,
+};
+use pix2pix_engine::translate::{TranslateOptions, Translator};
+
+fn cpu() -> Box<dyn Backend> {
+    Box::new(Cpu::new(1).unwrap())
+}
+
+/// Three pairs of 32 x 32 pixels, as a list in memory.
+fn pairs() -> Arc<dyn Pairs> {
+    let picture = |key: usize| {
+        let bytes: Vec<u8> = (0..32 * 32 * 3).map(|i| ((i + 1) * key % 253) as u8).collect();
+        Image::new(32, 32, 3, bytes).unwrap()
+    };
+    let list = [(3, 5), (7, 11), (13, 17)].map(|(a, b)| (picture(a), picture(b)));
+    Arc::new(MemoryPairs::new(list.to_vec()).unwrap())
+}
+
+/// A small run with this many discriminators of different reach.
+fn config(discriminators: usize) -> RunConfig {
+    let mut config = RunConfig { size: 32, ..RunConfig::default() };
+    config.generator.depth = RunConfig::depth_for(32).unwrap();
+    config.generator.base_channels = 4;
+    let first = config.discriminators.remove(0);
+    config.discriminators = (1..=discriminators)
+        .map(|layers| {
+            let mut d = first.clone();
+            (d.base_channels, d.layers) = (4, layers);
+            d
+        })
+        .collect();
+    config
+}
+
+fn plan(out: &Path, config: RunConfig, steps: u64) -> RunPlan {
+    let options = RunOptions { steps: Some(steps), ..RunOptions::new(out, 1) };
+    RunPlan::new(config, options, pairs(), Arc::new(MemoryPairs::default()), cpu()).unwrap()
+}
+
+/// Remembers what it is told, and asks for a stop after a step.
+struct Told<'a> {
+    losses: Vec<Losses>,
+    stop: Option<(u64, &'a AtomicBool)>,
+}
+
+impl Observer for Told<'_> {
+    fn step(&mut self, done: u64, _: u64, _: u64, losses: &Losses, _: f64) {
+        self.losses.push(losses.clone());
+        if let Some((after, flag)) = self.stop
+            && done == after
+        {
+            flag.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Every tensor of a checkpoint, as bits.
+fn tensors(path: &Path) -> BTreeMap<String, Vec<u32>> {
+    let mut reader = Reader::open(path).unwrap();
+    let names: Vec<String> = reader.names().to_vec();
+    let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect();
+    names.into_iter().map(|name| (name.clone(), bits(reader.read(&name).unwrap()))).collect()
+}
+
+/// With two discriminators each has its losses, its optimiser's state and its part in the generator's
+/// gradient; the run stops and goes on to the same bytes, and its model translates.
+#[test]
+fn two_discriminators_train_and_resume() {
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, parted] = ["whole", "parted"].map(|name| folder.path().join(name));
+    let latest = "checkpoints/latest.safetensors";
+
+    let mut told = Told { losses: Vec::new(), stop: None };
+    let go = AtomicBool::new(false);
+    let mut run = Trainer::start(plan(&whole, config(2), 4), &[]).unwrap();
+    assert_eq!(run.run(&go, &mut told).unwrap(), Outcome::Finished);
+    let names: Vec<&str> = told.losses[0].iter().map(|(name, _)| name).collect();
+    assert_eq!(
+        names,
+        ["g_gan", "g_gan2", "g_l1", "d_real", "d_real2", "d_fake", "d_fake2"],
+        "every loss is reported, in the order of the recipe"
+    );
+    assert!(told.losses.iter().all(Losses::finite));
+
+    let stop = AtomicBool::new(false);
+    let mut told = Told { losses: Vec::new(), stop: Some((2, &stop)) };
+    let mut run = Trainer::start(plan(&parted, config(2), 4), &[]).unwrap();
+    assert_eq!(run.run(&stop, &mut told).unwrap(), Outcome::Stopped);
+    let checkpoint = Checkpoint::open(&parted).unwrap();
+    assert_eq!(checkpoint.config, config(2));
+    let mut run = Trainer::resume(plan(&parted, config(2), 4), checkpoint).unwrap();
+    assert_eq!(run.run(&go, &mut Silent).unwrap(), Outcome::Finished);
+
+    let [a, b] = [&whole, &parted].map(|out| tensors(&out.join(latest)));
+    for name in ["discriminator.layer1.conv.weight", "adam.v.discriminator2.layer1.conv.weight"] {
+        assert!(a.contains_key(name), "{name} is in the checkpoint");
+    }
+    assert!(a == b, "a run that stopped goes on to the same bytes");
+
+    let mut model = Translator::open(&whole, TranslateOptions::default(), cpu()).unwrap();
+    let checkpoint = Translator::open(&whole.join(latest), TranslateOptions::default(), cpu());
+    let picture = pairs().load(0).unwrap().0;
+    assert_eq!(
+        model.translate(&picture).unwrap(),
+        checkpoint.unwrap().translate(&picture).unwrap(),
+        "the model and the checkpoint hold one generator"
+    );
+}
+
+/// A second discriminator changes what the generator learns: its gradient is a part of the sum.
+#[test]
+fn each_discriminator_teaches_the_generator() {
+    let folder = tempfile::tempdir().unwrap();
+    let trained = |name: &str, config: RunConfig| {
+        let out = folder.path().join(name);
+        let mut run = Trainer::start(plan(&out, config, 2), &[]).unwrap();
+        run.run(&AtomicBool::new(false), &mut Silent).unwrap();
+        tensors(&out.join(MODEL))
+    };
+    let (one, two) = (trained("one", config(1)), trained("two", config(2)));
+    let weight = "generator.up1.conv.weight";
+    assert_eq!(one.len(), two.len());
+    assert!(one[weight] != two[weight]);
+}
+
+/// Losses that do not fit the device's ring are refused when a run is planned, not dropped.
+#[test]
+fn a_loss_that_cannot_be_kept_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = RunOptions::new(folder.path().join("run"), 1);
+    let none = Arc::new(MemoryPairs::default());
+    let planned = RunPlan::new(config(3), options, pairs(), none, cpu());
+    let error = planned.err().expect("ten losses are more than the ring holds").to_string();
+    assert!(error.contains("10 losses are too many"), "{error}");
+}
+
+/// The three functions of an adversarial loss, as the paper and the least-squares GAN have them.
+#[test]
+fn discriminator_and_generator_have_losses_of_their_own() {
+    for (gan, loss) in [(Gan::Vanilla, Loss::Bce), (Gan::Lsgan, Loss::Mse)] {
+        let all = [gan.d_real(), gan.d_fake(), gan.g_fake()].map(|judgement| judgement.unwrap());
+        assert!(all.iter().all(|judgement| judgement.loss == loss));
+        assert_eq!(all.map(|judgement| judgement.label), [1.0, 0.0, 1.0]);
+    }
+    assert_eq!([Gan::None.d_real(), Gan::None.d_fake(), Gan::None.g_fake()], [None; 3]);
+}
+
+/// A configuration with no, one or several discriminators is read as it was written; one is written as
+/// it always was, an object.
+#[test]
+fn discriminators_in_files_are_none_one_or_a_list() {
+    for count in 0..3 {
+        let config = config(count);
+        let text = serde_json::to_value(&config).unwrap();
+        assert_eq!(text["discriminator"].is_null(), count == 0);
+        assert_eq!(text["discriminator"].is_object(), count == 1);
+        assert_eq!(text["discriminator"].as_array().map(Vec::len), (count == 2).then_some(2));
+        assert_eq!(serde_json::from_value::<RunConfig>(text).unwrap(), config);
+    }
+}
+
+/// A run goes to another thread, and so does a translator.
+#[test]
+fn runs_and_translators_go_from_thread_to_thread() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let run = Trainer::start(plan(&out, config(1), 1), &[]).unwrap();
+    let trained = std::thread::spawn(move || {
+        let mut run = run;
+        run.run(&AtomicBool::new(false), &mut Silent).unwrap()
+    });
+    assert_eq!(trained.join().unwrap(), Outcome::Finished);
+    let mut model = Translator::open(&out, TranslateOptions::default(), cpu()).unwrap();
+    let picture = pairs().load(0).unwrap().0;
+    let here = model.translate(&picture).unwrap();
+    let there = std::thread::spawn(move || model.translate(&picture).unwrap());
+    assert_eq!(there.join().unwrap(), here);
+}
