@@ -8,7 +8,7 @@ use common::{KINKED, SMOOTH, numbers, read};
 use pix2pix_engine::Result;
 use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
 use pix2pix_engine::kernel::PointwiseKernels;
-use pix2pix_engine::kernel::{Activation, Adam, Conv, Loss, NormScope, Statistics, Write};
+use pix2pix_engine::kernel::{Activation, Adam, Conv, Loss, NormScope, Pool, Statistics, Write};
 use pix2pix_engine::nn::Placement;
 use pix2pix_engine::op::{NormUse, NormVars};
 use pix2pix_engine::tape::{Tape, Var};
@@ -245,6 +245,58 @@ fn stacks() {
     let (a, b) = (tape.input("a", a), tape.input("b", b));
     assert!(tape.stack(&[(a, 0, 0), (b, 1, 0)]).is_err(), "a hole");
     assert!(tape.stack(&[]).is_err());
+}
+
+/// Numbers in an order of no pattern, of which no two are closer than 0.05: no probe changes which
+/// of them is the largest.
+fn apart(count: usize) -> Vec<f32> {
+    (0..count).map(|i| 0.05 * ((37 * i % count) as f32 - count as f32 / 2.0)).collect()
+}
+
+const POOLS: [(Pool, Shape); 5] = [
+    (Pool::square(2, 2, 0), Shape::new(2, 4, 6, 2)),
+    (Pool::square(3, 2, 1), Shape::new(1, 7, 5, 3)),
+    (Pool::square(3, 1, 1), Shape::new(1, 4, 5, 2)),
+    (Pool { r: 2, s: 3, stride: 1, pad: 1 }, Shape::new(1, 4, 6, 3)),
+    (Pool::square(2, 3, 0), Shape::new(1, 7, 6, 2)),
+];
+
+/// x read by one, and by both: the second gradient is added.
+#[test]
+fn poolings() {
+    for (pool, x) in POOLS {
+        for way in 0..3 {
+            let mut op = Harness::op(&[("x", x)], &[], |tape, v| match way {
+                0 => tape.max_pool(pool, v[0]),
+                1 => tape.average_pool(pool, v[0]),
+                _ => {
+                    let (a, b) = (tape.max_pool(pool, v[0])?, tape.average_pool(pool, v[0])?);
+                    tape.concat(&[a, b])
+                }
+            });
+            op.set("x", &apart(x.count()));
+            probe(&format!("{pool:?} of {x}, way {way}"), &mut op, &["x"], SMOOTH);
+        }
+    }
+}
+
+/// What does not fit is said when it is recorded, with both shapes and what to do.
+#[test]
+fn shapes_that_do_not_fit_are_refused() {
+    let tape = &mut Tape::new();
+    let x = tape.input("x", Shape::new(1, 4, 6, 3));
+    let wide = Pool::square(3, 1, 2);
+    let large = Pool { r: 7, s: 2, stride: 1, pad: 1 };
+    for (result, parts) in [
+        (tape.max_pool(wide, x), ["max_pool", "padding of 2", "3 x 3", "1 or less"]),
+        (tape.average_pool(large, x), ["average_pool", "7 x 2", "1x4x6x3", "larger"]),
+        (tape.max_pool(Pool::square(2, 0, 0), x), ["max_pool", "2 x 2", "stride 0", "1 or more"]),
+    ] {
+        let error = result.unwrap_err().to_string();
+        for part in parts {
+            assert!(error.contains(part), "no {part:?} in {error}");
+        }
+    }
 }
 
 /// Both sides get their gradient where both depend on the parameters.

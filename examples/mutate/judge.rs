@@ -67,6 +67,8 @@ fn families(file: &str) -> &'static [&'static str] {
         "stack" => &["stack::"],
         "maps" => &["pointwise::", "stack::"],
         "rules" => &["pointwise::", NORM],
+        "pool" => &["pool::"],
+        "gather" => &["upsample::", "pad::", "pool::"],
         "dropout" => &["dropout::"],
         "philox" => &["dropout::", NORM],
         "loss" => &["loss::"],

@@ -11,12 +11,14 @@ mod adam;
 mod conv;
 pub mod cuda;
 mod dropout;
+mod gather;
 mod im2col;
 mod image;
 mod loss;
 mod narrow;
 mod norm;
 mod pointwise;
+mod pool;
 mod product;
 mod vector;
 mod winograd;
@@ -28,6 +30,7 @@ pub use image::{ImageBatch, ImageKernels};
 pub use loss::{Loss, LossArgs, LossGradArgs, LossKernels, Target};
 pub use norm::{Norm, NormArgs, NormGradArgs, NormKernels, NormParams, NormScope, Statistics};
 pub use pointwise::{Activation, ActivationGradArgs, PointwiseKernels};
+pub use pool::{Pool, PoolArgs, PoolGradArgs, PoolKernels};
 pub use vector::VectorKernels;
 
 use crate::device::{Cpu, Device};
@@ -79,6 +82,7 @@ pub trait Backend:
     + NormKernels
     + PointwiseKernels
     + DropoutKernels
+    + PoolKernels
     + LossKernels
     + AdamKernels
     + VectorKernels

@@ -9,6 +9,7 @@ mod conv_transpose;
 mod dropout;
 mod loss;
 mod norm;
+mod pool;
 mod stack;
 
 pub use norm::{NormUse, NormVars};

@@ -2,7 +2,7 @@
 
 use pix2pix_engine::Result;
 use pix2pix_engine::device::{Arena, Device, StepState};
-use pix2pix_engine::kernel::{Activation, Adam, AdamKernels, Conv, NormScope, Statistics};
+use pix2pix_engine::kernel::{Activation, Adam, AdamKernels, Conv, NormScope, Pool, Statistics};
 use pix2pix_engine::op::{NormUse, NormVars};
 use pix2pix_engine::tape::{Tape, Var};
 use pix2pix_engine::tensor::Shape;
@@ -21,7 +21,8 @@ fn assert_pointwise(name: &str, got: &[f32], exact: &[f64]) {
     assert_eq!(got.len(), exact.len(), "{name}");
     for (i, (g, e)) in got.iter().zip(exact).enumerate() {
         let error = (f64::from(*g) - e).abs() / e.abs().max(POINTWISE_FLOOR);
-        assert!(error < POINTWISE, "{name} element {i}: {g} for {e}");
+        let alike = error < POINTWISE || (g.is_nan() && e.is_nan());
+        assert!(alike, "{name} element {i}: {g} for {e}");
     }
 }
 
@@ -219,6 +220,20 @@ fn losses_follow_pytorch() {
     pointwise("mse", &["x"], &["x"], |tape, v, case| tape.mse_label(v[0], label(case)));
     pointwise("l1", &["x", "t"], &["x"], |tape, v, _| tape.l1(v[0], v[1]));
     pointwise("l2", &["x", "t"], &["x"], |tape, v, _| tape.l2(v[0], v[1]));
+}
+
+fn pool(case: &Value) -> Pool {
+    let [r, s, stride, pad] = ["r", "s", "stride", "pad"].map(|key| whole(case, key));
+    Pool { r, s, stride, pad }
+}
+
+/// Maxima with equals, and with NaN.
+#[test]
+fn poolings_follow_pytorch() {
+    for kind in ["max_pool", "max_pool_nan"] {
+        pointwise(kind, &["x"], &["x"], |tape, v, case| tape.max_pool(pool(case), v[0]));
+    }
+    pointwise("average_pool", &["x"], &["x"], |tape, v, case| tape.average_pool(pool(case), v[0]));
 }
 
 /// Five steps on gradients from 1e-10, below Adam's eps, to 1. A weight near 0.1 cannot move by

@@ -175,12 +175,42 @@ def adam(out):
     return {"adam": [rule | {"steps": steps}]}
 
 
+# n, c, h, w, rows and columns of the window, stride, pad
+POOL = [
+    (1, 3, 6, 6, 2, 2, 2, 0), (2, 5, 9, 7, 3, 3, 2, 1), (1, 4, 7, 8, 2, 3, 2, 1),
+    (1, 3, 9, 7, 2, 2, 3, 0), (2, 16, 5, 5, 3, 3, 1, 1),
+]
+
+
+def pools(out):
+    """Max and average pooling. Maxima have equals: x is in quarters; `max_pool_nan` holds NaN."""
+    rows = {"max_pool": [], "max_pool_nan": [], "average_pool": []}
+    for j, (kind, f) in enumerate((("max_pool", F.max_pool2d), ("max_pool_nan", F.max_pool2d),
+                                   ("average_pool", F.avg_pool2d))):
+        for index, case in enumerate(POOL):
+            n, c, h, w, r, s, stride, pad = case
+            name, at = f"{kind}/{index}", 9000 + 100 * j + 2 * index
+            x = uniform(at, (n, c, h, w))
+            if kind != "average_pool":
+                x = torch.round(4 * x) / 4
+            if kind == "max_pool_nan":
+                x.view(-1)[::5] = float("nan")
+            wide = {"x": x.double().requires_grad_()}
+            y = f(wide["x"], (r, s), stride, pad)
+            backward(out, name, wide, y, uniform(at + 1, y.shape).double())
+            out[f"{name}/x"] = x
+            rows[kind].append(dict(zip(("n", "c", "h", "w", "r", "s", "stride", "pad"), case)))
+    return rows
+
+
 def small():
     """(tensors, cases) of `ops.safetensors`."""
     out = {}
     cases = {"conv": convolutions(out, "conv", CONV, 100, True),
              "conv_transpose": convolutions(out, "conv_transpose", CONV_TRANSPOSE, 1000, True)}
-    return out, cases | norms(out) | pointwise(out) | losses(out) | adam(out)
+    cases |= norms(out) | pointwise(out) | losses(out) | adam(out)
+    # Behind the others, whose streams count what is there.
+    return out, (cases | pools(out))
 
 
 def large():

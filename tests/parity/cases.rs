@@ -49,3 +49,21 @@ pub fn same(desk: &Desk, place: Place, what: &str) {
         assert!(f64::from(*got) == *expected, "{what} at {i}: {got}, not {expected}");
     }
 }
+
+/// Bit for bit the same, where a NaN is a NaN whatever its bits.
+pub fn same_or_nan(desk: &Desk, place: Place, what: &str) {
+    let (got, expected) = desk.read(place);
+    for (i, (got, expected)) in got.iter().zip(&expected).enumerate() {
+        let alike = f64::from(*got) == *expected || got.is_nan() && expected.is_nan();
+        assert!(alike, "{what} at {i}: {got}, not {expected}");
+    }
+}
+
+/// A tensor of these numbers: dense, or a slice of a wider one at a place that vectors fit, or do not.
+pub fn placed(desk: &mut Desk, shape: Shape, way: usize, values: &[f32]) -> Place {
+    match way % 3 {
+        0 => desk.tensor(shape, values),
+        1 => desk.slice(shape, shape.c + 16, 8, values),
+        _ => desk.slice(shape, shape.c + 3, 2, values),
+    }
+}

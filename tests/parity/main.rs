@@ -15,6 +15,7 @@ mod image;
 mod loss;
 mod norm;
 mod pointwise;
+mod pool;
 mod stack;
 mod supports;
 mod vector;

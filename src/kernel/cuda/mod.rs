@@ -10,6 +10,7 @@ mod image;
 mod loss;
 mod norm;
 mod pointwise;
+mod pool;
 mod vector;
 
 use crate::device::{
