@@ -280,6 +280,27 @@ fn poolings() {
     }
 }
 
+/// Alone, and of a slice of what it also reads as a whole, so that gradients are added to one.
+fn read_twice(what: &str, record: impl Fn(&mut Tape, Var) -> Result<Var>) {
+    let x = Shape::new(2, 3, 4, 3);
+    let mut alone = Harness::op(&[("x", x)], &[], |tape, v| record(tape, v[0]));
+    let mut twice = Harness::op(&[("x", x)], &[], |tape, v| {
+        let (a, b) = (tape.copy(v[0])?, tape.tanh(v[0])?);
+        let both = tape.concat(&[a, b])?;
+        let (a, both) = (record(tape, a)?, record(tape, both)?);
+        tape.concat(&[a, both])
+    });
+    for op in [&mut alone, &mut twice] {
+        op.set("x", &numbers(x.count(), 74));
+        probe(what, op, &["x"], SMOOTH);
+    }
+}
+
+#[test]
+fn upsampling() {
+    read_twice("upsample", |tape, x| tape.upsample(3, x));
+}
+
 /// What does not fit is said when it is recorded, with both shapes and what to do.
 #[test]
 fn shapes_that_do_not_fit_are_refused() {
@@ -291,6 +312,7 @@ fn shapes_that_do_not_fit_are_refused() {
         (tape.max_pool(wide, x), ["max_pool", "padding of 2", "3 x 3", "1 or less"]),
         (tape.average_pool(large, x), ["average_pool", "7 x 2", "1x4x6x3", "larger"]),
         (tape.max_pool(Pool::square(2, 0, 0), x), ["max_pool", "2 x 2", "stride 0", "1 or more"]),
+        (tape.upsample(0, x), ["upsample", "1x4x6x3", "times 0", "1 or more"]),
     ] {
         let error = result.unwrap_err().to_string();
         for part in parts {

@@ -68,6 +68,7 @@ fn families(file: &str) -> &'static [&'static str] {
         "maps" => &["pointwise::", "stack::"],
         "rules" => &["pointwise::", NORM],
         "pool" => &["pool::"],
+        "upsample" => &["upsample::"],
         "gather" => &["upsample::", "pad::", "pool::"],
         "dropout" => &["dropout::"],
         "philox" => &["dropout::", NORM],

@@ -20,6 +20,7 @@ mod norm;
 mod pointwise;
 mod pool;
 mod product;
+mod upsample;
 mod vector;
 mod winograd;
 
@@ -31,6 +32,7 @@ pub use loss::{Loss, LossArgs, LossGradArgs, LossKernels, Target};
 pub use norm::{Norm, NormArgs, NormGradArgs, NormKernels, NormParams, NormScope, Statistics};
 pub use pointwise::{Activation, ActivationGradArgs, PointwiseKernels};
 pub use pool::{Pool, PoolArgs, PoolGradArgs, PoolKernels};
+pub use upsample::{UpsampleArgs, UpsampleGradArgs, UpsampleKernels};
 pub use vector::VectorKernels;
 
 use crate::device::{Cpu, Device};
@@ -83,6 +85,7 @@ pub trait Backend:
     + PointwiseKernels
     + DropoutKernels
     + PoolKernels
+    + UpsampleKernels
     + LossKernels
     + AdamKernels
     + VectorKernels

@@ -11,6 +11,7 @@ mod loss;
 mod norm;
 mod pool;
 mod stack;
+mod upsample;
 
 pub use norm::{NormUse, NormVars};
 

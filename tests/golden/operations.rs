@@ -236,6 +236,13 @@ fn poolings_follow_pytorch() {
     pointwise("average_pool", &["x"], &["x"], |tape, v, case| tape.average_pool(pool(case), v[0]));
 }
 
+#[test]
+fn upsampling_follows_pytorch() {
+    pointwise("upsample", &["x"], &["x"], |tape, v, case| {
+        tape.upsample(whole(case, "factor"), v[0])
+    });
+}
+
 /// Five steps on gradients from 1e-10, below Adam's eps, to 1. A weight near 0.1 cannot move by
 /// less than 7e-9, so a step of 2e-4 is exact to 4e-5 of itself, and five steps to that of their
 /// sum.

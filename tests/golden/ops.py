@@ -203,6 +203,21 @@ def pools(out):
     return rows
 
 
+def upsample(out):
+    """Nearest upsampling."""
+    rows = []
+    for index, (shape, factor) in enumerate([((1, 3, 4, 5), 2), ((2, 5, 3, 2), 3),
+                                             ((1, 16, 2, 2), 1)]):
+        name, at = f"upsample/{index}", 9300 + 2 * index
+        x = uniform(at, shape)
+        wide = {"x": x.double().requires_grad_()}
+        y = F.interpolate(wide["x"], scale_factor=factor, mode="nearest")
+        backward(out, name, wide, y, uniform(at + 1, y.shape).double())
+        out[f"{name}/x"] = x
+        rows.append({"shape": shape, "factor": factor})
+    return {"upsample": rows}
+
+
 def small():
     """(tensors, cases) of `ops.safetensors`."""
     out = {}
@@ -210,7 +225,7 @@ def small():
              "conv_transpose": convolutions(out, "conv_transpose", CONV_TRANSPOSE, 1000, True)}
     cases |= norms(out) | pointwise(out) | losses(out) | adam(out)
     # Behind the others, whose streams count what is there.
-    return out, (cases | pools(out))
+    return out, (cases | pools(out) | upsample(out))
 
 
 def large():

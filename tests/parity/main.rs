@@ -18,4 +18,5 @@ mod pointwise;
 mod pool;
 mod stack;
 mod supports;
+mod upsample;
 mod vector;

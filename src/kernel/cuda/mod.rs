@@ -11,6 +11,7 @@ mod loss;
 mod norm;
 mod pointwise;
 mod pool;
+mod upsample;
 mod vector;
 
 use crate::device::{
