@@ -301,6 +301,11 @@ fn upsampling() {
     read_twice("upsample", |tape, x| tape.upsample(3, x));
 }
 
+#[test]
+fn reflection_padding() {
+    read_twice("reflection_pad", |tape, x| tape.reflection_pad(2, x));
+}
+
 /// What does not fit is said when it is recorded, with both shapes and what to do.
 #[test]
 fn shapes_that_do_not_fit_are_refused() {
@@ -313,6 +318,7 @@ fn shapes_that_do_not_fit_are_refused() {
         (tape.average_pool(large, x), ["average_pool", "7 x 2", "1x4x6x3", "larger"]),
         (tape.max_pool(Pool::square(2, 0, 0), x), ["max_pool", "2 x 2", "stride 0", "1 or more"]),
         (tape.upsample(0, x), ["upsample", "1x4x6x3", "times 0", "1 or more"]),
+        (tape.reflection_pad(4, x), ["reflection_pad", "1x4x6x3", "1x12x14x3", "below 4"]),
     ] {
         let error = result.unwrap_err().to_string();
         for part in parts {

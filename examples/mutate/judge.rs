@@ -69,6 +69,7 @@ fn families(file: &str) -> &'static [&'static str] {
         "rules" => &["pointwise::", NORM],
         "pool" => &["pool::"],
         "upsample" => &["upsample::"],
+        "pad" => &["pad::"],
         "gather" => &["upsample::", "pad::", "pool::"],
         "dropout" => &["dropout::"],
         "philox" => &["dropout::", NORM],

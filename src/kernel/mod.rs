@@ -17,6 +17,7 @@ mod image;
 mod loss;
 mod narrow;
 mod norm;
+mod pad;
 mod pointwise;
 mod pool;
 mod product;
@@ -30,6 +31,7 @@ pub use dropout::{Dropout, DropoutKernels};
 pub use image::{ImageBatch, ImageKernels};
 pub use loss::{Loss, LossArgs, LossGradArgs, LossKernels, Target};
 pub use norm::{Norm, NormArgs, NormGradArgs, NormKernels, NormParams, NormScope, Statistics};
+pub use pad::{PadArgs, PadGradArgs, PadKernels};
 pub use pointwise::{Activation, ActivationGradArgs, PointwiseKernels};
 pub use pool::{Pool, PoolArgs, PoolGradArgs, PoolKernels};
 pub use upsample::{UpsampleArgs, UpsampleGradArgs, UpsampleKernels};
@@ -86,6 +88,7 @@ pub trait Backend:
     + DropoutKernels
     + PoolKernels
     + UpsampleKernels
+    + PadKernels
     + LossKernels
     + AdamKernels
     + VectorKernels

@@ -9,6 +9,7 @@ mod conv_transpose;
 mod dropout;
 mod loss;
 mod norm;
+mod pad;
 mod pool;
 mod stack;
 mod upsample;

@@ -243,6 +243,13 @@ fn upsampling_follows_pytorch() {
     });
 }
 
+#[test]
+fn reflection_padding_follows_pytorch() {
+    pointwise("reflection_pad", &["x"], &["x"], |tape, v, case| {
+        tape.reflection_pad(whole(case, "pad"), v[0])
+    });
+}
+
 /// Five steps on gradients from 1e-10, below Adam's eps, to 1. A weight near 0.1 cannot move by
 /// less than 7e-9, so a step of 2e-4 is exact to 4e-5 of itself, and five steps to that of their
 /// sum.

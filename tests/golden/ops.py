@@ -218,6 +218,21 @@ def upsample(out):
     return {"upsample": rows}
 
 
+def reflection_pad(out):
+    """Reflection padding, the widest of its picture among them."""
+    rows = []
+    for index, (shape, pad) in enumerate([((1, 3, 9, 8), 3), ((2, 5, 4, 3), 2), ((1, 16, 2, 2), 1),
+                                          ((1, 3, 5, 6), 4)]):
+        name, at = f"reflection_pad/{index}", 9400 + 2 * index
+        x = uniform(at, shape)
+        wide = {"x": x.double().requires_grad_()}
+        y = F.pad(wide["x"], (pad,) * 4, mode="reflect")
+        backward(out, name, wide, y, uniform(at + 1, y.shape).double())
+        out[f"{name}/x"] = x
+        rows.append({"shape": shape, "pad": pad})
+    return {"reflection_pad": rows}
+
+
 def small():
     """(tensors, cases) of `ops.safetensors`."""
     out = {}
@@ -225,7 +240,7 @@ def small():
              "conv_transpose": convolutions(out, "conv_transpose", CONV_TRANSPOSE, 1000, True)}
     cases |= norms(out) | pointwise(out) | losses(out) | adam(out)
     # Behind the others, whose streams count what is there.
-    return out, (cases | pools(out) | upsample(out))
+    return out, (cases | pools(out) | upsample(out) | reflection_pad(out))
 
 
 def large():

@@ -14,6 +14,7 @@ mod dropout;
 mod image;
 mod loss;
 mod norm;
+mod pad;
 mod pointwise;
 mod pool;
 mod stack;

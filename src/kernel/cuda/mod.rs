@@ -9,6 +9,7 @@ mod dropout;
 mod image;
 mod loss;
 mod norm;
+mod pad;
 mod pointwise;
 mod pool;
 mod upsample;
