@@ -306,11 +306,41 @@ fn reflection_padding() {
     read_twice("reflection_pad", |tape, x| tape.reflection_pad(2, x));
 }
 
+#[test]
+fn cross_entropy() {
+    let x = Shape::new(2, 3, 4, 5);
+    let pixels = Shape { c: 1, ..x };
+    let labels: Vec<f32> =
+        (0..pixels.count()).map(|i| if i % 5 == 0 { 9.0 } else { (i % 5) as f32 }).collect();
+    for ignored in [Some(9), Some(2)] {
+        let mut op = Harness::op(&[("x", x)], &[("labels", pixels)], |tape, v| {
+            tape.cross_entropy(v[0], v[1], ignored)
+        });
+        let classes = labels.iter().map(|l| if *l == 9.0 && ignored != Some(9) { 2.0 } else { *l });
+        op.set("labels", &classes.collect::<Vec<_>>());
+        op.set("x", &numbers(x.count(), 75));
+        probe("cross_entropy", &mut op, &["x"], SMOOTH);
+    }
+}
+
+/// All pixels ignored: the loss is 0, not NaN, and so is the gradient. A label has none.
+#[test]
+fn cross_entropy_of_ignored_pixels_alone() {
+    let x = Shape::new(1, 2, 2, 3);
+    let leaves = [("x", x), ("labels", Shape { c: 1, ..x })];
+    let mut op = Harness::op(&leaves, &[], |tape, v| tape.cross_entropy(v[0], v[1], Some(255)));
+    op.set("x", &numbers(x.count(), 76));
+    op.set("labels", &[255.0; 4]);
+    op.run(&[1.0]);
+    assert_eq!((op.y(), op.grad("x"), op.grad("labels")), (vec![0.0], vec![0.0; 12], vec![0.0; 4]));
+}
+
 /// What does not fit is said when it is recorded, with both shapes and what to do.
 #[test]
 fn shapes_that_do_not_fit_are_refused() {
     let tape = &mut Tape::new();
     let x = tape.input("x", Shape::new(1, 4, 6, 3));
+    let labels = tape.input_f32("labels", Shape::new(1, 4, 5, 1));
     let wide = Pool::square(3, 1, 2);
     let large = Pool { r: 7, s: 2, stride: 1, pad: 1 };
     for (result, parts) in [
@@ -319,6 +349,7 @@ fn shapes_that_do_not_fit_are_refused() {
         (tape.max_pool(Pool::square(2, 0, 0), x), ["max_pool", "2 x 2", "stride 0", "1 or more"]),
         (tape.upsample(0, x), ["upsample", "1x4x6x3", "times 0", "1 or more"]),
         (tape.reflection_pad(4, x), ["reflection_pad", "1x4x6x3", "1x12x14x3", "below 4"]),
+        (tape.cross_entropy(x, labels, None), ["cross_entropy", "1x4x5x1", "1x4x6x3", "1x4x6x1"]),
     ] {
         let error = result.unwrap_err().to_string();
         for part in parts {

@@ -74,6 +74,7 @@ fn families(file: &str) -> &'static [&'static str] {
         "dropout" => &["dropout::"],
         "philox" => &["dropout::", NORM],
         "loss" => &["loss::"],
+        "cross_entropy" => &["cross_entropy::"],
         "image" => &["image::"],
         "common" => &["pointwise::", "loss::", NORM, "dropout::", "image::"],
         "filters" => &[

@@ -9,6 +9,7 @@
 
 mod adam;
 mod conv;
+mod cross_entropy;
 pub mod cuda;
 mod dropout;
 mod gather;
@@ -27,6 +28,7 @@ mod winograd;
 
 pub use adam::{Adam, AdamKernels};
 pub use conv::{Conv, ConvArgs, ConvKernels, Pass};
+pub use cross_entropy::{CrossEntropyArgs, CrossEntropyGradArgs, CrossEntropyKernels};
 pub use dropout::{Dropout, DropoutKernels};
 pub use image::{ImageBatch, ImageKernels};
 pub use loss::{Loss, LossArgs, LossGradArgs, LossKernels, Target};
@@ -90,6 +92,7 @@ pub trait Backend:
     + UpsampleKernels
     + PadKernels
     + LossKernels
+    + CrossEntropyKernels
     + AdamKernels
     + VectorKernels
     + ImageKernels

@@ -6,6 +6,7 @@ mod add;
 mod concat;
 mod conv;
 mod conv_transpose;
+mod cross_entropy;
 mod dropout;
 mod loss;
 mod norm;

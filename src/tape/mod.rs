@@ -117,6 +117,14 @@ impl Tape {
         var
     }
 
+    /// [`Tape::input`] of numbers that are f32 on every device: labels, say, of which bf16 would
+    /// round those above 256.
+    pub fn input_f32(&mut self, name: &str, shape: Shape) -> Var {
+        let var = self.input(name, shape);
+        self.values[var.0].keep_f32 = true;
+        var
+    }
+
     /// A value of the persistent arena: a parameter or a running statistic. Asked for twice, it is
     /// one value.
     pub fn param(&mut self, name: &str, view: View) -> Var {

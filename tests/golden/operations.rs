@@ -250,6 +250,15 @@ fn reflection_padding_follows_pytorch() {
     });
 }
 
+/// Logits reach 100 either way; some pixels are ignored, in one case a class of its own.
+#[test]
+fn cross_entropy_follows_pytorch() {
+    pointwise("cross_entropy", &["x", "labels"], &["x"], |tape, v, case| {
+        let ignored = case.get("ignored").map(|_| whole(case, "ignored"));
+        tape.cross_entropy(v[0], v[1], ignored)
+    });
+}
+
 /// Five steps on gradients from 1e-10, below Adam's eps, to 1. A weight near 0.1 cannot move by
 /// less than 7e-9, so a step of 2e-4 is exact to 4e-5 of itself, and five steps to that of their
 /// sum.

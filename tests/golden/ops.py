@@ -233,6 +233,28 @@ def reflection_pad(out):
     return {"reflection_pad": rows}
 
 
+def cross_entropy(out):
+    """Mean over the pixels whose label is not the ignored one. dy is the number of pixels, so that
+    gradients are near 1. Logits reach +-8 and, one pixel, 100."""
+    rows = []
+    for index, (shape, ignored) in enumerate([((1, 5, 4, 3), 255), ((2, 19, 5, 7), 255),
+                                              ((1, 2, 6, 6), None), ((1, 4, 5, 5), 0)]):
+        name, at = f"cross_entropy/{index}", 9500 + 2 * index
+        n, c, h, w = shape
+        x = uniform(at, shape, 8.0)
+        x[0, 0, 0, 0], x[0, 1, 0, 0] = 100.0, -100.0
+        labels = torch.floor((uniform(at + 1, (n, 1, h, w)) + 1) / 2 * c)
+        if ignored is not None:
+            labels.view(-1)[2::3] = ignored
+        wide = {"x": x.double().requires_grad_()}
+        none = {} if ignored is None else {"ignore_index": ignored}
+        y = F.cross_entropy(wide["x"], labels[:, 0].long(), **none).reshape(1)
+        backward(out, name, wide, y, torch.full((1,), float(n * h * w), dtype=torch.float64))
+        out |= {f"{name}/x": x, f"{name}/labels": labels}
+        rows.append({"shape": shape} | ({} if ignored is None else {"ignored": ignored}))
+    return {"cross_entropy": rows}
+
+
 def small():
     """(tensors, cases) of `ops.safetensors`."""
     out = {}
@@ -240,7 +262,7 @@ def small():
              "conv_transpose": convolutions(out, "conv_transpose", CONV_TRANSPOSE, 1000, True)}
     cases |= norms(out) | pointwise(out) | losses(out) | adam(out)
     # Behind the others, whose streams count what is there.
-    return out, (cases | pools(out) | upsample(out) | reflection_pad(out))
+    return out, (cases | pools(out) | upsample(out) | reflection_pad(out) | cross_entropy(out))
 
 
 def large():

@@ -10,6 +10,7 @@ mod desk;
 mod adam;
 mod cases;
 mod conv;
+mod cross_entropy;
 mod dropout;
 mod image;
 mod loss;

@@ -3,8 +3,9 @@
 use pix2pix_engine::device::Precision;
 use pix2pix_engine::error::Result;
 use pix2pix_engine::kernel::{
-    Activation, Conv, ConvArgs, ConvKernels, Loss, LossArgs, LossKernels, Norm, NormArgs,
-    NormKernels, NormParams, NormScope, Pass, PointwiseKernels, Statistics, Target, Write,
+    Activation, Conv, ConvArgs, ConvKernels, CrossEntropyArgs, CrossEntropyKernels, Loss, LossArgs,
+    LossKernels, Norm, NormArgs, NormKernels, NormParams, NormScope, Pass, PointwiseKernels,
+    Statistics, Target, Write,
 };
 use pix2pix_engine::tensor::{Elem, Shape, View};
 
@@ -92,4 +93,20 @@ fn kernels_take_no_more_scratch_than_they_say() {
             assert_eq!(desk.cuda.scratch(0).unwrap(), before, "it was not enough");
         },
     );
+}
+
+/// Labels in bf16 would be rounded from 256 on.
+#[test]
+fn labels_in_bf16_are_refused() {
+    on_softgpu("labels_in_bf16_are_refused", Precision::Bf16, &ORDERS[..1], |desk| {
+        let of = |elem| {
+            let x = View::dense_of(Elem::Bf16, 0, Shape::new(2, 3, 4, 5));
+            let labels = View::dense_of(elem, 0, Shape::new(2, 3, 4, 1));
+            let one = View::dense(0, Shape::SCALAR);
+            CrossEntropyArgs { x, labels, ignored: None, y: one, count: one }
+        };
+        let refused = desk.cuda.cross_entropy_supports(&of(Elem::Bf16));
+        says(refused, &["cross_entropy", "2x3x4x1", "256", "`precision` f32"]);
+        assert!(desk.cuda.cross_entropy_supports(&of(Elem::F32)).is_ok());
+    });
 }

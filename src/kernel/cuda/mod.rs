@@ -5,6 +5,7 @@
 
 mod adam;
 mod conv;
+mod cross_entropy;
 mod dropout;
 mod image;
 mod loss;
@@ -106,6 +107,7 @@ pub fn sources() -> Result<Vec<(String, String)>> {
         pointwise::constants(),
         dropout::constants(),
         loss::constants(),
+        cross_entropy::constants(),
         vector::constants(),
         Loss::declaration(),
         pointwise::ActivationKind::declaration(),
@@ -120,6 +122,7 @@ pub fn sources() -> Result<Vec<(String, String)>> {
         dropout::DropoutArg::declaration(),
         loss::Aim::declaration(),
         loss::LossPointers::declaration(),
+        cross_entropy::Labels::declaration(),
         norm::NormRule::declaration(),
         norm::Stats::declaration(),
         norm::Grads::declaration(),
