@@ -1,7 +1,7 @@
 //! Operations say what they are, in a form that export and printed programs read.
 
 use pix2pix_engine::device::Cpu;
-use pix2pix_engine::kernel::{Activation, Conv, NormScope, Statistics};
+use pix2pix_engine::kernel::{Activation, Conv, NormScope, Pool, Statistics};
 use pix2pix_engine::op::{NormUse, NormVars};
 use pix2pix_engine::tape::{Attribute, Describe, Tape};
 use pix2pix_engine::tensor::Shape;
@@ -59,4 +59,32 @@ fn operations_say_what_they_are() {
             assert!(line.contains(&format!("{name} {value}")), "no {name} {value} in {line}");
         }
     }
+}
+
+#[test]
+fn operations_of_segmentation_say_what_they_are() {
+    let tape = &mut Tape::new();
+    let x = tape.input("x", Shape::new(1, 8, 8, 3));
+    let labels = tape.input_f32("labels", Shape::new(1, 8, 8, 1));
+    let y = tape.max_pool(Pool { r: 2, s: 3, stride: 2, pad: 1 }, x).unwrap();
+    let y = tape.average_pool(Pool::square(2, 1, 0), y).unwrap();
+    let y = tape.upsample(2, y).unwrap();
+    let y = tape.reflection_pad(1, y).unwrap();
+    assert_eq!(tape.shape(y), Shape::new(1, 10, 8, 3));
+    let ignored = [Some(255), None].map(|ignored| tape.cross_entropy(x, labels, ignored).unwrap());
+    tape.output("loss", ignored[0]);
+    let program = tape.compile(&Cpu::new(1).unwrap(), 0).unwrap();
+    let all = program.instructions().iter().filter_map(|i| i.application());
+    let text: Vec<String> = all.map(|applied| applied.op.describe().to_string()).collect();
+    assert_eq!(
+        text,
+        [
+            "max_pool: window 2 3, stride 2, pad 1",
+            "average_pool: window 2 2, stride 1, pad 0",
+            "upsample: factor 2",
+            "reflection_pad: pad 1",
+            "cross_entropy: ignored 255",
+            "cross_entropy",
+        ]
+    );
 }

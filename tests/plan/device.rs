@@ -3,7 +3,7 @@
 
 use pix2pix_engine::Result;
 use pix2pix_engine::device::{Arena, Cpu, Device, Precision, StepState};
-use pix2pix_engine::kernel::{Activation, Backend, Conv, Loss, NormScope, Statistics, Write};
+use pix2pix_engine::kernel::{Activation, Backend, Conv, Loss, NormScope, Pool, Statistics, Write};
 use pix2pix_engine::model::NormKind;
 use pix2pix_engine::nn::Placement;
 use pix2pix_engine::op::{NormUse, NormVars};
@@ -11,8 +11,8 @@ use pix2pix_engine::tape::{Program, Tape};
 use pix2pix_engine::tensor::Shape;
 
 use crate::common::harness::leaves;
-use crate::common::numbers;
 use crate::common::training::Setup;
+use crate::common::{PRODUCT_NMSE, nmse, numbers};
 use crate::desk::{ORDERS, on_softgpu};
 
 /// A convolution of what is f32 in every precision to what is not.
@@ -68,14 +68,24 @@ fn three_labels(b: &dyn Backend) -> Result<Program> {
     tape.compile(b, 0)
 }
 
+/// Labels that are stored as the precision has it.
+fn rounded_labels(b: &dyn Backend) -> Result<Program> {
+    let tape = &mut Tape::new();
+    let x = tape.input("x", Shape::new(1, 4, 4, 2));
+    let labels = tape.input("labels", Shape::new(1, 4, 4, 1));
+    tape.cross_entropy(x, labels, None)?;
+    tape.compile(b, 0)
+}
+
 type Case = (fn(&dyn Backend) -> Result<Program>, Precision, &'static str, &'static str);
 
 /// What a GPU cannot do, in which precision, and the shape and the remedy that its error names.
-const REFUSED: [Case; 4] = [
+const REFUSED: [Case; 5] = [
     (stored_differently, Precision::Bf16, "1x4x4x1", "`precision` f32"),
     (mixed_sum, Precision::Bf16, "1x4x4x1", "`precision` f32"),
     (wide_norm, Precision::F32, "1x2x1x32769", "`device` cpu"),
     (wide_bias, Precision::F32, "1x1x1x262145", "`device` cpu"),
+    (rounded_labels, Precision::Bf16, "1x4x4x1", "an input of f32"),
 ];
 
 #[test]
@@ -188,4 +198,64 @@ fn norms_of_gradients_and_constants_are_announced() {
         let error = (f64::from(got[0]) - expected).abs();
         assert!(error < crate::common::POINTWISE * expected, "{} for {expected}", got[0]);
     });
+}
+
+/// A small network for segmentation with its gradients, from pictures to a loss of their classes: on a
+/// GPU as on the CPU, within what the precision stores.
+#[test]
+fn segmentation_is_the_same_on_both_devices() {
+    let test = "segmentation_is_the_same_on_both_devices";
+    let (size, classes) = (Shape::new(2, 10, 12, 3), 5);
+    let record = |b: &mut dyn Backend| {
+        let mut arena = Arena::default();
+        let (first, last) = (Shape::new(8, 3, 3, 3), Shape::new(classes, 1, 1, 8));
+        let mut params = leaves(&[("first", first), ("last", last)], &[]);
+        params.place(&mut arena, Placement::Training(&[]));
+        let tape = &mut Tape::new();
+        let x = tape.input("x", size);
+        let labels = tape.input_f32("labels", Shape { c: 1, ..size });
+        let [first, last] = [0, 1].map(|i| params.on(tape, i));
+        let y = tape.reflection_pad(1, x)?;
+        let y = tape.conv(Conv::square(3, 1, 0), y, first, None)?;
+        let pool = Pool::square(2, 2, 0);
+        let (most, mean) = (tape.max_pool(pool, y)?, tape.average_pool(pool, y)?);
+        let y = tape.add(most, mean)?;
+        let y = tape.upsample(2, y)?;
+        let y = tape.conv(Conv::PIXEL, y, last, None)?;
+        let loss = tape.cross_entropy(y, labels, Some(255))?;
+        tape.output("loss", loss);
+        tape.backward(&[(1.0, loss)], params.group(), Write::Set)?;
+        let program = tape.compile(b, arena.len())?;
+        b.reserve(program.end())?;
+        for (i, param) in params.iter().enumerate() {
+            b.upload(param.view(), &numbers(param.shape.count(), i as u64))?;
+        }
+        b.set_state(StepState { seed: 0, step: 1, lr: 0.0, micro: 0 });
+        b.upload(program.view("x")?, &numbers(size.count(), 3))?;
+        let label = |i: usize| if i.is_multiple_of(7) { 255.0 } else { (i % classes) as f32 };
+        let labels: Vec<f32> = (0..size.pixels()).map(label).collect();
+        b.upload(program.view("labels")?, &labels)?;
+        program.run(b)?;
+        let mut all = vec![0.0];
+        b.download(program.view("loss")?, &mut all)?;
+        for param in params.iter() {
+            let group = params.group();
+            let view = group.part(group.grads, param.view()).expect("it is of the group");
+            let mut values = vec![0.0; view.shape.count()];
+            b.download(view, &mut values)?;
+            all.extend(values);
+        }
+        Ok::<_, pix2pix_engine::Error>((all, 4 * program.workspace(b)))
+    };
+    let (expected, _) = record(&mut Cpu::new(1).unwrap()).unwrap();
+    let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
+    // A rounding to bf16 is 2^-9 of a number; some follow each other.
+    for (precision, bound) in [(Precision::F32, PRODUCT_NMSE), (Precision::Bf16, 2e-4)] {
+        on_softgpu(test, precision, &ORDERS[..1], |desk| {
+            let (got, announced) = record(&mut desk.cuda).unwrap();
+            assert_eq!(desk.cuda.side_bytes(), announced, "{precision:?}");
+            let error = nmse(&got, &expected);
+            assert!(error <= bound, "{precision:?}: normalised error {error:.1e}");
+        });
+    }
 }
