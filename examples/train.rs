@@ -7,7 +7,7 @@ use pix2pix_engine::data::{Folder, ScanOptions};
 use pix2pix_engine::device::Cpu;
 use pix2pix_engine::train::{Losses, Observer, RunConfig, RunOptions, RunPlan, Scores, Trainer};
 
-/// Prints where the run is.
+/// Prints the progress of the run.
 struct Lines;
 
 impl Observer for Lines {

@@ -7,7 +7,7 @@
 //   source  checked by tests/parity rows concat
 #include "maps.cuh"
 
-extern "C" __global__ void __launch_bounds__(MAP_THREADS) stack(Pairs pairs)
+extern "C" __global__ void __launch_bounds__(MAP_THREADS) stack(Copies pairs)
 {
     Tensor x = pairs.x0, y = pairs.y0;
     if (blockIdx.y == 1) x = pairs.x1, y = pairs.y1;

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// What a file is written through: buffered, and seekable as the zip format asks.
+/// A buffered writer of a file, seekable as the zip format requires.
 pub type Sink = BufWriter<File>;
 
 /// Writes `path` through `body`: to `.NAME.tmp` in the same folder, flushed and synced to the disk,
 /// then renamed over `path`. When `body` or the disk fails, nothing is left and an older `path` is
-/// untouched. A `.NAME.tmp` that a killed run left is overwritten, and [`sweep`] takes those whose
-/// file is not written again; the price is that two processes must not write the same `path` at once.
+/// untouched. A `.NAME.tmp` that a killed run left is overwritten, and [`sweep`] removes those
+/// whose file is not written again. Two processes must not write the same `path` at once.
 ///
 /// # Errors
 /// Whatever `body` returns, or [`Error::File`] with the action "write".
@@ -41,9 +41,8 @@ pub fn replace(path: &Path, body: impl FnOnce(&mut Sink) -> Result<()>) -> Resul
     Ok(())
 }
 
-/// Removes from `folder` what killed writes of files that end in `extension` (with its point) left:
-/// every `.NAME.tmp` whose NAME ends so. Other files stay, and what cannot be read or removed stays
-/// too: a leftover is untidy, not wrong.
+/// Removes from `folder` the temporary files that killed writes left: every `.NAME.tmp` whose NAME
+/// ends in `extension` (with its dot). What cannot be read or removed stays, since it does no harm.
 pub fn sweep(folder: &Path, extension: &str) {
     let ending = format!("{extension}.tmp");
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {

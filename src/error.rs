@@ -1,9 +1,9 @@
 //! One error type for the whole crate: what went wrong, where, and what to do about it.
 //!
-//! Every message is one sentence that a user can act on; settings stand in it by their names in
-//! [`RunConfig`](crate::train::RunConfig) and its like, in backticks. [`Error::exit_code`] tells the two kinds
-//! apart that a script cares about: 1 for input that must be changed, 2 for a file or a machine
-//! that failed.
+//! Every message is one sentence that a user can act on. It names settings in backticks, as the
+//! fields of [`RunConfig`](crate::train::RunConfig) and other options are called; the program shows
+//! its flags instead. [`Error::exit_code`] distinguishes input that must be changed from a failure
+//! of a file or a machine.
 
 use std::fmt::{self, Debug, Display};
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ use crate::tensor::Shape;
 /// The result of everything that can fail here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can go wrong, grouped by cause. Printed by `{:?}` it is the same sentence as by `{}`, so that
-/// `fn main() -> pix2pix_engine::Result<()>` tells a user what to do.
+/// What can go wrong, grouped by cause. `{:?}` prints the same sentence as `{}`, so that a
+/// `fn main() -> pix2pix_engine::Result<()>` reports it legibly.
 #[derive(thiserror::Error)]
 pub enum Error {
-    /// Something the user gave is wrong: a flag, a picture, a data folder, a model file.
+    /// Wrong input: a setting, an image, a data folder, a model file.
     #[error("{0}")]
     Input(String),
     /// A file or folder could not be read or written.
@@ -38,7 +38,7 @@ pub enum Error {
         /// Both shapes and what was expected of them.
         detail: String,
     },
-    /// The machine lacks something: memory, a driver, a device.
+    /// The machine lacks something, such as memory, a driver or a device, or failed.
     #[error("{0}")]
     Machine(String),
 }
@@ -71,12 +71,12 @@ impl Error {
     }
 
     /// An operation got a wrong number of inputs.
-    pub fn arity(op: &'static str, expected: usize, got: usize) -> Self {
+    pub(crate) fn arity(op: &'static str, expected: usize, got: usize) -> Self {
         Error::shape(op, format!("takes {expected} inputs, got {got}"))
     }
 
     /// The channels of `x` do not fit those of `w`.
-    pub fn channels(op: &'static str, x: Shape, expects: usize, w: Shape) -> Self {
+    pub(crate) fn channels(op: &'static str, x: Shape, expects: usize, w: Shape) -> Self {
         Error::shape(
             op,
             format!("x has {} channels, filter expects {expects} (x {x}, filter {w})", x.c),

@@ -3,8 +3,8 @@
 //!
 //! # Train and translate
 //!
-//! Pairs of pictures come from a folder ([`data::Folder`]) or from memory ([`data::MemoryPairs`]); a run
-//! is planned, started and run to its end; its model translates pictures of any size.
+//! Pairs of images come from a folder ([`data::Folder`]) or from memory ([`data::MemoryPairs`]). A
+//! run is planned, started and run to its end, and its model translates images of any size.
 //!
 //! ```
 //! use std::sync::{Arc, atomic::AtomicBool};
@@ -40,12 +40,12 @@
 //! ```
 //!
 //! `examples/train.rs` trains on a folder and shows progress, `examples/translate.rs` translates a
-//! file. Without the default feature `cli` the crate needs no terminal, no signal handler and no
-//! parser of arguments.
+//! file. The default feature `cli` adds the program, with its argument parser, progress bar and
+//! signal handler; the library works without it.
 //!
 //! # Layers
 //!
-//! Each module uses those to its left; `tests/layers.rs` keeps it so.
+//! Each module may use those to its left; `tests/layers.rs` checks it.
 //!
 //! ```text
 //! tensor <- device <- kernel <- tape <- op <- nn <- model <- train <- translate <- cli
@@ -53,24 +53,28 @@
 //!                                                checkpoint    data, metric
 //! ```
 //!
-//! - [`tensor`]: shapes and views, plain numbers. [`device`]: memory. [`kernel`]: what a machine
-//!   must be able to do, and the CPU doing it.
-//! - [`tape`]: a step is recorded once, planned into one piece of memory, run many times.
-//!   [`op`]: the operations, one file each.
-//! - [`nn`]: parameters, blocks, schedules. [`model`]: U-Net, encoder-decoder, PatchGAN.
-//! - [`train`]: what is learnt, and the run. [`translate`]: pictures of any size through a model.
-//! - [`data`]: folders and lists of pairs to batches. [`checkpoint`]: safetensors, and PyTorch's
-//!   `.pth`.
+//! - [`tensor`]: shapes, views and samples, all plain numbers. [`device`]: memory. [`kernel`]: the
+//!   computations that a device must offer, with their CPU implementations.
+//! - [`tape`]: records a step once, plans its memory, and runs it many times. [`op`]: the
+//!   operations, one file each.
+//! - [`nn`]: parameters, blocks, learning-rate schedules. [`model`]: U-Net, encoder-decoder,
+//!   PatchGAN.
+//! - [`train`]: the recipe of what is learnt, and the run. [`translate`]: applies a model to images
+//!   of any size.
+//! - [`data`]: turns folders and lists of pairs into batches. [`metric`]: L1, PSNR, SSIM.
+//!   [`checkpoint`]: safetensors, and PyTorch's `.pth`.
+//! - [`verify`]: compares a GPU with the CPU.
 //!
 //! # Conventions
 //!
-//! Tensors are NHWC, filters (k, r, s, c), pixels in [-1, 1], learning rates a step. A gradient of
-//! x is called dx. Every random number is a function of a seed and a counter: the same seed on the
-//! same kind of device gives the same bytes, on any number of threads.
+//! Tensors are NHWC, filters (k, r, s, c), pixels in [-1, 1], learning rates per step. The gradient
+//! of x is called dx. Every random number is a function of a seed and a counter, and sums have a
+//! fixed order: the same seed on the same kind of device gives the same bytes, on any number of
+//! threads.
 //!
-//! # A tape of one's own
+//! # Your own tape
 //!
-//! A network of one layer learns to double its input.
+//! A network with one layer learns to double its input.
 //!
 //! ```
 //! use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
@@ -111,7 +115,7 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
-pub mod atomic;
+pub(crate) mod atomic;
 pub mod checkpoint;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -122,6 +126,7 @@ pub mod kernel;
 pub mod metric;
 pub mod model;
 pub mod nn;
+mod one_of;
 pub mod op;
 pub mod random;
 pub mod tape;

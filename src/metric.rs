@@ -1,5 +1,5 @@
-//! How far two images are apart: L1, PSNR, SSIM. Samples of any type and any number of channels; sums
-//! in f64 and in fixed order, so the numbers are the same on every run.
+//! Distances between two images: L1, PSNR, SSIM, for samples of any type and any number of
+//! channels. Sums are in f64 and in fixed order, so the numbers are the same on every run.
 
 use crate::error::{Error, Result};
 use crate::tensor::{Sample, SampleRange, SampleSlice, with_samples};
@@ -23,7 +23,7 @@ fn check(op: &'static str, a: SampleSlice, b: SampleSlice) -> Result<()> {
     Ok(())
 }
 
-/// The sum of `f(a - b)` over all samples. Of 8 bits every sum of up to 2^37 squares is exact.
+/// The sum of `f(a - b)` over all samples. For 8 bits, sums of up to 2^37 squares are exact.
 fn sum(a: SampleSlice, b: SampleSlice, f: fn(f64) -> f64) -> f64 {
     fn add<T: Sample>(a: &[T], b: &[T], f: fn(f64) -> f64) -> f64 {
         a.iter().zip(b).map(|(&x, &y)| f(Into::<f64>::into(x) - Into::<f64>::into(y))).sum()
@@ -36,11 +36,11 @@ fn sum(a: SampleSlice, b: SampleSlice, f: fn(f64) -> f64) -> f64 {
     }
 }
 
-/// Mean of `|a - b|` over all samples in units of [-1, 1], as the training loss counts it: samples
-/// apart by the whole range are apart by 2.
+/// Mean of `|a - b|` over all samples, scaled to [-1, 1] as in the training loss: samples at the
+/// two ends of `range` differ by 2.
 ///
 /// # Errors
-/// Another number or type of samples in `b`, no samples.
+/// [`Error::Shape`] if `a` and `b` differ in number or type of samples, or have none.
 pub fn l1(a: SampleSlice, b: SampleSlice, range: SampleRange) -> Result<f64> {
     check("l1", a, b)?;
     Ok(sum(a, b, f64::abs) / range.half() / a.len() as f64)
@@ -57,9 +57,9 @@ pub fn psnr(a: SampleSlice, b: SampleSlice, range: SampleRange) -> Result<f64> {
     Ok(10.0 * (d * d / (sum(a, b, |d| d * d) / a.len() as f64)).log10())
 }
 
-/// The structural similarity, 1 for equal images: per channel, with a Gaussian window of 11 x 11 and
-/// deviation 1.5, `C1 = (0.01 * d)^2`, `C2 = (0.03 * d)^2` with `d = high - low` of the range, biased
-/// variances,
+/// The structural similarity, 1 for equal images: per channel, with a Gaussian window of 11 x 11
+/// and deviation 1.5, `C1 = (0.01 * d)^2`, `C2 = (0.03 * d)^2` with `d = high - low` of the range,
+/// biased variances,
 ///
 /// `(2 ma mb + C1) (2 cov + C2) / ((ma^2 + mb^2 + C1) (va + vb + C2))`,
 ///

@@ -1,10 +1,10 @@
-//! Translation: a model, and images of any size.
+//! Translation of images of any size by a model.
 //!
-//! An image is padded by reflection to multiples of what the generator's depth needs, translated,
-//! and cropped back. By default norms take the image's own statistics, as in training and as the
-//! paper tests (Isola et al. 2017, section 3.4), and dropout is off, where the paper keeps it on as
-//! its only noise: a translation is then a function of the image, and closer to the target on
-//! average. Both are switches of their own.
+//! An image is padded by reflection to the multiple of pixels that the generator takes, translated,
+//! and cropped back. By default norms use the image's own statistics, as in training and in the
+//! paper's tests (Isola et al. 2017, section 3.4), and dropout is off, where the paper keeps it on
+//! as its only noise: a translation is then a function of the image, and closer to the target on
+//! average. [`TranslateOptions`] switches each of them.
 
 use std::path::Path;
 
@@ -23,11 +23,11 @@ use crate::tensor::Shape;
 /// How a model is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TranslateOptions {
-    /// Statistics of batch norm.
+    /// The statistics that batch norm uses.
     pub statistics: Statistics,
     /// Whether dropout drops.
     pub dropout: bool,
-    /// Key of the dropout's masks.
+    /// Seed of the dropout masks.
     pub seed: u64,
 }
 
@@ -37,7 +37,7 @@ impl Default for TranslateOptions {
     }
 }
 
-/// A generator ready to translate.
+/// A generator on a device, ready to translate.
 pub struct Translator {
     config: GeneratorConfig,
     generator: Box<dyn Network>,
@@ -45,12 +45,12 @@ pub struct Translator {
     direction: Option<Direction>,
     options: TranslateOptions,
     base: usize,
-    /// The pass recorded last, and its height and width: images of one size share it.
+    /// The program recorded last, with its height and width: images of one size share it.
     program: Option<([usize; 2], Program)>,
     backend: Box<dyn Backend>,
 }
 
-/// What a model file says of its training that matters here; a file may say nothing.
+/// What a translation needs of the training settings in a model file, which may lack them.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Training {
@@ -59,11 +59,12 @@ struct Training {
 }
 
 impl Translator {
-    /// Loads the generator of a model file, the folder of a run, a training checkpoint, or a PyTorch
-    /// state dict. A file that says nothing of its images takes and gives 8 bits a channel.
+    /// Loads the generator of a model file, the folder of a run, a training checkpoint, or a
+    /// PyTorch state dict. Images are 8-bit where the file states no [`Domains`].
     ///
     /// # Errors
-    /// Files without a generator; running statistics asked of a model that has none.
+    /// A file that cannot be read or has no generator; domains that do not fit the generator;
+    /// running statistics of a model without batch norm.
     pub fn open(path: &Path, options: TranslateOptions, backend: Box<dyn Backend>) -> Result<Self> {
         let path = &checkpoint::model_file(path);
         let weights = checkpoint::load_weights(path)?;
@@ -73,11 +74,15 @@ impl Translator {
                 path.display()
             )));
         };
-        let training: Training = weights
-            .metadata
-            .get("config")
-            .and_then(|text| serde_json::from_str(text).ok())
-            .unwrap_or_default();
+        let training: Training = match weights.metadata.get("config") {
+            None => Training::default(),
+            Some(config) => serde_json::from_str(config).map_err(|e| {
+                Error::input(format!(
+                    "{}: its metadata key `config` is damaged ({e}); convert or train it again",
+                    path.display()
+                ))
+            })?,
+        };
         let domains = training.domains.unwrap_or_else(|| Domains {
             input: Domain::of_channels(config.in_channels),
             target: Domain::of_channels(config.out_channels),
@@ -86,11 +91,11 @@ impl Translator {
         Ok(Translator { direction: training.direction, ..translator })
     }
 
-    /// A translator of a network in memory: its values by our names, and what its images mean.
+    /// A translator of a network in host memory, with the domains of its images.
     ///
     /// # Errors
-    /// Values that are missing or have other shapes; domains of other channels than the network's;
-    /// running statistics asked of a network that has none.
+    /// Tensors that are missing or have another shape; domains that do not fit the generator;
+    /// running statistics of a network without batch norm.
     pub fn from_network(
         config: &GeneratorConfig,
         values: &Tensors,
@@ -116,19 +121,7 @@ impl Translator {
                 name.display()
             )));
         }
-        for (what, domain, channels) in [
-            ("input", &domains.input, config.in_channels),
-            ("output", &domains.target, config.out_channels),
-        ] {
-            domain.check()?;
-            if domain.channels.len() != channels {
-                return Err(Error::input(format!(
-                    "{}: its {what} has {channels} channels, and {} are named; name one each",
-                    name.display(),
-                    domain.channels.len()
-                )));
-            }
-        }
+        domains.check([config.in_channels, config.out_channels])?;
         let mut generator = config.build()?;
         let mut arena = Arena::default();
         generator.params_mut().place(&mut arena, Placement::Values);
@@ -152,20 +145,21 @@ impl Translator {
         &self.config
     }
 
-    /// What the images that it takes and gives mean.
+    /// The domains of the images that it takes and gives.
     pub fn domains(&self) -> &Domains {
         &self.domains
     }
 
-    /// The direction it was trained in, if its file says so.
+    /// The direction in which it was trained, if its file states one.
     pub fn direction(&self) -> Option<Direction> {
         self.direction
     }
 
-    /// The image's translation, of the same size.
+    /// Translates an image into one of the same size.
     ///
     /// # Errors
-    /// An image of other channels or samples than the model takes; no memory for one of this size.
+    /// An image whose channels or sample type differ from the input domain's; too little memory for
+    /// one of this size.
     pub fn translate(&mut self, image: &Image) -> Result<Image> {
         let Domains { input, target } = &self.domains;
         input.format().check(image, "the picture")?;
@@ -185,7 +179,7 @@ impl Translator {
         Ok(output.crop(x, y, image.width, image.height))
     }
 
-    /// Plans the pass for images of `h` x `w`.
+    /// Plans the program for images of `h` x `w`.
     fn record(&mut self, h: usize, w: usize) -> Result<()> {
         if self.program.as_ref().is_some_and(|(size, _)| *size == [h, w]) {
             return Ok(());
@@ -213,8 +207,8 @@ impl Translator {
     }
 }
 
-/// The image in the middle of `h` x `w` pixels, mirrored at its edges as often as it takes; the edge
-/// itself is not repeated.
+/// The image in the middle of `h` x `w` pixels, reflected at its edges as often as needed; the edge
+/// pixel itself is not repeated.
 fn pad(image: &Image, h: usize, w: usize) -> Image {
     let mirror = |i: usize, before: usize, len: usize| {
         if len == 1 {

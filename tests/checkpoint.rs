@@ -8,6 +8,7 @@ mod memory;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use pix2pix_engine::checkpoint::safetensors::Reader;
@@ -32,6 +33,10 @@ fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/pth").join(name)
 }
 
+fn state_dict(path: &Path) -> pth::StateDict<BufReader<fs::File>> {
+    pth::StateDict::new(BufReader::new(fs::File::open(path).unwrap()), path).unwrap()
+}
+
 fn expected() -> serde_json::Map<String, Value> {
     serde_json::from_slice(&fs::read(golden("expected.json")).unwrap()).unwrap()
 }
@@ -51,7 +56,7 @@ fn patch(in_channels: usize, base: usize, layers: usize, norm: NormKind) -> Disc
 #[test]
 fn pytorch_files_have_pytorchs_numbers() {
     for (name, tensors) in expected() {
-        let mut state = pth::StateDict::open(&golden(&format!("{name}.pth"))).unwrap();
+        let mut state = state_dict(&golden(&format!("{name}.pth")));
         let stored = state.tensors().to_vec();
         assert_eq!(stored.len(), tensors.as_object().unwrap().len(), "{name}");
         for (i, tensor) in stored.iter().enumerate() {
@@ -106,12 +111,14 @@ fn networks_are_inferred_from_names_and_extents() {
     assert_eq!(expected().len(), generators.len() + discriminators.len());
     for (name, config) in generators {
         let weights = load_weights(&golden(&format!("{name}.pth"))).unwrap();
-        assert_eq!(weights.contents().generator, Some(config), "{name}");
-        assert_eq!(weights.discriminator, Option::None);
+        assert_eq!(weights.generator.map(|(config, _)| config), Some(config), "{name}");
+        assert_eq!(weights.discriminators, []);
     }
     for (name, config) in discriminators {
         let weights = load_weights(&golden(&format!("{name}.pth"))).unwrap();
-        assert_eq!(weights.contents().discriminator, Some(config), "{name}");
+        let configs: Vec<_> =
+            weights.discriminators.into_iter().map(|(config, _)| config).collect();
+        assert_eq!(configs, [config], "{name}");
         assert_eq!(weights.generator, Option::None);
     }
 }
@@ -123,7 +130,7 @@ fn filters_are_permuted_by_the_one_rule() {
     let path = golden("unet5_batch.pth");
     let weights = load_weights(&path).unwrap();
     let tensors = &weights.generator.as_ref().unwrap().1;
-    let mut state = pth::StateDict::open(&path).unwrap();
+    let mut state = state_dict(&path);
     for (ours, port) in [
         ("down1.conv.weight", "model.model.0.weight"),
         ("down2.conv.weight", "model.model.1.model.1.weight"),
@@ -167,10 +174,12 @@ fn conversion_there_and_back_loses_nothing() {
         let first = golden(&format!("{name}.pth"));
         let ours = dir.path().join(format!("{name}.safetensors"));
         let again = out.join(format!("{name}.pth"));
-        let contents = convert(&first, &ours).unwrap();
-        assert_eq!(convert(&ours, &again).unwrap(), contents);
+        // All but the metadata, which a .pth does not have.
+        let networks = |weights: Weights| (weights.generator, weights.discriminators);
+        let converted = networks(convert(&first, &ours).unwrap());
+        assert_eq!(networks(convert(&ours, &again).unwrap()), converted);
         let read = |path: &Path| -> BTreeMap<String, (Vec<usize>, Vec<u32>)> {
-            let mut state = pth::StateDict::open(path).unwrap();
+            let mut state = state_dict(path);
             let stored = state.tensors().to_vec();
             let read = |(i, t): (usize, &pth::StoredTensor)| {
                 let order: Vec<_> = (0..t.size.len()).collect();
@@ -184,7 +193,7 @@ fn conversion_there_and_back_loses_nothing() {
             want.retain(|n, _| !n.contains("running"));
         }
         assert_eq!(read(&again), want, "{name}");
-        assert_eq!(load_weights(&ours).unwrap().contents(), contents);
+        assert_eq!(networks(load_weights(&ours).unwrap()), converted);
     }
 }
 
@@ -206,7 +215,7 @@ fn both(kind: GeneratorKind, norm: NormKind) -> Weights {
     let discriminator = fill(&d.params().unwrap(), 2);
     Weights {
         generator: Some((g, generator)),
-        discriminator: Some((d, discriminator)),
+        discriminators: vec![(d, discriminator)],
         metadata: BTreeMap::new(),
     }
 }
@@ -221,7 +230,7 @@ fn a_model_file_describes_itself_and_keeps_further_keys() {
     save_weights(&path, &weights).unwrap();
     let read = load_weights(&path).unwrap();
     assert_eq!(read.generator, weights.generator);
-    assert_eq!(read.discriminator, weights.discriminator);
+    assert_eq!(read.discriminators, weights.discriminators);
     assert_eq!(read.metadata["format"], "pix2pix-engine");
     assert_eq!(read.metadata["version"], "1");
     assert_eq!(read.metadata["step"], "12");
@@ -234,6 +243,44 @@ fn a_model_file_describes_itself_and_keeps_further_keys() {
     save_weights(&again, &read).unwrap();
     assert_eq!(fs::read(&path).unwrap(), fs::read(&again).unwrap());
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+}
+
+/// Several discriminators are a list in `config`, and each has its own tensors; one of them without
+/// a description is refused.
+#[test]
+fn several_discriminators_are_written_and_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model.safetensors");
+    let mut weights = both(GeneratorKind::Unet, NormKind::Batch);
+    for layers in [3, 0] {
+        let config = patch(5, 2, layers, NormKind::Batch);
+        let tensors = fill(&config.params().unwrap(), layers as u64 + 7);
+        weights.discriminators.push((config, tensors));
+    }
+    save_weights(&path, &weights).unwrap();
+    let read = load_weights(&path).unwrap();
+    assert_eq!(read.discriminators, weights.discriminators);
+    let config: Value = serde_json::from_str(&read.metadata["config"]).unwrap();
+    assert_eq!(config["discriminator"][2]["layers"], 0);
+    // The port's file holds one network.
+    let port = dir.path().join("d.pth");
+    weights.generator = None;
+    save_pth(&port, &weights).unwrap();
+    assert_eq!(load_weights(&port).unwrap().discriminators, weights.discriminators[..1]);
+
+    let mut reader = Reader::open(&path).unwrap();
+    let names: Vec<String> = reader.names().to_vec();
+    let mut entries = Vec::new();
+    for name in &names {
+        entries.push((name.as_str(), reader.shape(name).unwrap(), reader.read(name).unwrap()));
+    }
+    let mut metadata = read.metadata.clone();
+    let mut config = config;
+    config["discriminator"].as_array_mut().unwrap().pop();
+    metadata.insert("config".into(), config.to_string());
+    write(&path, &entries, &metadata).unwrap();
+    let error = load_weights(&path).unwrap_err().to_string();
+    assert!(error.contains("its `config` describes no discriminator3"), "{error}");
 }
 
 /// Writes tensors given by name, extents and numbers.
@@ -273,7 +320,7 @@ fn a_network_in_memory_is_saved_as_a_model() {
             save_model(&path, &config, &*network, &cpu).unwrap();
             let read = load_weights(&path).unwrap();
             let (described, tensors) = read.generator.unwrap();
-            assert_eq!((&described, read.discriminator), (&config, None));
+            assert_eq!((&described, read.discriminators), (&config, vec![]));
             assert_eq!(tensors.len(), network.params().iter().count());
             for param in network.params().iter() {
                 let mut values = vec![0.0; param.shape.count()];

@@ -11,6 +11,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // A message about shapes shows them.
     ("error", &["tensor::Shape"]),
     ("random", &[]),
+    ("one_of", &[]),
     ("atomic", &[]),
     ("metric", &["tensor"]),
     // Memory knows no mathematics.
@@ -77,7 +78,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 ];
 
 /// Names that stand in every module's reach.
-const EVERYONES: &[&str] = &["error", "random", "Error", "Result"];
+const EVERYONES: &[&str] = &["error", "random", "one_of", "Error", "Result"];
 
 /// Who may name a library of threads, vectors or products.
 const LIBRARIES: &[(&str, &[&str])] = &[

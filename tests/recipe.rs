@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pix2pix_engine::checkpoint::safetensors::Reader;
-use pix2pix_engine::data::{Image, MemoryPairs, Pairs};
+use pix2pix_engine::checkpoint::{convert, load_weights};
+use pix2pix_engine::data::{Domain, DomainKind, Domains, Image, MemoryPairs, Pairs};
 use pix2pix_engine::device::Cpu;
 use pix2pix_engine::kernel::{Backend, Loss};
+use pix2pix_engine::tensor::{SampleType, Samples};
 use pix2pix_engine::train::{
-    Checkpoint, Gan, Losses, MODEL, Observer, Outcome, RunConfig, RunOptions, RunPlan, Silent,
-    Trainer,
+    Checkpoint, Gan, LATEST, Losses, MODEL, Observer, Outcome, RunConfig, RunOptions, RunPlan,
+    Silent, Trainer,
 };
 use pix2pix_engine::translate::{TranslateOptions, Translator};
 
@@ -76,13 +78,12 @@ fn tensors(path: &Path) -> BTreeMap<String, Vec<u32>> {
     names.into_iter().map(|name| (name.clone(), bits(reader.read(&name).unwrap()))).collect()
 }
 
-/// With two discriminators each has its losses, its optimiser's state and its part in the generator's
-/// gradient; the run stops and goes on to the same bytes, and its model translates.
+/// With two discriminators each has its losses, its optimiser's state and its part in the
+/// generator's gradient; the run stops and goes on to the same bytes, and its model translates.
 #[test]
 fn two_discriminators_train_and_resume() {
     let folder = tempfile::tempdir().unwrap();
     let [whole, parted] = ["whole", "parted"].map(|name| folder.path().join(name));
-    let latest = "checkpoints/latest.safetensors";
 
     let mut told = Told { losses: Vec::new(), stop: None };
     let go = AtomicBool::new(false);
@@ -105,14 +106,14 @@ fn two_discriminators_train_and_resume() {
     let mut run = Trainer::resume(plan(&parted, config(2), 4), checkpoint).unwrap();
     assert_eq!(run.run(&go, &mut Silent).unwrap(), Outcome::Finished);
 
-    let [a, b] = [&whole, &parted].map(|out| tensors(&out.join(latest)));
+    let [a, b] = [&whole, &parted].map(|out| tensors(&out.join(LATEST)));
     for name in ["discriminator.layer1.conv.weight", "adam.v.discriminator2.layer1.conv.weight"] {
         assert!(a.contains_key(name), "{name} is in the checkpoint");
     }
     assert!(a == b, "a run that stopped goes on to the same bytes");
 
     let mut model = Translator::open(&whole, TranslateOptions::default(), cpu()).unwrap();
-    let checkpoint = Translator::open(&whole.join(latest), TranslateOptions::default(), cpu());
+    let checkpoint = Translator::open(&whole.join(LATEST), TranslateOptions::default(), cpu());
     let picture = pairs().load(0).unwrap().0;
     assert_eq!(
         model.translate(&picture).unwrap(),
@@ -148,6 +149,101 @@ fn a_loss_that_cannot_be_kept_is_refused() {
     assert!(error.contains("10 losses are too many"), "{error}");
 }
 
+/// Converting a checkpoint keeps all of its discriminators, each with its own first values; a run
+/// takes each from the discriminator of the same number.
+#[test]
+fn discriminators_are_converted_and_taken_one_by_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, other) = (folder.path().join("run"), folder.path().join("other"));
+    let mut run = Trainer::start(plan(&out, config(2), 1), &[]).unwrap();
+    run.run(&AtomicBool::new(false), &mut Silent).unwrap();
+    let latest = out.join(LATEST);
+    let converted = folder.path().join("converted.safetensors");
+    let weights = convert(&latest, &converted).unwrap();
+    assert_eq!(weights.discriminators.len(), 2);
+    assert_eq!(load_weights(&converted).unwrap().discriminators, weights.discriminators);
+
+    let reseeded = || RunConfig { seed: 9, ..config(2) };
+    let first_values = |name| vec![(name, converted.clone())];
+    let start = |name| Trainer::start(plan(&other, reseeded(), 0), &first_values(name));
+    let mut run = start("discriminator2").unwrap();
+    run.run(&AtomicBool::new(false), &mut Silent).unwrap();
+    let (a, b) = (tensors(&latest), tensors(&other.join(LATEST)));
+    let [first, second] = ["discriminator.layer1.conv.weight", "discriminator2.layer1.conv.weight"];
+    assert!(a[first] != b[first] && a[second] == b[second]);
+    let error = start("discriminator3").err().unwrap().to_string();
+    assert!(error.contains("this run has no network discriminator3"), "{error}");
+}
+
+/// Four bands of 16 bits to heights in metres: a run learns, validates, resumes and translates by the
+/// domains of its settings, which its files hold.
+#[test]
+fn a_run_keeps_to_its_domains() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let band: Vec<u16> = (0..32 * 32 * 4).map(|i| (i * 7919 % 65_521) as u16).collect();
+    let metres: Vec<f32> = (0..32 * 32).map(|i| i as f32 / 20.0).collect();
+    let bands = Image::new(32, 32, 4, band).unwrap();
+    let pair = (bands.clone(), Image::new(32, 32, 1, metres).unwrap());
+    let heights: Arc<dyn Pairs> = Arc::new(MemoryPairs::new(vec![pair; 2]).unwrap());
+    let kind = DomainKind::Values { low: -10.0, high: 90.0, unit: Some("m".into()) };
+    let mut config = config(1);
+    config.domains = Domains {
+        input: Domain { samples: SampleType::U16, ..Domain::of_channels(4) },
+        target: Domain { samples: SampleType::F32, kind, ..Domain::of_channels(1) },
+    };
+    (config.generator.in_channels, config.generator.out_channels) = (4, 1);
+    config.fit_discriminators();
+    let plan = |pairs: &Arc<dyn Pairs>, epochs| {
+        let options = RunOptions::new(&out, epochs);
+        RunPlan::new(config.clone(), options, pairs.clone(), pairs.clone(), cpu()).unwrap()
+    };
+    let go = AtomicBool::new(false);
+    let run = |mut run: Trainer| {
+        run.run(&go, &mut Silent).unwrap();
+        run.progress()
+    };
+    let first = run(Trainer::start(plan(&heights, 1), &[]).unwrap());
+    assert!(first.best.is_some_and(|(_, scores)| scores.l1 > 0.0 && scores.l1 < 2.0));
+    let checkpoint = Checkpoint::open(&out).unwrap();
+    assert_eq!(checkpoint.config, config);
+    assert_eq!(run(Trainer::resume(plan(&heights, 2), checkpoint).unwrap()).step, 4);
+
+    let mut model = Translator::open(&out, TranslateOptions::default(), cpu()).unwrap();
+    assert_eq!(model.domains(), &config.domains);
+    let Samples::F32(metres) = model.translate(&bands).unwrap().samples else {
+        panic!("outputs are stored as targets are");
+    };
+    assert!(metres.len() == 32 * 32 && metres.iter().all(|m| (-10.0..=90.0).contains(m)));
+
+    // Pairs that are not stored as the domains say are refused before a file is written.
+    let mut run = Trainer::start(plan(&pairs(), 1), &[]).unwrap();
+    let error = run.run(&go, &mut Silent).unwrap_err().to_string();
+    assert!(error.contains("3 channels of u8, and 4 channels of u16 are needed"), "{error}");
+}
+
+/// Settings that do not fit each other are refused when a run is planned.
+#[test]
+fn settings_that_contradict_each_other_are_refused() {
+    let narrow = Domains { input: Domain::of_channels(1), ..Domains::default() };
+    let empty = DomainKind::Values { low: 2.0, high: 2.0, unit: None };
+    let empty = Domain { kind: empty, ..Domain::default() };
+    for (config, says) in [
+        (
+            RunConfig { domains: narrow, ..config(1) },
+            "input has 3 channels, and its domain names 1",
+        ),
+        (
+            RunConfig { domains: Domains { target: empty, ..Domains::default() }, ..config(1) },
+            "values from 2 to 2 are no range",
+        ),
+        (config(0), "`gan` needs a discriminator"),
+    ] {
+        let error = config.check().unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+}
+
 /// The three functions of an adversarial loss, as the paper and the least-squares GAN have them.
 #[test]
 fn discriminator_and_generator_have_losses_of_their_own() {
@@ -159,8 +255,8 @@ fn discriminator_and_generator_have_losses_of_their_own() {
     assert_eq!([Gan::None.d_real(), Gan::None.d_fake(), Gan::None.g_fake()], [None; 3]);
 }
 
-/// A configuration with no, one or several discriminators is read as it was written; one is written as
-/// it always was, an object.
+/// A configuration with no, one or several discriminators is read as it was written; one is written
+/// as it always was, an object.
 #[test]
 fn discriminators_in_files_are_none_one_or_a_list() {
     for count in 0..3 {
@@ -171,6 +267,13 @@ fn discriminators_in_files_are_none_one_or_a_list() {
         assert_eq!(text["discriminator"].as_array().map(Vec::len), (count == 2).then_some(2));
         assert_eq!(serde_json::from_value::<RunConfig>(text).unwrap(), config);
     }
+    // A converted generator's file has no such key; a damaged one is named.
+    let mut text = serde_json::to_value(config(2)).unwrap();
+    text["discriminator"][1].as_object_mut().unwrap().remove("layers");
+    let error = serde_json::from_value::<RunConfig>(text.clone()).unwrap_err().to_string();
+    assert!(error.contains("missing field `layers`"), "{error}");
+    text.as_object_mut().unwrap().remove("discriminator");
+    assert_eq!(serde_json::from_value::<RunConfig>(text).unwrap(), config(0));
 }
 
 /// A run goes to another thread, and so does a translator.

@@ -1,4 +1,4 @@
-//! The number formats that weights are stored in, and their way to f32.
+//! The number formats of stored weights, and their conversion to f32.
 
 use std::io::{self, Read, Write};
 
@@ -31,7 +31,7 @@ impl FloatType {
     /// Fills `out` with the next `out.len()` numbers of `source`.
     ///
     /// # Errors
-    /// What `source` says; `UnexpectedEof` where it ends early.
+    /// The error of `source`; `UnexpectedEof` if it ends early.
     pub fn read(self, source: &mut impl Read, out: &mut [f32]) -> io::Result<()> {
         if self == FloatType::F32 {
             source.read_exact(bytemuck::cast_slice_mut(out))?;
@@ -60,7 +60,7 @@ impl FloatType {
 /// Writes `values` as little-endian f32.
 ///
 /// # Errors
-/// What `sink` says.
+/// The error of `sink`.
 pub fn write(sink: &mut impl Write, values: &[f32]) -> io::Result<()> {
     if cfg!(target_endian = "little") {
         return sink.write_all(bytemuck::cast_slice(values));

@@ -1,12 +1,20 @@
 //! Which network a state dict of the PyTorch port holds, from the names and extents of its tensors.
 //!
-//! The names are those that the parameters of our networks bear there ([`crate::nn::Param::port`]).
-//! A network is recognised by the few that tell it from others, then compared whole.
+//! The names are those of [`crate::nn::Param::port`]. A network is recognised by the few tensors
+//! that distinguish it from others, then every tensor is compared.
 
-use super::weights::NetworkConfig;
 use crate::Result;
 use crate::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind};
 use crate::nn::{Params, PortTensor};
+
+/// A network that was recognised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NetworkConfig {
+    /// A generator.
+    Generator(GeneratorConfig),
+    /// A discriminator.
+    Discriminator(DiscriminatorConfig),
+}
 
 /// One tensor of a port's file: its name, without `module.`, and PyTorch's extents.
 type NamedSize<'a> = (&'a str, &'a [usize]);
@@ -20,14 +28,16 @@ type Inferred<T> = std::result::Result<T, String>;
 /// # Errors
 /// A sentence that names the first tensor that does not fit.
 pub fn infer(tensors: &[NamedSize]) -> Inferred<(NetworkConfig, Params)> {
-    let config = if let Some(config) = generator(tensors)? {
-        NetworkConfig::Generator(config)
+    let (config, params) = if let Some(config) = generator(tensors)? {
+        let params = config.params();
+        (NetworkConfig::Generator(config), params)
     } else if let Some(config) = discriminator(tensors)? {
-        NetworkConfig::Discriminator(config)
+        let params = config.params();
+        (NetworkConfig::Discriminator(config), params)
     } else {
         return Err(not_ours(tensors));
     };
-    let params = within_bounds(config.params())?;
+    let params = within_bounds(params)?;
     compare(tensors, &params)?;
     Ok((config, params))
 }
@@ -90,7 +100,8 @@ fn discriminator(tensors: &[NamedSize]) -> Inferred<Option<DiscriminatorConfig>>
     Ok(Some(DiscriminatorConfig { in_channels, base_channels, ..patch(layers, norm) }))
 }
 
-/// The norm of a network, by whether the inner blocks have scales and the inner convolutions biases.
+/// The norm of a network, by whether the inner blocks have scales and the inner convolutions
+/// biases.
 fn norm(scale: bool, bias: bool) -> NormKind {
     match (scale, bias) {
         (true, _) => NormKind::Batch,
@@ -136,7 +147,8 @@ fn not_ours(tensors: &[NamedSize]) -> String {
     }
 }
 
-/// Every parameter is there with its extents, and nothing else but what PyTorch keeps beside weights.
+/// Every parameter is there with its extents, and nothing else but what PyTorch keeps beside
+/// weights.
 fn compare(tensors: &[NamedSize], params: &Params) -> Inferred<()> {
     let stored = || params.iter().filter_map(|p| p.port.as_ref()).filter(|p| !p.implied);
     for (i, (name, size)) in tensors.iter().enumerate() {

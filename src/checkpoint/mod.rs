@@ -2,8 +2,9 @@
 //!
 //! A model file describes itself: its metadata holds `format` = "pix2pix-engine", `version` = "1"
 //! and `config`, the JSON object `{"generator": GeneratorConfig, "discriminator":
-//! DiscriminatorConfig, ...}`. Its tensors are called `generator.down1.conv.weight` and so on;
-//! others may lie beside them, as an optimizer's do in a training checkpoint.
+//! DiscriminatorConfig, ...}`, where several discriminators are a list. Its tensors are named
+//! `generator.down1.conv.weight` and so on, those of a second discriminator `discriminator2...`; a
+//! training checkpoint also holds the optimiser's.
 
 mod float_type;
 mod infer;
@@ -20,14 +21,17 @@ use std::path::Path;
 use crate::Error;
 
 pub use model_file::{DISCRIMINATOR, FORMAT, GENERATOR, save_model, save_weights};
-pub(crate) use model_file::{NamedView, metadata, named_views, save_views};
-pub use open::{convert, load_weights, model_file, read_weights};
+pub(crate) use model_file::{
+    NamedView, each_of, metadata, named_views, none_one_or_many, numbered, save_views,
+};
+pub(crate) use open::model_file;
+pub use open::{MODEL, convert, load_weights, read_weights};
 pub use port_file::save_pth;
 pub(crate) use weights::upload;
-pub use weights::{Contents, HostTensor, Tensors, Weights};
+pub use weights::{HostTensor, Tensors, Weights};
 
-/// An [`Error::Input`] about the file `path`. What it quotes may come from the file, so nothing that
-/// a terminal would act on passes, nor more than anyone would read.
+/// An [`Error::Input`] about the file `path`. What it quotes may come from the file, so control
+/// characters are replaced and at most 500 characters are shown.
 fn refuse(path: &Path, what: impl std::fmt::Display) -> Error {
     let what = what.to_string();
     let mut shown: String =

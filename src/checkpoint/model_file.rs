@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
 use super::weights::{HostTensor, Tensors, Weights, tensor};
@@ -18,11 +19,34 @@ use crate::{Error, Result};
 pub const FORMAT: &str = "pix2pix-engine";
 /// The value of the metadata key `version` in our files.
 const VERSION: &str = "1";
-/// What the generator is called in our files: in `config`, and with a point before the names of its
-/// tensors.
+/// The generator's name in our files: its key in `config`, and the prefix of its tensors' names.
 pub const GENERATOR: &str = "generator";
-/// What the discriminator is called, the first one where there are several.
+/// The name of the discriminator, or of the first of several; the others are "discriminator2" and
+/// so on.
 pub const DISCRIMINATOR: &str = "discriminator";
+
+/// The name of number `i`, from 0, of several: `name`, then `name` with 2, 3, ... behind it.
+pub(crate) fn numbered(name: &str, i: usize) -> String {
+    if i == 0 { name.to_string() } else { format!("{name}{}", i + 1) }
+}
+
+/// A list in `config`: null for none, the element itself for one, an array for several.
+pub(crate) fn none_one_or_many<T: serde::Serialize>(list: &[T]) -> Json {
+    match list {
+        [] => Json::Null,
+        [one] => json(one),
+        several => json(&several),
+    }
+}
+
+/// The elements of what [`none_one_or_many`] gives.
+pub(crate) fn each_of(value: &Json) -> &[Json] {
+    match value {
+        Json::Null => &[],
+        Json::Array(several) => several,
+        one => std::slice::from_ref(one),
+    }
+}
 
 /// Reads the networks of one of our files.
 pub fn read_safetensors<R: Read + Seek>(
@@ -31,13 +55,22 @@ pub fn read_safetensors<R: Read + Seek>(
 ) -> Result<Weights> {
     let metadata = reader.metadata().clone();
     let config = config_of(path, &metadata)?;
-    let generator = network(path, &mut reader, &config, GENERATOR, GeneratorConfig::params)?;
-    let discriminator =
-        network(path, &mut reader, &config, DISCRIMINATOR, DiscriminatorConfig::params)?;
-    if generator.is_none() && discriminator.is_none() {
+    let described = config.get(GENERATOR);
+    let generator = network(path, &mut reader, GENERATOR, described, GeneratorConfig::params)?;
+    let described = each_of(config.get(DISCRIMINATOR).unwrap_or(&Json::Null));
+    let mut discriminators = Vec::new();
+    loop {
+        let i = discriminators.len();
+        let (name, config) = (numbered(DISCRIMINATOR, i), described.get(i));
+        match network(path, &mut reader, &name, config, DiscriminatorConfig::params)? {
+            Some(found) => discriminators.push(found),
+            None => break,
+        }
+    }
+    if generator.is_none() && discriminators.is_empty() {
         return Err(refuse(path, "it has neither a generator nor a discriminator"));
     }
-    Ok(Weights { generator, discriminator, metadata })
+    Ok(Weights { generator, discriminators, metadata })
 }
 
 /// The JSON object in the metadata key `config`, once format and version are ours.
@@ -62,24 +95,22 @@ fn config_of(path: &Path, metadata: &BTreeMap<String, String>) -> Result<Map<Str
         .map_err(|e| refuse(path, format!("its metadata key `config` is damaged ({e})")))
 }
 
-/// One network of our file, if it is there.
-fn network<R: Read + Seek, C: serde::de::DeserializeOwned>(
+/// The network whose tensors' names begin with `key`, if there are any; `config` describes it.
+fn network<R: Read + Seek, C: DeserializeOwned>(
     path: &Path,
     reader: &mut safetensors::Reader<R>,
-    config: &Map<String, Json>,
     key: &str,
+    config: Option<&Json>,
     params: impl Fn(&C) -> Result<Params>,
 ) -> Result<Option<(C, Tensors)>> {
     let prefix = &format!("{key}.");
     let Some(first) = reader.names().iter().find(|n| n.starts_with(prefix)) else {
         return Ok(None);
     };
-    // Of several discriminators the first has this prefix.
-    let config = config.get(key).and_then(|c| if c.is_array() { c.get(0) } else { Some(c) });
     let config = config.filter(|c| !c.is_null()).ok_or_else(|| {
         refuse(path, format!("it has the tensor {first}, but its `config` describes no {key}"))
     })?;
-    let config: C = serde_json::from_value(config.clone())
+    let config = C::deserialize(config)
         .map_err(|e| refuse(path, format!("its `config` describes no {key} ({e})")))?;
     let params = params(&config).map_err(|e| refuse(path, e))?;
     for name in reader.names().iter().filter_map(|n| n.strip_prefix(prefix)) {
@@ -109,7 +140,7 @@ fn network<R: Read + Seek, C: serde::de::DeserializeOwned>(
 /// of the JSON object in its `config`, are kept.
 ///
 /// # Errors
-/// [`crate::Error::File`] if the disk fails; [`crate::Error::Shape`] if tensors and configs disagree.
+/// [`Error::File`] if the disk fails; [`Error::Shape`] if tensors and configurations disagree.
 pub fn save_weights(path: &Path, weights: &Weights) -> Result<()> {
     let mut config: Map<String, Json> = (weights.metadata.get("config"))
         .and_then(|c| serde_json::from_str(c).ok())
@@ -128,9 +159,12 @@ pub fn save_weights(path: &Path, weights: &Weights) -> Result<()> {
         add(GENERATOR, c.params()?, tensors);
         config.insert(GENERATOR.into(), json(c));
     }
-    if let Some((c, tensors)) = &weights.discriminator {
-        add(DISCRIMINATOR, c.params()?, tensors);
-        config.insert(DISCRIMINATOR.into(), json(c));
+    for (i, (c, tensors)) in weights.discriminators.iter().enumerate() {
+        add(&numbered(DISCRIMINATOR, i), c.params()?, tensors);
+    }
+    if !weights.discriminators.is_empty() {
+        let all: Vec<_> = weights.discriminators.iter().map(|(c, _)| c).collect();
+        config.insert(DISCRIMINATOR.into(), none_one_or_many(&all));
     }
     let mut all = weights.metadata.clone();
     all.extend(metadata(&Json::Object(config)));
@@ -141,12 +175,13 @@ pub fn save_weights(path: &Path, weights: &Weights) -> Result<()> {
     })
 }
 
-/// Writes a generator whose values lie on a device as a model file that describes itself,
-/// atomically. What `translate` and [`load_weights`](super::load_weights) open.
+/// Writes a generator that lies on a device as a model file that describes itself, atomically;
+/// [`load_weights`](super::load_weights) and
+/// [`Translator::open`](crate::translate::Translator::open) read it.
 ///
 /// # Errors
-/// [`Error::Shape`] if `network` is not what `config` describes; [`Error::File`] if the disk fails,
-/// and the file that was there stays.
+/// [`Error::Shape`] if `network` is not what `config` describes; [`Error::File`] if the disk fails;
+/// an older file at `path` then stays.
 pub fn save_model(
     path: &Path,
     config: &GeneratorConfig,
@@ -164,8 +199,7 @@ pub fn save_model(
     save_views(path, b, &named_views(GENERATOR, network.params()), &metadata(&described))
 }
 
-/// The metadata of a file of ours: its format, its version, and `config`, a JSON object whose keys
-/// `generator` and `discriminator` describe the networks in it.
+/// The metadata of one of our files: its format, its version, and `config`.
 pub(crate) fn metadata(config: &Json) -> BTreeMap<String, String> {
     BTreeMap::from([
         ("format".to_string(), FORMAT.to_string()),
@@ -174,15 +208,15 @@ pub(crate) fn metadata(config: &Json) -> BTreeMap<String, String> {
     ])
 }
 
-/// A tensor of a file: its name there and its place on the device.
+/// A tensor's name in a file and its place on the device.
 pub(crate) type NamedView = (String, View);
 
-/// Parameters that have been placed, under the names that they bear in our files.
+/// The placed parameters of a network, with their names in our files.
 pub(crate) fn named_views(network: &str, params: &Params) -> Vec<NamedView> {
     params.iter().map(|p| (format!("{network}.{}", p.name), p.view())).collect()
 }
 
-/// Writes tensors of a device, atomically; one of them at a time is in host memory.
+/// Writes tensors that lie on a device, atomically; one at a time is held in host memory.
 ///
 /// # Errors
 /// [`Error::File`] if the disk fails; what the device reports.

@@ -1,4 +1,4 @@
-//! Reading whichever kind of model file there is, and converting it to either.
+//! Reads model files of either kind, and converts between them.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
@@ -6,20 +6,24 @@ use std::path::{Path, PathBuf};
 
 use super::model_file::{read_safetensors, save_weights};
 use super::port_file::{read_pth, save_pth};
-use super::weights::{Contents, Weights};
+use super::weights::Weights;
 use super::{pth, safetensors};
 use crate::{Error, Result};
 
-/// The file of a model: that in the folder of a run, or the file itself.
-pub fn model_file(path: &Path) -> PathBuf {
-    if path.is_dir() { path.join("model.safetensors") } else { path.to_path_buf() }
+/// The model in the folder of a run, as it was when the checkpoint was written.
+pub const MODEL: &str = "model.safetensors";
+
+/// The file of a model: the one in the folder of a run, or `path` itself.
+pub(crate) fn model_file(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join(MODEL) } else { path.to_path_buf() }
 }
 
-/// Reads the networks of a file: ours or PyTorch's, told apart by content, not by name. Of the folder
-/// of a run its model is read.
+/// Reads the networks of a file, ours or PyTorch's, which are told apart by their content; of a
+/// run's folder, those of its model.
 ///
 /// # Errors
-/// [`Error::File`] if it cannot be read; [`Error::Input`] with what is wrong with it.
+/// [`Error::File`] if it cannot be read; [`Error::Input`] if there is none, or with what is wrong
+/// with it.
 pub fn load_weights(path: &Path) -> Result<Weights> {
     let path = &model_file(path);
     let file = File::open(path).map_err(|e| match e.kind() {
@@ -49,13 +53,14 @@ pub fn read_weights<R: Read + Seek>(mut source: R, path: &Path) -> Result<Weight
     }
 }
 
-/// Converts a model file; the name of `to` says into what: `.safetensors`, or `.pth` (also `.pt`).
-/// What has been converted is returned.
+/// Converts a model file to the format that the extension of `to` names: `.safetensors`, or `.pth`
+/// (also `.pt`), which holds one network, the generator where there is one.
+/// Returns what was read.
 ///
 /// # Errors
 /// Those of [`load_weights`], [`save_weights`] and [`save_pth`], and [`Error::Input`] for another
 /// name.
-pub fn convert(from: &Path, to: &Path) -> Result<Contents> {
+pub fn convert(from: &Path, to: &Path) -> Result<Weights> {
     let extension = to.extension().map(|e| e.to_ascii_lowercase());
     let save = match extension.as_ref().and_then(|e| e.to_str()) {
         Some("safetensors") => save_weights,
@@ -69,5 +74,5 @@ pub fn convert(from: &Path, to: &Path) -> Result<Contents> {
     };
     let weights = load_weights(from)?;
     save(to, &weights)?;
-    Ok(weights.contents())
+    Ok(weights)
 }

@@ -1,10 +1,10 @@
-//! State dicts of the PyTorch port, as networks of ours and back.
+//! Converts state dicts of the PyTorch port to networks of ours, and back.
 
 use std::io::{Read, Seek};
 use std::path::Path;
 
-use super::infer::{infer, plain};
-use super::weights::{HostTensor, NetworkConfig, Tensors, Weights, tensor};
+use super::infer::{NetworkConfig, infer, plain};
+use super::weights::{HostTensor, Tensors, Weights, tensor};
 use super::{pth, refuse};
 use crate::nn::Param;
 use crate::{Error, Result};
@@ -44,24 +44,26 @@ pub fn read_pth<R: Read + Seek>(mut state: pth::StateDict<R>, path: &Path) -> Re
             Weights { generator: Some((c, tensors)), ..Weights::default() }
         }
         NetworkConfig::Discriminator(c) => {
-            Weights { discriminator: Some((c, tensors)), ..Weights::default() }
+            Weights { discriminators: vec![(c, tensors)], ..Weights::default() }
         }
     })
 }
 
 /// Writes one network as a state dict that the PyTorch port loads: the generator, or where there is
-/// none the discriminator.
+/// none the first discriminator.
 ///
 /// # Errors
 /// [`Error::Input`] for a network that the port does not have: the encoder-decoder, and a network
 /// without norm whose inner convolutions have a bias. [`Error::File`] if the disk fails.
 pub fn save_pth(path: &Path, weights: &Weights) -> Result<()> {
-    let (params, tensors, kind) = match weights {
-        Weights { generator: Some((config, tensors)), .. } => {
+    let (params, tensors, kind) = match (&weights.generator, weights.discriminators.first()) {
+        (Some((config, tensors)), _) => {
             (config.params()?, tensors, serde_json::to_value(config.kind).ok())
         }
-        Weights { discriminator: Some((config, tensors)), .. } => (config.params()?, tensors, None),
-        _ => return Err(Error::input(format!("{}: there is no network to write", path.display()))),
+        (None, Some((config, tensors))) => (config.params()?, tensors, None),
+        (None, None) => {
+            return Err(Error::input(format!("{}: there is no network to write", path.display())));
+        }
     };
     let mut stored = Vec::new();
     for param in params.iter() {

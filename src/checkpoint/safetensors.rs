@@ -1,9 +1,9 @@
 //! Safetensors files: a length, a JSON header, then the tensors' bytes in a row.
 //!
-//! A checkpoint is about 700 MB and is written in the middle of training, so tensors stream: neither
-//! side ever holds a second copy of all of them, and a reader touches only what is asked for. That
-//! is why only the header's types come from the `safetensors` crate, whose reader wants the whole
-//! file in memory and whose writer orders metadata by chance.
+//! A checkpoint is about 700 MB and is written in the middle of training, so tensors stream:
+//! neither side ever holds a second copy of all of them, and a reader reads only the tensors it is
+//! asked for. Only the header's types come from the `safetensors` crate: its reader needs the whole
+//! file in memory, and its writer orders metadata at random.
 //!
 //! Filters are written as they lie in memory, (k, r, s, c); a vector (1, 1, 1, c) has the one
 //! extent c. Written files are equal byte for byte when their contents are.
@@ -24,14 +24,14 @@ use crate::atomic;
 use crate::tensor::Shape;
 use crate::{Error, Result};
 
-/// The longest header that is read: 250 tensors need about 25 KB.
+/// The longest header that is read, in bytes: 250 tensors need about 25 KB.
 const HEADER_LIMIT: u64 = 2 << 20;
 /// The header's key for free text.
 const METADATA: &str = "__metadata__";
 
-/// Writes tensors in the order of `layout`, atomically (see [`atomic::replace`]): `fetch(i, buffer)`
-/// puts the numbers of `layout[i]`, channels fastest, into `buffer`, which is empty and reused, so
-/// one tensor is held at a time, wherever they lie.
+/// Writes tensors in the order of `layout`, atomically:
+/// `fetch(i, buffer)` appends the numbers of `layout[i]`, channels fastest, to the empty `buffer`, so
+/// that one tensor is held at a time.
 ///
 /// # Errors
 /// [`Error::File`] if the disk fails; [`Error::Shape`] if data and shape disagree or a name is used
@@ -100,7 +100,7 @@ fn json(value: impl serde::Serialize) -> String {
     serde_json::to_string(&value).expect("strings and integers have a JSON form")
 }
 
-/// An open file: its header, checked, and the way to its tensors.
+/// An open file with a checked header; tensors are read on demand.
 pub struct Reader<R = BufReader<File>> {
     source: R,
     path: PathBuf,
@@ -177,7 +177,7 @@ impl<R: Read + Seek> Reader<R> {
         self.tensors.get(name).map(|t| t.shape)
     }
 
-    /// The file's free text: what `write` was given.
+    /// The file's metadata.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
     }
@@ -193,7 +193,7 @@ impl<R: Read + Seek> Reader<R> {
         Ok(out)
     }
 
-    /// As [`Reader::read`], into memory that is there already.
+    /// As [`Reader::read`], into `out`.
     ///
     /// # Errors
     /// As [`Reader::read`], and [`Error::Input`] if `out` has another length.
@@ -217,7 +217,7 @@ impl<R: Read + Seek> Reader<R> {
     }
 }
 
-/// Turns the header's claims into places in the file, or says which claim is false.
+/// Checks the header's claims, and turns them into positions in the file.
 fn check(
     mut claimed: Vec<(String, TensorInfo)>,
     start: u64,

@@ -18,7 +18,8 @@ pub struct HostTensor {
     pub data: Vec<f32>,
 }
 
-/// The tensors of one network, by our names without the network's prefix.
+/// The tensors of one network, by the names of its parameters
+/// ([`Param::name`](crate::nn::Param::name)).
 pub type Tensors = BTreeMap<String, HostTensor>;
 
 /// The networks of a file. Tensors are complete: exactly those of [`GeneratorConfig::params`] and
@@ -27,49 +28,10 @@ pub type Tensors = BTreeMap<String, HostTensor>;
 pub struct Weights {
     /// The generator, if the file has one.
     pub generator: Option<(GeneratorConfig, Tensors)>,
-    /// The discriminator, if the file has one.
-    pub discriminator: Option<(DiscriminatorConfig, Tensors)>,
+    /// The discriminators of the file, in its order.
+    pub discriminators: Vec<(DiscriminatorConfig, Tensors)>,
     /// The file's free text; empty for a `.pth`.
     pub metadata: BTreeMap<String, String>,
-}
-
-/// What a file holds, without the numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Contents {
-    /// The generator's description.
-    pub generator: Option<GeneratorConfig>,
-    /// The discriminator's description.
-    pub discriminator: Option<DiscriminatorConfig>,
-}
-
-impl Weights {
-    /// What is in it.
-    pub fn contents(&self) -> Contents {
-        Contents {
-            generator: self.generator.as_ref().map(|g| g.0.clone()),
-            discriminator: self.discriminator.as_ref().map(|d| d.0.clone()),
-        }
-    }
-}
-
-/// What one network is made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum NetworkConfig {
-    Generator(GeneratorConfig),
-    Discriminator(DiscriminatorConfig),
-}
-
-impl NetworkConfig {
-    /// Its parameters.
-    ///
-    /// # Errors
-    /// Extents beyond reason.
-    pub(super) fn params(&self) -> Result<Params> {
-        match self {
-            NetworkConfig::Generator(config) => config.params(),
-            NetworkConfig::Discriminator(config) => config.params(),
-        }
-    }
 }
 
 /// The tensor `name`, which is to be saved as `shape`.
@@ -84,11 +46,10 @@ pub(super) fn tensor<'a>(tensors: &'a Tensors, name: &str, shape: Shape) -> Resu
     }
 }
 
-/// Copies the tensors of a file into a network that has its place on a device; all of them are there,
-/// by what the reader checked.
+/// Uploads tensors to a network that is placed on a device; `path` only names them in errors.
 ///
 /// # Errors
-/// A tensor that is missing or has other extents, with the file's name.
+/// A tensor that is missing or has another shape.
 pub(crate) fn upload(
     b: &mut dyn Backend,
     params: &Params,
@@ -96,10 +57,21 @@ pub(crate) fn upload(
     path: &Path,
 ) -> Result<()> {
     for param in params.iter() {
-        let Some(tensor) = tensors.get(&param.name) else {
-            return Err(Error::input(format!("{}: there is no {}", path.display(), param.name)));
-        };
-        params.load(b, &param.name, tensor.shape, &tensor.data)?;
+        let name = path.display();
+        match tensors.get(&param.name) {
+            None => return Err(Error::input(format!("{name}: there is no {}", param.name))),
+            Some(HostTensor { shape, data })
+                if *shape == param.shape && data.len() == shape.count() =>
+            {
+                b.upload(param.view(), data)?;
+            }
+            Some(HostTensor { shape, .. }) => {
+                return Err(Error::input(format!(
+                    "{name}: {} is {shape} in the file and {} in this network",
+                    param.name, param.shape
+                )));
+            }
+        }
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The arguments of the program.
 
 use std::path::PathBuf;
 
@@ -28,25 +28,25 @@ pub enum Command {
     Convert {
         /// The file to read.
         from: PathBuf,
-        /// The file to write; its extension says what.
+        /// The file to write; its extension names the format.
         to: PathBuf,
     },
     /// Print the layers of the networks, with shapes and parameter counts.
     Describe(DescribeArgs),
     /// Compare a GPU with the CPU, kernel by kernel: run it once on a new machine.
     Verify(VerifyArgs),
-    /// List what can compute here, or say why it cannot.
+    /// List the devices of this machine, or say why one cannot be used.
     Devices,
 }
 
-/// What the networks are made of. Left out, the PyTorch port's defaults hold.
+/// The networks; the defaults are those of the PyTorch port.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct NetworkArgs {
     /// Height and width of training pictures, a multiple of 16 [default: 256]
     #[arg(long)]
     pub size: Option<usize>,
     /// Generator [default: unet]
-    #[arg(long, value_parser = values::generator())]
+    #[arg(long, value_parser = values::one_of::<GeneratorKind>())]
     pub generator: Option<GeneratorKind>,
     /// Channels after the first layer of the generator, and of the discriminator unless
     /// --discriminator-channels is given [default: 64]
@@ -59,14 +59,14 @@ pub struct NetworkArgs {
     #[arg(long)]
     pub depth: Option<usize>,
     /// Normalisation [default: batch]
-    #[arg(long, value_parser = values::norm())]
+    #[arg(long, value_parser = values::one_of::<NormKind>())]
     pub norm: Option<NormKind>,
-    /// Pixels that one judgement of the discriminator sees: 1, 16, 34, 70, 142 or 286
-    /// [default: 70]
+    /// Height and width of the patches that the discriminator judges: 1, 16, 34, 70, 142 or 286
+    /// pixels [default: 70]
     #[arg(long)]
     pub patch: Option<usize>,
     /// Adversarial loss [default: vanilla]
-    #[arg(long, value_parser = values::gan())]
+    #[arg(long, value_parser = values::one_of::<Gan>())]
     pub gan: Option<Gan>,
     /// The discriminator sees the output alone, not the input beside it
     #[arg(long)]
@@ -78,13 +78,13 @@ pub struct NetworkArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct TrainArgs {
-    /// The data: pictures with A left and B right, or folders A and B; `train` and `val` inside are
-    /// used when they are there
+    /// The data: pictures with A left and B right, or folders A and B; with subfolders `train` and
+    /// `val` if it has them
     pub data: PathBuf,
     /// The folder of the run [default: runs/NAME of the data]
     #[arg(long)]
     pub out: Option<PathBuf>,
-    /// Go on with this run (its folder, or a checkpoint), exactly as if it had not stopped
+    /// Resume this run (its folder, or a checkpoint) exactly as if it had not stopped
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
     #[command(flatten)]
@@ -95,16 +95,16 @@ pub struct TrainArgs {
     /// Steps instead of epochs, counted from the start of the run
     #[arg(long)]
     pub steps: Option<u64>,
-    /// Pictures a step [default: 1]
+    /// Pictures per step [default: 1]
     #[arg(long)]
     pub batch_size: Option<usize>,
-    /// Which half is the input [default: a2b]
-    #[arg(long, value_parser = values::direction())]
+    /// Which picture of a pair is the input [default: a2b]
+    #[arg(long, value_parser = values::one_of::<Direction>())]
     pub direction: Option<Direction>,
     #[command(flatten)]
     pub network: NetworkArgs,
     /// Distance between output and target [default: l1]
-    #[arg(long, value_parser = values::distance())]
+    #[arg(long, value_parser = values::one_of::<Distance>())]
     pub distance: Option<Distance>,
     /// Weight of that distance beside the adversarial loss [default: 100]
     #[arg(long, allow_negative_numbers = true, value_name = "WEIGHT")]
@@ -125,19 +125,19 @@ pub struct TrainArgs {
     /// Epochs over which --schedule linear lowers the rate [default: 100]
     #[arg(long, value_name = "N")]
     pub decay_epochs: Option<u64>,
-    /// Key of all random numbers [default: 0]
+    /// Seed of all random numbers [default: 0]
     #[arg(long)]
     pub seed: Option<u64>,
-    /// First values of the generator: a model file or PyTorch's latest_net_G.pth
+    /// Initial weights of the generator: a model file or PyTorch's latest_net_G.pth
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub init_generator: Option<PathBuf>,
-    /// First values of the discriminator: a checkpoint or PyTorch's latest_net_D.pth
+    /// Initial weights of the discriminator: a checkpoint or PyTorch's latest_net_D.pth
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub init_discriminator: Option<PathBuf>,
     /// Use pictures as they are, or resized to --size, instead of random crops of larger ones
     #[arg(long)]
     pub no_jitter: bool,
-    /// Mirror no picture
+    /// Never mirror pictures
     #[arg(long)]
     pub no_flip: bool,
     /// Take pictures in the order of their names
@@ -152,7 +152,7 @@ pub struct TrainArgs {
     /// Write a checkpoint every N steps, beside those at the ends of epochs and of the run
     #[arg(long, value_name = "N")]
     pub save_every: Option<u64>,
-    /// Print each operation of a training step with its place in memory, and stop
+    /// Print each operation of a training step with its memory, and exit
     #[arg(long)]
     pub print_program: bool,
 }
@@ -179,9 +179,9 @@ pub enum StatisticsArg {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Switch {
-    /// Drop, as in training: outputs vary with --seed
+    /// Dropout as in training: outputs vary with --seed
     On,
-    /// The output is a function of the picture
+    /// No dropout: the output depends on the picture alone
     Off,
 }
 
@@ -199,13 +199,13 @@ pub struct TranslateArgs {
     /// Inputs are pairs side by side: translate the input half, and compare with the other
     #[arg(long)]
     pub pairs: bool,
-    /// Whose statistics batch norm uses
+    /// The statistics that batch norm uses
     #[arg(long, default_value = "batch")]
     pub norm: StatisticsArg,
     /// Whether dropout drops
     #[arg(long, default_value = "off")]
     pub dropout: Switch,
-    /// Key of the dropout's random numbers
+    /// Seed of the dropout
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     #[command(flatten)]
@@ -218,13 +218,13 @@ pub struct VerifyArgs {
     pub device: DeviceArgs,
     #[command(flatten)]
     pub network: NetworkArgs,
-    /// Where the whole table goes, to be attached to a report of a defect
+    /// The file for the whole table, to attach to a bug report
     #[arg(long, default_value = "verify.txt")]
     pub report: PathBuf,
     /// Write a line for every comparison, not only for each kind
     #[arg(long)]
     pub verbose: bool,
-    /// Then measure: time, bytes and operations of every kernel of a step, images a second
+    /// Also measure: time, bytes and operations of every kernel of a step, and images per second
     #[arg(long)]
     pub bench: bool,
 }

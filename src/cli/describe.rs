@@ -1,10 +1,12 @@
-//! `describe`: the layers of the networks.
+//! `describe`: prints the layers of the networks.
 
 use std::process::ExitCode;
 
+use serde_json::Value;
+
 use super::args::DescribeArgs;
 use super::say;
-use crate::checkpoint::{self, Contents};
+use crate::checkpoint::{self, Weights};
 use crate::error::Result;
 use crate::model::{DiscriminatorConfig, GeneratorConfig};
 use crate::nn::Layer;
@@ -15,23 +17,26 @@ pub fn run(args: &DescribeArgs) -> Result<ExitCode> {
     let mut config = RunConfig::default();
     args.network.apply(&mut config)?;
     config.check()?;
-    let (mut g, mut d) = (Some(config.generator.clone()), config.discriminators.first().cloned());
+    let (mut size, mut g, mut ds) = (config.size, Some(config.generator), config.discriminators);
     if let Some(path) = &args.model {
         let weights = checkpoint::load_weights(path)?;
-        let Contents { generator, discriminator } = weights.contents();
-        let run = weights.metadata.get("config").and_then(|c| serde_json::from_str(c).ok());
-        if let Some(RunConfig { size, .. }) = run {
-            config.size = size;
-        }
-        (g, d) = (generator, discriminator);
+        size = size_of(&weights).unwrap_or(size);
+        g = weights.generator.map(|(config, _)| config);
+        ds = weights.discriminators.into_iter().map(|(config, _)| config).collect();
     }
     if let Some(g) = &g {
-        generator(g, config.size)?;
+        generator(g, size)?;
     }
-    if let Some(d) = &d {
-        discriminator(d, config.size)?;
-    }
+    ds.iter().try_for_each(|d| discriminator(d, size))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The size of the images that a model was trained on, if its file states one.
+fn size_of(weights: &Weights) -> Option<usize> {
+    let config: Value = serde_json::from_str(weights.metadata.get("config")?).ok()?;
+    let size = usize::try_from(config["size"].as_u64()?).ok()?;
+    // Beyond what a run may have, the products in the table could overflow.
+    (size <= RunConfig::LARGEST).then_some(size)
 }
 
 fn generator(config: &GeneratorConfig, size: usize) -> Result<()> {

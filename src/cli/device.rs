@@ -1,4 +1,4 @@
-//! Which machine computes: `--device`, `--precision`, and the list of what there is.
+//! The choice of a device by `--device` and `--precision`, and the list of devices.
 
 use std::process::ExitCode;
 
@@ -7,24 +7,24 @@ use crate::device::{self, Cpu, Device, Precision};
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, cuda};
 
-/// More threads than any machine of today has cores.
+/// The most threads: more than today's machines have cores.
 const MOST_THREADS: usize = 1024;
 
 /// Where and how to compute.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DeviceArgs {
-    /// Where to compute: auto, cpu, cuda, or cuda:N for GPU number N. auto takes the first GPU where
-    /// there are a driver and NVRTC, and says what it took
+    /// Where to compute: auto, cpu, cuda, or cuda:N for GPU number N. auto takes the first GPU if
+    /// there are a driver and NVRTC, and says which device it took
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: String,
-    /// How a GPU computes: f32, tf32 (products on tensor cores), bf16 (activations too). auto takes
-    /// tf32 from compute capability 8.0 on, as PyTorch does for convolutions, f32 below
+    /// Precision on a GPU: f32, tf32 (convolutions on tensor cores), bf16 (activations too). auto
+    /// takes tf32 from compute capability 8.0 on, as PyTorch does for convolutions, and f32 below
     #[arg(long, default_value = "auto", value_name = "PRECISION")]
     pub precision: PrecisionChoice,
     /// Launch every kernel of a step by itself, for debugging
     #[arg(long)]
     pub no_graph: bool,
-    /// Threads that compute, and that decode pictures [default: one a core]
+    /// Threads that compute and decode pictures [default: one per core]
     #[arg(long)]
     pub threads: Option<usize>,
 }
@@ -32,7 +32,7 @@ pub struct DeviceArgs {
 /// What `--precision` takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum PrecisionChoice {
-    /// What suits the GPU.
+    /// The default of the GPU.
     Auto,
     /// f32.
     F32,
@@ -54,10 +54,10 @@ impl PrecisionChoice {
 }
 
 impl DeviceArgs {
-    /// Opens the machine, and says which it is and why.
+    /// Opens the device, and describes it with the reason for an automatic choice.
     ///
     /// # Errors
-    /// A name that is none; a GPU that was asked for and cannot be had.
+    /// An unknown name; a GPU that was named and cannot be used.
     pub fn open(&self) -> Result<(Box<dyn Backend>, String)> {
         let threads = self.threads.unwrap_or(0);
         if threads > MOST_THREADS {
@@ -72,7 +72,7 @@ impl DeviceArgs {
                 Ok(gpu) => Ok(described(Box::new(gpu), "")),
                 Err(why) => {
                     self.only_on_gpus()?;
-                    // The reason without the cure, which nobody has asked for.
+                    // The reason without the advice: the CPU is a valid choice.
                     let why = why.to_string();
                     let why = why.split(';').next().unwrap_or_default();
                     Ok(described(Box::new(Cpu::new(threads)?), &format!(" (--device auto: {why})")))
@@ -86,7 +86,7 @@ impl DeviceArgs {
         Ok(described(Box::new(self.gpu(number_of(&self.device)?)?), ""))
     }
 
-    /// The CPU computes in f32 alone.
+    /// Refuses a precision that the CPU does not have.
     fn only_on_gpus(&self) -> Result<()> {
         match self.precision.chosen() {
             Some(p) if p != Precision::F32 => Err(Error::input(format!(
@@ -112,7 +112,7 @@ impl DeviceArgs {
     /// The GPU that is named, or the first.
     ///
     /// # Errors
-    /// `--device cpu` and names that are none; no driver, no such GPU.
+    /// `--device cpu` and unknown names; no driver, no such GPU.
     pub fn only_gpu(&self) -> Result<cuda::Choice> {
         match self.device.as_str() {
             "auto" => self.choice(0),
@@ -137,14 +137,14 @@ fn described(backend: Box<dyn Backend>, why: &str) -> (Box<dyn Backend>, String)
     (backend, line)
 }
 
-/// `pix2pix-engine devices`: what can compute here, or why it cannot.
+/// `devices`: lists the devices of this machine, or says why one cannot be used.
 pub fn run() -> Result<ExitCode> {
     let cpu = Cpu::new(0)?;
     say(format!("cpu       {}", cpu.describe()));
     if let Some(free) = cpu.free_memory() {
         say(format!("          {} of memory free", bytes(free)));
     }
-    // One line of each NVRTC that a GPU needs: an old one needs an old one.
+    // A line for each NVRTC that is needed: old GPUs need an old one.
     let mut compilers = Vec::new();
     match device::gpus() {
         Ok(gpus) => {

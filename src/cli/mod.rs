@@ -38,13 +38,18 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(*args),
         Command::Translate(args) => translate::run(args),
         Command::Convert { from, to } => {
-            let what = checkpoint::convert(&from, &to)?;
+            let weights = checkpoint::convert(&from, &to)?;
             let ours = to.extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors"));
-            let names = match (what.generator, what.discriminator) {
-                (Some(_), Some(_)) if ours => "generator and discriminator",
-                (Some(_), Some(_)) => "generator; a .pth holds one network",
-                (Some(_), None) => "generator",
-                _ => "discriminator",
+            let generator = weights.generator.map(|_| "generator".to_string());
+            let discriminators = match weights.discriminators.len() {
+                0 => None,
+                1 => Some("discriminator".to_string()),
+                n => Some(format!("{n} discriminators")),
+            };
+            let names = match (generator, discriminators) {
+                (Some(g), Some(d)) if ours => format!("{g} and {d}"),
+                (Some(g), Some(_)) => format!("{g}; a .pth holds one network"),
+                (g, d) => g.or(d).unwrap_or_default(),
             };
             say(format!("{}: {names}", to.display()));
             Ok(ExitCode::SUCCESS)
@@ -53,7 +58,7 @@ pub fn main() -> ExitCode {
         Command::Devices => device::run(),
         Command::Verify(args) => verify::run(&args),
     };
-    // The hook has spoken; a caller of this process sees a failed machine.
+    // The panic hook has printed the message; the exit code is that of a failed machine.
     let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
     match done.unwrap_or(Ok(ExitCode::from(2))) {
         Ok(code) => code,
@@ -64,18 +69,18 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// A line for the user. A reader that went away is no error.
+/// Prints a line for the user. A closed pipe is no error.
 fn say(line: impl Display) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// A line about what went wrong.
+/// Prints an error message.
 fn complain(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "error: {line}");
 }
 
-/// A message of the library, which names settings as "`batch_size`", with flags instead:
-/// "--batch-size".
+/// A message of the library with flags, "--batch-size", in place of the settings that it names,
+/// "`batch_size`".
 fn with_flags(message: &str) -> String {
     let flags: Vec<String> = Cli::command()
         .get_subcommands()
@@ -87,7 +92,7 @@ fn with_flags(message: &str) -> String {
     let parts: Vec<&str> = parts.collect();
     for quoted in parts.chunks(2) {
         let [name, behind] = quoted else {
-            // A quote that nothing closes is left as it is.
+            // An unmatched backtick is kept.
             text += &format!("`{}", quoted.concat());
             continue;
         };
@@ -129,6 +134,7 @@ mod tests {
         for (message, shown) in [
             ("`lambda` -1: it is 0 or above", "--lambda-l1 -1: it is 0 or above"),
             ("use a smaller `base_channels` or `size`", "use a smaller --base-channels or --size"),
+            ("3 more; `skip_bad` goes on", "3 more; --skip-bad goes on"),
             ("its key `config` is damaged", "its key `config` is damaged"),
             ("a name with one ` in it", "a name with one ` in it"),
             ("``, `nothing` and `", "``, `nothing` and `"),

@@ -1,4 +1,4 @@
-//! What a run shows while it runs: a bar on a terminal, a line now and then elsewhere.
+//! The progress of a run: a bar on a terminal, otherwise a line every ten seconds.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::say;
 use crate::train::{Losses, Observer, Scores};
 
-/// Seconds between two lines where the output is no terminal.
+/// Seconds between two lines if stderr is no terminal.
 const QUIET: f64 = 10.0;
 
 /// Shows steps, losses, speed and time left.
@@ -32,10 +32,10 @@ impl ProgressReport {
         ProgressReport { bar, batch, begun: Instant::now(), first, last: None }
     }
 
-    /// Takes the bar away and leaves a line about where the run is.
+    /// Removes the bar and prints a line with the last step.
     pub fn end(&self) {
         if let Some(bar) = &self.bar {
-            // Finishing puts the bar at its end, wherever the run is.
+            // Read first: finishing moves the bar to its end.
             let (step, total) = (bar.position(), bar.length());
             bar.finish_and_clear();
             if let Some(total) = total.filter(|_| self.last.is_some()) {
@@ -81,10 +81,6 @@ impl Observer for ProgressReport {
             scores.line(),
             if best { " (best)" } else { "" }
         ));
-    }
-
-    fn note(&mut self, text: &str) {
-        self.line(text.to_string());
     }
 }
 

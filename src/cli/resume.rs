@@ -1,4 +1,4 @@
-//! Where a run lies that is to go on, and whether it may.
+//! `--resume`: finds the run, and checks that it may go on.
 
 use std::path::{Path, PathBuf};
 
@@ -7,59 +7,54 @@ use super::settings::apply;
 use crate::error::{Error, Result};
 use crate::train::{Checkpoint, RunConfig, checkpoint_of, differences};
 
-/// A run to go on with.
-pub struct Resumed {
-    /// Its checkpoint, with what may be changed as it was typed.
-    pub checkpoint: Checkpoint,
+/// Opens the checkpoint of a run and applies the flags to its settings.
+///
+/// # Errors
+/// No checkpoint; flags that would change what the run computes.
+pub fn open(args: &TrainArgs, run: &Path) -> Result<Checkpoint> {
+    let path = checkpoint_of(run);
+    if !path.exists() {
+        return Err(Error::input(format!(
+            "--resume {}: there is no checkpoint {}; give the folder of a run",
+            run.display(),
+            path.display()
+        )));
+    }
+    let mut checkpoint = Checkpoint::open(&path)?;
+    let begun = &checkpoint.config;
+    let mut typed = begun.clone();
+    apply(args, &mut typed)?;
+    let differing = differences(&RunConfig { lr: typed.lr, ..begun.clone() }, &typed);
+    if !differing.is_empty() {
+        return Err(Error::input(format!(
+            "--resume {}: a run goes on as it began, but {differing}; leave out all flags but \
+             --lr, --schedule, --epochs and --steps",
+            run.display()
+        )));
+    }
+    checkpoint.config = typed;
+    Ok(checkpoint)
 }
 
-impl Resumed {
-    /// Opens the checkpoint of a run and compares it with what was typed.
-    pub fn open(args: &TrainArgs, run: &Path) -> Result<Resumed> {
-        let path = checkpoint_of(run);
-        if !path.exists() {
-            return Err(Error::input(format!(
-                "--resume {}: there is no checkpoint {}; give the folder of a run",
-                run.display(),
-                path.display()
-            )));
-        }
-        let mut checkpoint = Checkpoint::open(&path)?;
-        let begun = &checkpoint.config;
-        let mut typed = begun.clone();
-        apply(args, &mut typed)?;
-        let differing = differences(&RunConfig { lr: typed.lr, ..begun.clone() }, &typed);
-        if !differing.is_empty() {
-            return Err(Error::input(format!(
-                "--resume {}: a run goes on as it began, but {differing}; leave out all flags but \
-                 --lr, --schedule, --epochs and --steps",
-                run.display()
-            )));
-        }
-        checkpoint.config = typed;
-        Ok(Resumed { checkpoint })
+/// Refuses a run of `total` steps that is at its end already.
+pub fn check_end(checkpoint: &Checkpoint, total: u64) -> Result<()> {
+    if checkpoint.progress.step < total {
+        return Ok(());
     }
-
-    /// Refuses a run that is at its end already.
-    pub fn check_end(&self, total: u64) -> Result<()> {
-        if self.checkpoint.progress.step < total {
-            return Ok(());
-        }
-        Err(Error::input(format!(
-            "{} has done {} steps already, and the run ends after {total}; to go further give a \
-             larger --epochs or --steps, counted from its start",
-            self.checkpoint.path.display(),
-            self.checkpoint.progress.step
-        )))
-    }
+    Err(Error::input(format!(
+        "{} has done {} steps already, and the run ends after {total}; to go further give a \
+         larger --epochs or --steps, counted from its start",
+        checkpoint.path.display(),
+        checkpoint.progress.step
+    )))
 }
 
-/// The folder of a run given by that or by its checkpoint.
+/// The folder of a run, given by the folder or by its checkpoint.
 pub fn folder_of(run: &Path) -> Result<PathBuf> {
     if run.is_dir() || !run.exists() {
         return Ok(run.into());
     }
-    // A name alone has no parents, its whole path has.
+    // A relative path such as "latest.safetensors" has no parents; its canonical path has.
     let above = |path: &Path| {
         let inner = path.parent().filter(|p| p.file_name().is_some_and(|n| n == "checkpoints"))?;
         inner.parent().filter(|p| !p.as_os_str().is_empty()).map(Path::to_path_buf)
@@ -72,7 +67,7 @@ pub fn folder_of(run: &Path) -> Result<PathBuf> {
     })
 }
 
-/// Whether two paths lead to one folder that is there.
+/// Whether two paths lead to the same existing folder.
 pub fn same(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }

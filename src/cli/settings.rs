@@ -1,4 +1,4 @@
-//! From what was typed to a configuration.
+//! Applies flags to the settings of a run.
 
 use super::args::{NetworkArgs, ScheduleKind, TrainArgs};
 use crate::error::{Error, Result};
@@ -6,11 +6,14 @@ use crate::model::DiscriminatorConfig;
 use crate::nn::Schedule;
 use crate::train::{Gan, RunConfig};
 
-/// Epochs of a run where none are given, as the port's 100 + 100.
+/// Epochs by default: the port's 100 + 100.
 pub const EPOCHS: u64 = 200;
 
 impl NetworkArgs {
-    /// Puts what was typed into a configuration.
+    /// Applies the flags of the networks.
+    ///
+    /// # Errors
+    /// A size or patch that no network has; a loss for discriminators that a run does not have.
     pub fn apply(&self, config: &mut RunConfig) -> Result<()> {
         if let Some(size) = self.size {
             config.size = size;
@@ -53,7 +56,10 @@ impl NetworkArgs {
     }
 }
 
-/// Puts everything that was typed into a configuration.
+/// Applies all flags but those of the schedule.
+///
+/// # Errors
+/// As [`NetworkArgs::apply`].
 pub fn apply(args: &TrainArgs, config: &mut RunConfig) -> Result<()> {
     let set = |to: &mut f32, from: Option<f32>| *to = from.unwrap_or(*to);
     set(&mut config.objective.lambda, args.lambda_l1);
@@ -69,7 +75,7 @@ pub fn apply(args: &TrainArgs, config: &mut RunConfig) -> Result<()> {
     args.network.apply(config)
 }
 
-/// The schedule that was typed, for a run of `epochs`; None where none was.
+/// The schedule for a run of `epochs`, if a flag sets it.
 pub fn schedule(args: &TrainArgs, epochs: u64) -> Option<Schedule> {
     let given =
         args.schedule.is_some() || args.full_epochs.is_some() || args.decay_epochs.is_some();
@@ -81,8 +87,8 @@ pub fn whole_schedule(args: &TrainArgs, epochs: u64) -> Schedule {
     let decay = args.decay_epochs.unwrap_or(100);
     match args.schedule.unwrap_or(ScheduleKind::Linear) {
         ScheduleKind::Constant => Schedule::Constant,
-        // A longer run than the port's keeps the full rate for longer. Steps have no say here, so
-        // that a run of some steps that is prolonged is a longer run from the start.
+        // A run longer than the port's keeps the full rate for longer. --steps does not count here,
+        // so that a run of some steps, prolonged later, equals a longer run from the start.
         ScheduleKind::Linear => {
             let whole = args.epochs.unwrap_or(EPOCHS);
             let full = args.full_epochs.unwrap_or(whole.saturating_sub(decay).max(100));

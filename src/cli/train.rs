@@ -1,4 +1,4 @@
-//! `train`: from what was typed to a run.
+//! `train`: runs a training.
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::args::TrainArgs;
 use super::progress::ProgressReport;
-use super::resume::{Resumed, folder_of, same};
+use super::resume::{self, check_end, folder_of, same};
 use super::settings::{EPOCHS, apply, schedule, whole_schedule};
 use super::{bytes, quoted, say, with_flags};
 use crate::checkpoint::{DISCRIMINATOR, GENERATOR};
@@ -18,7 +18,7 @@ use crate::train::{
     BEST, Length, MODEL, Outcome, RunConfig, RunOptions, RunPlan, SAMPLES, Trainer, checkpoint_of,
 };
 
-/// The most loader threads that are of use: one decodes faster than a step computes.
+/// The most loader threads that help: one already decodes faster than a step computes.
 const LOADER_THREADS: usize = 2;
 
 /// `runs/NAME` for a data folder.
@@ -29,7 +29,7 @@ fn default_out(data: &Path) -> PathBuf {
 }
 
 pub fn run(args: TrainArgs) -> Result<ExitCode> {
-    let resumed = args.resume.as_ref().map(|run| Resumed::open(&args, run)).transpose()?;
+    let resumed = args.resume.as_ref().map(|run| resume::open(&args, run)).transpose()?;
     let out = match (&args.out, &args.resume) {
         (Some(out), _) => out.clone(),
         (None, Some(run)) => folder_of(run)?,
@@ -46,7 +46,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         )));
     }
     let mut config = match &resumed {
-        Some(resumed) => resumed.checkpoint.config.clone(),
+        Some(checkpoint) => checkpoint.config.clone(),
         None => {
             let mut config = RunConfig::default();
             apply(&args, &mut config)?;
@@ -74,12 +74,12 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
             )));
         }
     } else if let Some((_, error)) = Folder::broken(&folder.val).into_iter().next() {
-        // Every one of them is read after each epoch, so better now than then.
+        // A validation reads all of them: better to fail now than after the first epoch.
         return Err(error);
     }
-    let train = folder.training()?.to_vec();
-    let (n_train, n_val) = (train.len(), folder.val.len());
-    let length = length(&args, resumed.as_ref().and_then(|r| r.checkpoint.length));
+    let (n_train, n_val) = (folder.training()?.len(), folder.val.len());
+    let notes = folder.notes();
+    let length = length(&args, resumed.as_ref().and_then(|checkpoint| checkpoint.length));
     let steps_per_epoch = n_train.div_ceil(config.batch_size) as u64;
     let whole = length.1.map_or(length.0, |steps| steps.div_ceil(steps_per_epoch));
     config.schedule = match &resumed {
@@ -94,8 +94,8 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         save_every: args.save_every,
         loader_threads: args.device.threads.unwrap_or(LOADER_THREADS).clamp(1, LOADER_THREADS),
     };
-    let val = Arc::new(std::mem::take(&mut folder.val));
-    let plan = RunPlan::new(config, run_options, Arc::new(train), val, backend)?;
+    let (train, val) = (Arc::new(folder.train), Arc::new(folder.val));
+    let plan = RunPlan::new(config, run_options, train, val, backend)?;
     if args.print_program {
         say(plan.program());
         return Ok(ExitCode::SUCCESS);
@@ -106,9 +106,9 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         "data      {}: {n_train} pairs to train on, {n_val} to validate on",
         args.data.display()
     ));
-    folder.notes().iter().for_each(|note| say(format!("          {note}")));
+    notes.iter().for_each(|note| say(format!("          {note}")));
     for skipped in &folder.skipped {
-        say(format!("          left out: {}", with_flags(&skipped.reason.to_string())));
+        say(format!("          left out: {}", with_flags(&skipped.reason)));
     }
     describe_networks(&plan);
     let memory = plan.memory();
@@ -121,9 +121,8 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         bytes(memory.pictures)
     ));
     let mut trainer = match resumed {
-        Some(resumed) => {
-            resumed.check_end(plan.total_steps())?;
-            let checkpoint = resumed.checkpoint;
+        Some(checkpoint) => {
+            check_end(&checkpoint, plan.total_steps())?;
             if let Some(pairs) = checkpoint.length.map(|l| l.pairs).filter(|&n| n != n_train) {
                 say(format!("          the run was begun with {pairs} pairs"));
             }
@@ -150,12 +149,12 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
 
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
-    // A second signal ends at once: files are whole at any moment.
+    // A second signal ends the process at once, which is safe: files are replaced atomically.
     let handler = move || {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        // A terminal shows ^C behind the bar.
+        // The terminal has printed ^C behind the progress bar.
         let line = if std::io::stderr().is_terminal() { "\n" } else { "" };
         let _ = writeln!(
             std::io::stderr(),
@@ -210,7 +209,7 @@ fn describe_networks(plan: &RunPlan) {
     }
 }
 
-/// Epochs, or steps instead, as typed, as the run was begun, or as the port's.
+/// Epochs, and steps if they take precedence: from the flags, from the resumed run, or the default.
 fn length(args: &TrainArgs, begun: Option<Length>) -> (u64, Option<u64>) {
     match (args.epochs, args.steps, begun) {
         (None, None, Some(begun)) => (begun.epochs, begun.steps),

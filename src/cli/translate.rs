@@ -1,4 +1,4 @@
-//! `translate`: pictures through a model.
+//! `translate`: translates pictures by a model.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -20,7 +20,7 @@ struct Job {
     to: PathBuf,
 }
 
-/// The pictures that were asked for: files as they are, folders by their lists.
+/// The files to translate: those given, and the pictures of the folders given.
 fn pictures(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut all = Vec::new();
     for input in inputs {
@@ -42,7 +42,11 @@ fn pictures(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(all)
 }
 
-/// Which file each picture is written to; no two to one, and none to a picture that is read.
+/// The file that each picture is written to.
+///
+/// # Errors
+/// An output of another kind than needed; two pictures with the same output; an output that is also
+/// an input.
 fn plan(args: &TranslateArgs) -> Result<Vec<Job>> {
     let from = pictures(&args.input)?;
     let single = matches!(args.input.as_slice(), [one] if !one.is_dir());
@@ -109,7 +113,7 @@ fn check(jobs: Vec<Job>) -> Result<Vec<Job>> {
     Ok(jobs)
 }
 
-/// The input half and the other half of a pair side by side.
+/// The input and the target of a side-by-side pair.
 fn halves(picture: &Image, path: &Path, direction: Direction) -> Result<(Image, Image)> {
     if picture.width < 2 || !picture.width.is_multiple_of(2) {
         return Err(Error::input(format!(
@@ -143,7 +147,7 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
         seed: args.seed,
     };
     let mut translator = Translator::open(&model, options, backend)?;
-    let direction = translator.direction().unwrap_or_default();
+    let direction = translator.direction().unwrap_or(Direction::AToB);
     let range = translator.domains().target.range();
     let mut scores = Vec::new();
     for job in &jobs {

@@ -1,4 +1,4 @@
-//! `pix2pix-engine verify`: a GPU against the CPU, and how fast it is.
+//! `verify`: compares a GPU with the CPU, and measures its speed.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -35,7 +35,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     say(report.summary().trim_end());
     let mut text = format!("pix2pix-engine {}\n{report}\n", env!("CARGO_PKG_VERSION"));
     if args.bench {
-        // Also where a comparison failed: a wrong kernel has a time, and the report says it is wrong.
+        // Also after a failed comparison: the report marks the wrong kernel.
         let timings = bench(&config, &choice, &Effort::default())?;
         say(timings.summary().trim_end());
         text += &format!("\n{timings}");

@@ -1,22 +1,16 @@
-//! Decoding: a file of any [format](super::format) to RGB with 8 bits, or one sentence that says why
-//! not.
+//! Decoding of files of any [format](super::format) to 8-bit RGB.
 //!
-//! What becomes of what is not RGB with 8 bits:
-//! - the kind of picture is told by the file's content; its extension counts only where the content
-//!   says nothing;
-//! - the orientation that cameras write (EXIF, and TIFF's own tag) is applied;
-//! - grey is repeated for the three channels, a palette is looked up;
-//! - 16 bits become 8 as `round(v / 257)`;
-//! - alpha is composited over white: `round((c * a + 255 * (255 - a)) / 255)`, at 16 bits where the
-//!   file has them; [`Notes::alpha`] and [`ImageHeader::alpha`] tell, so that a program can say so;
-//! - CMYK in a JPEG or TIFF is converted to RGB by the `image` crate, without colour profiles, and
-//!   no other colour profile is applied either;
-//! - float pixels are refused, since nothing says what is white.
+//! - The format is recognised by the file's content; its extension only helps to word a message.
+//! - The orientation that cameras write (EXIF, and TIFF's own tag) is applied.
+//! - Grey is repeated in the three channels, a palette is looked up.
+//! - 16 bits become 8 as `round(v / 257)`.
+//! - Alpha is composited over white: `round((c * a + 255 * (255 - a)) / 255)`, at 16 bits if the
+//!   file has them; [`Notes::alpha`] and [`ImageHeader::alpha`] tell a program that it happened.
+//! - CMYK in a JPEG or TIFF is converted to RGB by the `image` crate. No colour profile is applied.
+//! - Float pixels are refused, since nothing says which value is white.
+//! - A truncated file is refused, never filled with grey.
 //!
-//! The PyTorch port differs in three: it drops alpha, whatever colour lies beneath, ignores the
-//! orientation, and clips most pictures of 16 bits to white.
-//!
-//! A picture that is cut short is refused, never filled with grey.
+//! The PyTorch port drops alpha, ignores the orientation, and clips most 16-bit pictures to white.
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek};
@@ -30,41 +24,42 @@ use super::format::{self, Decoded, Format, FormatError, START};
 use crate::error::{Error, Result};
 use crate::tensor::{SampleType, Samples};
 
-/// Longest side that is read, in pixels: what a JPEG can have at most.
-pub const MAX_SIDE: usize = 65_535;
+/// Longest side that is read, in pixels: that of the largest JPEG.
+const MAX_SIDE: usize = 65_535;
 /// Most pixels that are read: 16,384 x 8,192, 400 MB as RGB.
-pub const MAX_PIXELS: usize = 1 << 27;
+const MAX_PIXELS: usize = 1 << 27;
 /// Most bytes that a decoder may ask for: eight a pixel, RGBA with 16 bits.
 pub(super) const MAX_BYTES: u64 = 8 * MAX_PIXELS as u64;
 
-/// What a picture file says of itself before its pixels.
+/// The header of an image file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageHeader {
     /// Pixels in a row, after the orientation is applied.
     pub width: usize,
     /// Rows, after the orientation is applied.
     pub height: usize,
-    /// The picture has an alpha channel.
+    /// The image has an alpha channel.
     pub alpha: bool,
 }
 
-/// What decoding changed beyond unpacking, for a line that is said once a run.
+/// How decoding changed an image, for a note to the user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Notes {
     /// An alpha channel was composited over white.
     pub alpha: bool,
     /// 16 bits a channel were rounded to 8.
     pub sixteen_bits: bool,
-    /// The picture was turned or mirrored as its EXIF orientation says.
+    /// The image was rotated or mirrored, as its EXIF orientation says.
     pub turned: bool,
 }
 
 impl ImageHeader {
-    /// Reads as little of the file as tells its size: fit for thousands of files. The pixels may
-    /// still be damaged.
+    /// Reads the header and as little else as possible, so that thousands of files take little
+    /// time. The pixels may still be damaged.
     ///
     /// # Errors
-    /// A file that cannot be read, that is no picture, or one of more than [`MAX_PIXELS`].
+    /// A file that cannot be read or is no image, or an image of more than 134 megapixels or 65,535
+    /// pixels a side.
     pub fn read(path: &Path) -> Result<ImageHeader> {
         let unreadable = |e| Error::file("read", path, e);
         let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
@@ -79,27 +74,19 @@ impl ImageHeader {
 }
 
 impl Image {
-    /// Reads and decodes a file.
+    /// Reads and decodes a file to 8-bit RGB.
     ///
     /// # Errors
     /// As [`Image::decode`]; a file that cannot be read.
     pub fn read(path: &Path) -> Result<Image> {
-        Ok(Image::read_noted(path)?.0)
-    }
-
-    /// [`Image::read`], with what was changed on the way.
-    ///
-    /// # Errors
-    /// As [`Image::read`].
-    pub fn read_noted(path: &Path) -> Result<(Image, Notes)> {
         let bytes = std::fs::read(path).map_err(|e| Error::file("read", path, e))?;
-        Image::decode(&bytes, path)
+        Ok(Image::decode(&bytes, path)?.0)
     }
 
-    /// Decodes the bytes of a picture file to 8-bit RGB; `path` is for its extension and for messages.
+    /// Decodes the bytes of an image file to 8-bit RGB; `path` only serves for messages.
     ///
     /// # Errors
-    /// No picture, one that is damaged or too large, or one that cannot become 8-bit RGB.
+    /// No image, one that is damaged or too large, or one that cannot be converted to 8-bit RGB.
     pub fn decode(bytes: &[u8], path: &Path) -> Result<(Image, Notes)> {
         let format = format_of(path, &bytes[..bytes.len().min(START)])?;
         let size = guarded(path, || format.header(&mut Cursor::new(bytes)))?;
@@ -114,7 +101,7 @@ impl Image {
     }
 }
 
-/// The kind of picture, by its first bytes.
+/// The format of a file, by its first bytes.
 fn format_of(path: &Path, start: &[u8]) -> Result<&'static dyn Format> {
     let name = path.display();
     if start.is_empty() {
@@ -130,7 +117,7 @@ fn format_of(path: &Path, start: &[u8]) -> Result<&'static dyn Format> {
             format!("{other:?}").to_uppercase(),
             format::names("and")
         ),
-        // The extension promises a picture; text and zeros keep no such promise.
+        // The extension is that of an image, the content is not: text, or zeros.
         _ if other.is_some() || format::by_extension(path).is_some() => format!(
             "{name} is no picture, whatever its name says: its content is of no known kind; copy it \
              again or remove it"
@@ -185,7 +172,7 @@ fn check_size(path: &Path, width: usize, height: usize) -> Result<()> {
     Ok(())
 }
 
-/// 8-bit RGB of what a file has: grey repeated, alpha composited over white, 16 bits rounded.
+/// Converts to 8-bit RGB: grey repeated, alpha composited over white, 16 bits rounded.
 fn rgb(decoded: Decoded, path: &Path) -> Result<Image> {
     let Decoded { image, alpha, .. } = decoded;
     let Image { height, width, channels, samples } = image;

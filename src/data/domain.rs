@@ -1,5 +1,5 @@
-//! What the numbers of an image mean: kept in model files for inputs and targets, so that what comes
-//! out of a model is what went into its training.
+//! What the samples of an image mean. Model files hold it for inputs and targets, so that a model's
+//! outputs are stored as the targets of its training were.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,17 +7,17 @@ use super::PixelFormat;
 use crate::error::{Error, Result};
 use crate::tensor::{SampleRange, SampleType};
 
-/// The meaning of images of one side of a pair. The default is 8-bit RGB.
+/// The meaning of the images on one side of the pairs. The default is 8-bit RGB.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Domain {
     /// The names of the channels, in order.
     pub channels: Vec<String>,
-    /// What they measure.
+    /// What the samples measure.
     pub kind: DomainKind,
-    /// What a sample is stored as.
+    /// The type of a sample.
     pub samples: SampleType,
-    /// The sample that stands where nothing was measured.
+    /// The sample that marks pixels without a measurement.
     pub nodata: Option<f64>,
 }
 
@@ -25,7 +25,7 @@ pub struct Domain {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DomainKind {
-    /// Light, from 0 to the largest whole number of the type, or to 1 where samples are floats.
+    /// Light: 0 to the largest value of an integer type, 0 to 1 in floats.
     #[default]
     Colour,
     /// A quantity, such as a height or a temperature.
@@ -37,9 +37,9 @@ pub enum DomainKind {
         /// The unit of the samples, such as "m".
         unit: Option<String>,
     },
-    /// One of several classes in each pixel: the sample is its index.
+    /// The class of each pixel: a sample is the index of its class.
     Labels {
-        /// The classes by their index.
+        /// The classes, in the order of their indices.
         classes: Vec<Class>,
     },
 }
@@ -49,19 +49,41 @@ pub enum DomainKind {
 pub struct Class {
     /// What it is called.
     pub name: String,
-    /// The red, green and blue that it is shown in.
+    /// The red, green and blue in which it is shown.
     #[serde(default)]
     pub colour: Option<[u8; 3]>,
 }
 
-/// The domains of the two sides of a training.
+/// The domains of both images of a pair.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Domains {
-    /// That of inputs.
+    /// The domain of inputs.
     pub input: Domain,
-    /// That of targets, and of outputs.
+    /// The domain of targets and of outputs.
     pub target: Domain,
+}
+
+impl Domains {
+    /// Checks both domains, and that they have the channels of a network's input and output.
+    ///
+    /// # Errors
+    /// As [`Domain::check`]; [`Error::Input`] with both numbers of channels.
+    pub fn check(&self, [input, output]: [usize; 2]) -> Result<()> {
+        for (side, domain, channels) in
+            [("input", &self.input, input), ("output", &self.target, output)]
+        {
+            domain.check()?;
+            if domain.channels.len() != channels {
+                return Err(Error::input(format!(
+                    "the network's {side} has {channels} channels, and its domain names {}: name \
+                     each channel once",
+                    domain.channels.len()
+                )));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Default for Domain {
@@ -76,8 +98,8 @@ impl Default for Domain {
 }
 
 impl Domain {
-    /// Colour of 8 bits in `channels` channels: what is supposed where a model says only how many it
-    /// has. Three are RGB, others are called by their number.
+    /// 8-bit colour with `channels` channels, which is assumed of a model that states no domain.
+    /// Three channels are RGB, others are named by their number from 1.
     pub fn of_channels(channels: usize) -> Domain {
         match channels {
             3 => Domain::default(),
@@ -85,13 +107,13 @@ impl Domain {
         }
     }
 
-    /// What pixels are stored as.
+    /// The pixel format of images of this domain.
     pub fn format(&self) -> PixelFormat {
         PixelFormat { channels: self.channels.len(), samples: self.samples }
     }
 
-    /// The samples that a network sees as -1 and 1: all of colour's, the quantity's low and high, the
-    /// first and the last class.
+    /// The samples that a network sees as -1 and 1: the smallest and largest of a colour, the low
+    /// and high of a quantity, the first and last class.
     pub fn range(&self) -> SampleRange {
         let (low, high) = match &self.kind {
             DomainKind::Colour => (0.0, self.largest().unwrap_or(1.0)),
@@ -101,7 +123,7 @@ impl Domain {
         SampleRange { low, high }
     }
 
-    /// The largest whole number of the sample type; floats have none.
+    /// The largest value of the sample type; `None` for floats.
     fn largest(&self) -> Option<f64> {
         match self.samples {
             SampleType::U8 => Some(f64::from(u8::MAX)),
@@ -110,11 +132,11 @@ impl Domain {
         }
     }
 
-    /// What is wrong with it, if anything.
+    /// Checks that the parts fit each other.
     ///
     /// # Errors
-    /// [`Error::Input`]: no channels, two of one name, a range that is none, classes that the samples
-    /// cannot name.
+    /// [`Error::Input`]: no channels, two of one name, an empty range, more classes than the
+    /// samples can tell apart.
     pub fn check(&self) -> Result<()> {
         let wrong = |what: String| Err(Error::input(what));
         let mut names: Vec<&String> = self.channels.iter().collect();

@@ -1,7 +1,7 @@
-//! A data set: which pairs a folder holds, and which of them train.
+//! A data set in a folder: its pairs, divided into training, validation and test.
 //!
-//! Accepted, where `A` and `B` may be `a` and `b`, and pairs of two folders are made by the name
-//! without the extension (`A/7.png` with `B/7.jpg`):
+//! These layouts are accepted. `A` and `B` may also be `a` and `b`; files of two folders are paired
+//! by their name without the extension (`A/7.png` with `B/7.jpg`).
 //!
 //! ```text
 //! DATA/*.jpg                      side by side, A left and B right; all of them train
@@ -11,8 +11,8 @@
 //! DATA/A/train/*  DATA/B/train/*  the same the other way round
 //! ```
 //!
-//! Only headers are read here, by all cores. Every list is sorted by the bytes of the file name.
-//! Hidden files and files that are no pictures are passed over.
+//! Only headers are read here, in parallel. Every list is sorted by the bytes of the file name.
+//! Hidden files and files that are no images are ignored.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -25,11 +25,11 @@ use super::pair::{Pair, PairSource, check_width};
 use super::scan::{Listing, list};
 use crate::error::{Error, Result};
 
-/// How to take what is wrong in a data set.
+/// Options of [`Folder::scan`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScanOptions {
-    /// Leave bad and unpaired pictures out and list them in [`Folder::skipped`]; else the first of
-    /// them is an error.
+    /// Leave out images that are bad or have no partner, and list them in [`Folder::skipped`];
+    /// otherwise the first of them is an error.
     pub skip_bad: bool,
 }
 
@@ -42,12 +42,12 @@ pub enum Layout {
     Folders,
 }
 
-/// A picture that was left out.
+/// An image that was left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
     /// The file.
     pub path: PathBuf,
-    /// The sentence that would have been the error.
+    /// The error message without [`ScanOptions::skip_bad`].
     pub reason: String,
 }
 
@@ -58,19 +58,19 @@ pub struct Folder {
     pub root: PathBuf,
     /// How the pairs are stored.
     pub layout: Layout,
-    /// Pairs to train on; empty only where there are other phases.
+    /// Training pairs; empty only if there are other phases.
     pub train: Vec<Pair>,
-    /// Pairs to validate on; empty if there is no `val`.
+    /// Validation pairs; empty if there is no `val`.
     pub val: Vec<Pair>,
-    /// Pairs of `test`, if there are any.
+    /// Test pairs; empty if there is no `test`.
     pub test: Vec<Pair>,
     /// What [`ScanOptions::skip_bad`] left out.
     pub skipped: Vec<Skipped>,
-    /// Files that are no pictures and were passed over.
+    /// Number of files that are no images.
     pub others: usize,
-    /// Pairs with an alpha channel, which is composited over white.
+    /// Number of pairs with an alpha channel, which is composited over white.
     pub with_alpha: usize,
-    /// Pictures beside the phase folders or beside A and B, which are not used.
+    /// Number of images beside the phase folders or beside A and B, which are not used.
     pub unused: usize,
 }
 
@@ -79,9 +79,10 @@ const PHASES: [&str; 3] = ["train", "val", "test"];
 impl Folder {
     /// Lists a data set and checks the header of every picture.
     ///
-    /// Errors, each naming the file and the cure: a missing folder, a file instead of a folder, no
-    /// pictures, A without B, unpaired and duplicate names, odd widths, different sizes of A and B,
-    /// unreadable or too large pictures.
+    /// # Errors
+    /// A missing folder, a file instead of a folder, no images, A without B, names that are
+    /// unpaired or double, odd widths, different sizes of A and B, unreadable or too large images.
+    /// Each message names the file and says what to do.
     pub fn scan(root: &Path, options: ScanOptions) -> Result<Folder> {
         let name = root.display();
         if !root.exists() {
@@ -118,7 +119,10 @@ impl Folder {
         Ok(folder)
     }
 
-    /// The pairs to train on, or a sentence that says where they belong.
+    /// The training pairs.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there are none.
     pub fn training(&self) -> Result<&[Pair]> {
         if self.train.is_empty() {
             return Err(Error::input(format!(
@@ -129,17 +133,17 @@ impl Folder {
         Ok(&self.train)
     }
 
-    /// The pairs of a list that cannot be decoded, by their numbers, with what is wrong with each.
+    /// Decodes every pair of a list: the indices of those that fail, with their errors.
     pub fn broken(pairs: &[Pair]) -> Vec<(usize, Error)> {
         let read = |(i, pair): (usize, &Pair)| pair.read().err().map(|e| (i, e));
         pairs.par_iter().enumerate().filter_map(read).collect()
     }
 
-    /// Decodes every picture of train and val once and moves those that cannot be to
-    /// [`Folder::skipped`], so that a run meets none later.
+    /// Decodes every training and validation pair once and moves those that fail to
+    /// [`Folder::skipped`], so that a run meets none of them.
     pub fn leave_out_broken(&mut self) {
         for pairs in [&mut self.train, &mut self.val] {
-            // From the back, so that the numbers before stand.
+            // From the back, so that removing keeps the earlier indices valid.
             for (i, error) in Folder::broken(pairs).into_iter().rev() {
                 let path = pairs.remove(i).path().to_path_buf();
                 self.skipped.push(Skipped { path, reason: error.to_string() });
@@ -152,7 +156,7 @@ impl Folder {
         self.train.iter().chain(&self.val).chain(&self.test)
     }
 
-    /// Lines that a user should see once: what was passed over, left out or changed.
+    /// Notes for the user: what was ignored, left out or changed.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         let mut note = |count: usize, text: &str| {
@@ -174,7 +178,7 @@ impl Folder {
         notes
     }
 
-    /// The phases that `root` has, and where their pictures lie.
+    /// The phases of `root`, and the folders of their images.
     fn find_phases(&mut self, root: &Path) -> Result<Vec<(&'static str, Place)>> {
         let listing = list(root)?;
         let mut found = Vec::new();
@@ -227,7 +231,7 @@ impl Folder {
 
     fn scan_phase(&mut self, place: &Place, options: ScanOptions) -> Result<Vec<Pair>> {
         let mut bad = Vec::new();
-        let (sources, home) = match place {
+        let (sources, shown) = match place {
             Place::One(folder) => {
                 let listing = list(folder)?;
                 self.others += listing.others + listing.unread.len();
@@ -269,7 +273,7 @@ impl Folder {
             return Err(Error::input(format!(
                 "none of the {} pictures in {} can be used, first {}",
                 bad.len(),
-                home.display(),
+                shown.display(),
                 bad.first().map(|(_, e)| e.to_string()).unwrap_or_default()
             )));
         }
@@ -327,7 +331,7 @@ impl Folder {
     }
 }
 
-/// Where the pictures of a phase lie.
+/// The folder, or the folders A and B, of a phase.
 enum Place {
     One(PathBuf),
     Two(PathBuf, PathBuf),

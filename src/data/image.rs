@@ -1,14 +1,14 @@
-//! An image in memory: any number of channels, samples of any type, rows from the top.
+//! An image in memory: any number of channels, samples of any type, rows from top to bottom.
 
 use std::path::Path;
 
-use super::format::{self, Format, FormatError, Png};
+use super::format::{self, Format, FormatError, PNG};
 use crate::atomic;
 use crate::error::{Error, Result};
 use crate::tensor::{SampleRange, SampleSlice, SampleType, Samples, with_samples};
 
-/// Pixels of `channels` samples each: `samples[(y * width + x) * channels + channel]`, so one image is
-/// the NHWC samples of a batch of one.
+/// Pixels of `channels` samples each: `samples[(y * width + x) * channels + channel]`, so one image
+/// is the NHWC samples of a batch of one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Image {
     /// Rows.
@@ -21,12 +21,12 @@ pub struct Image {
     pub samples: Samples,
 }
 
-/// What the pixels of an image are stored as.
+/// The channels and the sample type of an image's pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PixelFormat {
     /// Samples of a pixel.
     pub channels: usize,
-    /// What each is stored as.
+    /// The type of each.
     pub samples: SampleType,
 }
 
@@ -39,7 +39,7 @@ impl PixelFormat {
         self.channels * self.samples.size()
     }
 
-    /// Refuses an image whose pixels are stored otherwise; `name` is what messages call it.
+    /// Refuses an image of another format; `name` stands for the image in the message.
     ///
     /// # Errors
     /// [`Error::Input`] with both formats.
@@ -62,7 +62,10 @@ impl std::fmt::Display for PixelFormat {
 }
 
 impl Image {
-    /// An image from its samples; refuses another number than `width * height * channels`, and none.
+    /// An image from its `width * height * channels` samples, at least one.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another number of samples.
     pub fn new(
         width: usize,
         height: usize,
@@ -90,7 +93,7 @@ impl Image {
         Image { height, width, channels: colour.len(), samples: samples.into() }
     }
 
-    /// What its pixels are stored as.
+    /// Its channels and sample type.
     pub fn format(&self) -> PixelFormat {
         PixelFormat { channels: self.channels, samples: self.samples.sample_type() }
     }
@@ -121,14 +124,14 @@ impl Image {
         Image { height, width, channels: c, samples }
     }
 
-    /// Left and right exchanged.
+    /// The image mirrored left to right.
     pub fn mirror(&self) -> Image {
         let columns: Vec<usize> = (0..self.width).rev().collect();
         let rows: Vec<usize> = (0..self.height).collect();
         self.gather(&columns, &rows)
     }
 
-    /// The pixels where `columns` and `rows` cross; each may be taken several times.
+    /// The pixels at the crossings of `columns` and `rows`, which may repeat.
     pub(crate) fn gather(&self, columns: &[usize], rows: &[usize]) -> Image {
         let c = self.channels;
         let samples = with_samples!(Samples, &self.samples, v => {
@@ -141,8 +144,8 @@ impl Image {
         Image { height: rows.len(), width: columns.len(), channels: c, samples }
     }
 
-    /// RGB with 8 bits, to be looked at: one channel is grey, of others the first three are shown (two
-    /// as grey of the first); samples of `range` become 0 to 255.
+    /// An 8-bit RGB rendering: the first three channels, or the first as grey if there are fewer;
+    /// samples of `range` become 0 to 255.
     pub fn preview(&self, range: SampleRange) -> Image {
         if self.format() == PixelFormat::RGB && range == SampleRange::BYTE {
             return self.clone();
@@ -161,14 +164,15 @@ impl Image {
     /// # Errors
     /// As [`Image::write`].
     pub fn write_png(&self, path: &Path) -> Result<()> {
-        self.write_as(path, &Png)
+        self.write_as(path, &PNG)
     }
 
     /// Writes the format that the extension names (.jpg, .png, .bmp, .tiff, .webp), atomically. The
     /// folder must exist.
     ///
     /// # Errors
-    /// Another extension; channels or samples that the format does not hold; what the disk says.
+    /// [`Error::Input`] for another extension, or for channels or samples that the format cannot
+    /// hold; [`Error::File`] if the disk fails.
     pub fn write(&self, path: &Path) -> Result<()> {
         let format = format::by_extension(path).ok_or_else(|| {
             Error::input(format!(

@@ -1,10 +1,10 @@
-//! Batches, made ahead of the trainer by threads, in an order that does not depend on them.
+//! Makes batches in threads, ahead of the trainer, in an order that does not depend on the threads.
 //!
-//! Batch number `i` counts from the step where the loader began. A thread takes the next number,
-//! makes that batch and lays it into its slot; the consumer takes slot after slot. At most
-//! [`LoaderOptions::ahead`] batches are made or in the making beyond what was taken. What a batch
-//! holds is a pure function of the options and of (epoch, step), so a resumed run continues with the
-//! same samples, and one thread gives what four give.
+//! Batches are numbered from the step at which the loader starts. A thread takes the next number
+//! and makes that batch; the consumer receives the batches by number. At most
+//! [`LoaderOptions::ahead`] batches are finished or being made at a time. A batch is a pure
+//! function of the options and of (epoch, step), so a resumed run continues with the same samples,
+//! on any number of threads.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,20 +16,20 @@ use super::{Augment, Direction, Image, Order, Pairs, PixelFormat};
 use crate::error::{Error, Result};
 use crate::tensor::{Crop, Samples};
 
-/// What a [`Loader`] makes and with what.
+/// The options of a [`Loader`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoaderOptions {
     /// Samples in a batch, at least 1.
     pub batch: usize,
-    /// Height and width of what the network sees: see [`Augment::size`].
+    /// See [`Augment::size`].
     pub size: usize,
-    /// Which of a pair is the input.
+    /// Which image of a pair is the input.
     pub direction: Direction,
-    /// What the pixels of inputs are stored as.
+    /// The pixel format of inputs.
     pub input: PixelFormat,
-    /// What the pixels of targets are stored as.
+    /// The pixel format of targets.
     pub target: PixelFormat,
-    /// Key of order, crops and flips.
+    /// Seed of order, crops and flips.
     pub seed: u64,
     /// See [`Augment::jitter`].
     pub jitter: bool,
@@ -37,12 +37,12 @@ pub struct LoaderOptions {
     pub flip: bool,
     /// See [`Order::shuffle`].
     pub shuffle: bool,
-    /// Threads that decode, at least 1.
+    /// Threads that load and resize, at least 1.
     pub threads: usize,
-    /// Batches that may wait or be in the making, at least 1.
+    /// Batches that may be finished or being made, at least 1.
     pub ahead: usize,
-    /// Bytes of decoded and resized pairs that may be kept: while there is room a pair is decoded
-    /// once a run. 0 keeps none.
+    /// Bytes of the cache of loaded and resized pairs; a cached pair is loaded once per run. 0 for
+    /// no cache.
     pub cache_bytes: u64,
 }
 
@@ -67,26 +67,26 @@ impl Default for LoaderOptions {
 }
 
 impl LoaderOptions {
-    /// How pictures become `size x size`.
+    /// How images are brought to `size x size`.
     pub fn augment(&self) -> Augment {
         Augment { size: self.size, jitter: self.jitter, flip: self.flip, seed: self.seed }
     }
 
-    /// How `samples` pairs become batches.
+    /// How `samples` pairs are ordered and cut into batches.
     pub fn order(&self, samples: usize) -> Order {
         Order { samples, batch: self.batch, shuffle: self.shuffle, seed: self.seed }
     }
 
-    /// Bytes that a loader of `samples` pairs holds at most once it is full: batches waiting, in the
-    /// making, with the consumer and spare, and the kept pairs. A thread needs its decoded pictures
-    /// beside that.
+    /// The most bytes that a loader of `samples` pairs holds: batches that are finished, being
+    /// made, with the consumer or spare, and cached pairs. The images that a thread is just
+    /// decoding come on top.
     pub fn memory_bytes(&self, samples: usize) -> u64 {
         let batch = self.batch as u64 * self.pair_bytes();
         let kept = (samples as u64 * self.pair_bytes()).min(self.cache_bytes);
         kept + (self.ahead as u64 + 2) * batch
     }
 
-    /// Bytes of one pair, kept or in a batch.
+    /// Bytes of one pair, cached or in a batch.
     fn pair_bytes(&self) -> u64 {
         let pixel = self.input.size() + self.target.size();
         pixel as u64 * (self.augment().load() as u64).pow(2)
@@ -107,28 +107,28 @@ impl LoaderOptions {
     }
 }
 
-/// A batch of pairs as samples, resized, and what is to be taken of them.
+/// A batch of pairs: resized images, and the crop of each.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
     /// The epoch, from 0.
     pub epoch: usize,
     /// The step in that epoch, from 0.
     pub step_in_epoch: usize,
-    /// For each pair of the batch its number in the list of pairs.
+    /// The index of each pair in the list of pairs.
     pub pairs: Vec<usize>,
-    /// For each pair the crop of `size x size` and the flip of both its images.
+    /// The crop of `size x size` and the flip of each pair, for both its images.
     pub crops: Vec<Crop>,
-    /// Height and width of the images, [`Augment::load`].
+    /// Height and width of the images in pixels, [`Augment::load`].
     pub load: usize,
     /// Inputs (n, load, load, channels), dense: the A of the pairs, or their B if the direction is
     /// [`Direction::BToA`].
     pub inputs: Samples,
-    /// Targets, the same way.
+    /// Targets, in the same layout.
     pub targets: Samples,
 }
 
-/// Endless batches from (epoch, step) on. Dropping it stops its threads after the pair that each is
-/// busy with.
+/// An endless source of batches from (epoch, step) on. Dropping it stops each thread after the pair
+/// that it is loading.
 pub struct Loader {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -159,7 +159,11 @@ struct Queue {
 
 impl Loader {
     /// Starts the threads. The first batch is that of `step_in_epoch` in `epoch`, both from 0; a
-    /// step past the epoch's last counts into the next epoch.
+    /// step past the end of the epoch counts into the next.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for no pairs or an option that is 0; [`Error::Machine`] if a thread cannot
+    /// start.
     pub fn start(
         pairs: Arc<dyn Pairs>,
         options: LoaderOptions,
@@ -190,28 +194,11 @@ impl Loader {
         Ok(loader)
     }
 
-    /// Steps in every epoch: `ceil(samples / batch)`.
-    pub fn steps_per_epoch(&self) -> usize {
-        self.shared.order().steps_per_epoch()
-    }
-
-    /// The options it was started with.
-    pub fn options(&self) -> &LoaderOptions {
-        &self.shared.options
-    }
-
-    /// The pairs it was started with: [`Batch::pairs`] are their numbers.
-    pub fn pairs(&self) -> &dyn Pairs {
-        &*self.shared.pairs
-    }
-
-    /// See [`LoaderOptions::memory_bytes`].
-    pub fn memory_bytes(&self) -> u64 {
-        self.shared.options.memory_bytes(self.shared.pairs.len())
-    }
-
-    /// The next batch; waits for it. A pair that cannot be read is an error in the place of its
-    /// batch, and the call after gives the batch after.
+    /// Waits for the next batch.
+    ///
+    /// # Errors
+    /// A pair that cannot be read, or whose pixel format differs from the options; the next call
+    /// then gives the batch after it.
     pub fn next_batch(&mut self) -> Result<Batch> {
         let mut state = self.shared.lock();
         loop {
@@ -225,22 +212,13 @@ impl Loader {
         }
     }
 
-    /// Gives the buffers of a batch back, for a later one.
+    /// Returns the buffers of a batch for reuse.
     pub fn recycle(&mut self, batch: Batch) {
         let mut state = self.shared.lock();
-        // A batch that was taken lets one be begun: more than one spare would only lie about.
+        // Each batch taken lets one be started, so more than one spare would not be used.
         if state.spare.is_empty() {
             state.spare.push(batch);
         }
-    }
-}
-
-impl Iterator for Loader {
-    type Item = Result<Batch>;
-
-    /// [`Loader::next_batch`]: never `None`.
-    fn next(&mut self) -> Option<Self::Item> {
-        Some(self.next_batch())
     }
 }
 
@@ -249,7 +227,7 @@ impl Drop for Loader {
         self.shared.lock().stop = true;
         self.shared.taken.notify_all();
         for thread in self.threads.drain(..) {
-            // A panic in a worker was already delivered as an error.
+            // A panic in a thread was already delivered as an error.
             let _ = thread.join();
         }
     }
@@ -264,7 +242,7 @@ impl Shared {
         self.options.order(self.pairs.len())
     }
 
-    /// What each thread does until it is told to stop.
+    /// The loop of each thread.
     fn work(&self) {
         let mut permutation = (usize::MAX, Vec::new());
         loop {
@@ -292,7 +270,7 @@ impl Shared {
         }
     }
 
-    /// The batch of a global step; `None` if the loader stops meanwhile.
+    /// The batch of a step, counted over all epochs; `None` if the loader stops meanwhile.
     fn make(
         &self,
         step: usize,
@@ -330,7 +308,8 @@ impl Shared {
         Ok(Some(batch))
     }
 
-    /// Calls `f` with the resized images of a pair: kept ones, or loaded now and kept if there is room.
+    /// Calls `f` with the resized images of a pair, from the cache or loaded now and cached if
+    /// there is room.
     fn with_pair(
         &self,
         pair: usize,
@@ -351,16 +330,16 @@ impl Shared {
         let relaxed = Ordering::Relaxed;
         let keeps = self.kept_bytes.fetch_update(relaxed, relaxed, room).is_ok();
         if keeps && slot.set((a, b)).is_err() {
-            // Another thread kept the same pair meanwhile.
+            // Another thread cached the same pair meanwhile.
             self.kept_bytes.fetch_sub(bytes, relaxed);
         }
         Ok(())
     }
 
-    /// Refuses images that are not stored as the options say.
+    /// Refuses images whose pixel format differs from the options.
     fn check_formats(&self, pair: usize, a: &Image, b: &Image) -> Result<()> {
         let LoaderOptions { input, target, direction, .. } = self.options;
-        // The order of the wanted formats undoes that of the direction.
+        // `order` is its own inverse: from (input, target) to (A, B).
         let (wanted_a, wanted_b) = direction.order(input, target);
         let name = self.pairs.name(pair);
         wanted_a.check(a, &format!("A of {name}"))?;

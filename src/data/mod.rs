@@ -1,10 +1,10 @@
-//! Data: from a folder of pictures to batches of samples, in an order that a seed decides.
+//! Data: from a folder of images to batches of samples, in an order that depends on a seed.
 //!
-//! [`Folder`] lists the pairs, [`Image`] decodes and resizes one image, [`Augment`] draws crop and
-//! flip, [`Loader`] does all of it ahead of the trainer in threads, from any [`Pairs`]; [`sheet()`] puts
-//! results side by side. Everything here is host memory: rows from the top, channels fastest, 8 bits a
-//! channel or 16 or floats. The step uploads them, crops and mirrors as was drawn, and makes [-1, 1] of
-//! them.
+//! [`Folder`] lists the pairs, [`Image`] decodes and resizes one image, [`Augment`] draws crops and
+//! flips, [`Loader`] makes batches from any [`Pairs`] in threads, ahead of the trainer; [`sheet()`]
+//! puts images side by side. All of it is host memory: rows from top to bottom, channels fastest,
+//! samples of 8 or 16 bits or floats. The trainer uploads a batch, and the device crops and mirrors
+//! it and maps it to [-1, 1].
 
 mod augment;
 mod decode;
@@ -21,7 +21,7 @@ mod scan;
 mod sheet;
 
 pub use augment::Augment;
-pub use decode::{ImageHeader, MAX_PIXELS, MAX_SIDE, Notes};
+pub use decode::{ImageHeader, Notes};
 pub use domain::{Class, Domain, DomainKind, Domains};
 pub use folder::{Folder, Layout, ScanOptions, Skipped};
 pub use format::{is_writable, writable_extensions};
@@ -31,4 +31,4 @@ pub use order::Order;
 pub use pair::{Direction, Pair, PairSource};
 pub use pairs::{MemoryPairs, Pairs, plain};
 pub use scan::{Listing, list};
-pub use sheet::{GAP, sheet};
+pub use sheet::sheet;

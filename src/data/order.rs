@@ -1,24 +1,23 @@
-//! The order of samples in an epoch, and how it is cut into batches.
+//! The order of samples in an epoch, and its division into batches.
 //!
-//! An epoch is a permutation of all samples, drawn anew for each epoch from (seed, epoch). A recorded
-//! program has a fixed batch, so the last batch of an epoch is filled from the epoch's own start:
-//! every epoch has `ceil(samples / batch)` steps, which is what the PyTorch port runs (its loader
-//! keeps the short batch), no picture is left out, and a data set smaller than a batch works. A
-//! sample that is taken a second time in an epoch gets a crop and a flip of its own. Dropping the
-//! short batch would leave out up to `batch - 1` pictures of small data sets in every epoch.
+//! An epoch is a permutation of all samples that depends on (seed, epoch). A recorded program has a
+//! fixed batch size, so the last batch of an epoch is filled up from the epoch's start. Every epoch
+//! thus has `ceil(samples / batch)` steps, as in the PyTorch port, whose loader keeps the short
+//! batch; no image is left out, and a data set smaller than a batch works. A sample that is used
+//! twice in an epoch gets a new crop and flip.
 
 use crate::random::{Purpose, below, philox};
 
-/// Which samples a batch takes.
+/// The order of samples, and their division into batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
     /// Samples in the data set, at least 1.
     pub samples: usize,
     /// Samples in a batch, at least 1.
     pub batch: usize,
-    /// A new permutation each epoch; else the order of file names.
+    /// A new permutation each epoch; otherwise the order of the list.
     pub shuffle: bool,
-    /// Key of the permutations.
+    /// Seed of the permutations.
     pub seed: u64,
 }
 
@@ -28,7 +27,7 @@ impl Order {
         self.samples.div_ceil(self.batch)
     }
 
-    /// The permutation of an epoch, by Fisher and Yates.
+    /// The permutation of an epoch, by the Fisher-Yates shuffle.
     pub fn permutation(&self, epoch: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.samples).collect();
         if self.shuffle {
@@ -41,8 +40,8 @@ impl Order {
         order
     }
 
-    /// The samples of batch `step` of an epoch whose permutation is `order`, each with the number of
-    /// times that the epoch took it before.
+    /// The samples of batch `step` of an epoch whose permutation is `order`, each with the number
+    /// of times that the epoch has used it before.
     pub fn batch_of(&self, order: &[usize], step: usize) -> Vec<(usize, usize)> {
         let from = step * self.batch;
         (from..from + self.batch).map(|i| (order[i % self.samples], i / self.samples)).collect()

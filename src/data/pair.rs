@@ -1,26 +1,23 @@
-//! One sample: two pictures, in one file side by side or in two files.
+//! A pair of images in files: side by side in one file, or in two.
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use super::Image;
 use crate::error::{Error, Result};
+use crate::one_of::one_of;
 
-/// Which picture of a pair is the input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Direction {
-    /// A is the input, B the target.
-    #[default]
-    #[serde(rename = "a2b")]
-    AToB,
-    /// B is the input, A the target.
-    #[serde(rename = "b2a")]
-    BToA,
+one_of! {
+    /// Which image of a pair is the input.
+    pub enum Direction {
+        /// A is the input, B the target.
+        AToB = "a2b",
+        /// B is the input, A the target.
+        BToA = "b2a",
+    }
 }
 
 impl Direction {
-    /// (input, target) of (A, B).
+    /// (input, target) from (A, B), or (A, B) from (input, target).
     pub fn order<T>(self, a: T, b: T) -> (T, T) {
         match self {
             Direction::AToB => (a, b),
@@ -29,7 +26,7 @@ impl Direction {
     }
 }
 
-/// Where the two pictures of a pair lie.
+/// The files of a pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PairSource {
     /// One file: A is its left half, B its right half.
@@ -43,12 +40,12 @@ pub enum PairSource {
     },
 }
 
-/// A sample as a folder lists it.
+/// A pair of a [`Folder`](super::Folder).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
     /// The file's name without its extension.
     pub name: String,
-    /// Where the pictures lie.
+    /// Its files.
     pub source: PairSource,
     /// Pixels in a row of A, and of B.
     pub width: usize,
@@ -57,7 +54,10 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Decodes both pictures: (A, B), whatever the direction.
+    /// Decodes both images: (A, B), whatever the direction.
+    ///
+    /// # Errors
+    /// As [`Image::read`]; an odd width of a side-by-side image.
     pub fn read(&self) -> Result<(Image, Image)> {
         match &self.source {
             PairSource::SideBySide(path) => split(&Image::read(path)?, path),
@@ -65,7 +65,7 @@ impl Pair {
         }
     }
 
-    /// A file to name in a message: the pair's own, or that of A.
+    /// The file to name in messages: the one of both images, or that of A.
     pub fn path(&self) -> &Path {
         match &self.source {
             PairSource::SideBySide(path) | PairSource::Two { a: path, .. } => path,

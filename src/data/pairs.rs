@@ -1,26 +1,26 @@
-//! What is learnt from: pairs of images that can be loaded one by one, wherever they lie.
+//! The interface of training data, pairs of images that are loaded one by one, and pairs in memory.
 
 use super::{Direction, Image, Pair};
 use crate::error::{Error, Result};
 
-/// Pairs of images, numbered from 0 in an order that stays.
+/// Pairs of images in a fixed order, numbered from 0.
 pub trait Pairs: Send + Sync {
-    /// How many there are.
+    /// Number of pairs.
     fn len(&self) -> usize;
 
-    /// Whether there are none.
+    /// Whether there are no pairs.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Pair `i`: (A, B), whatever the direction of the training. All As have one pixel format, and all
-    /// Bs.
+    /// Loads pair `i`: (A, B), whatever the direction of the training. All As have the same pixel
+    /// format, and all Bs.
     ///
     /// # Errors
-    /// A pair that cannot be read, by its file or name.
+    /// A pair that cannot be read, with its file or name.
     fn load(&self, i: usize) -> Result<(Image, Image)>;
 
-    /// What pair `i` is called in messages.
+    /// The name of pair `i` in messages.
     fn name(&self, i: usize) -> String;
 }
 
@@ -46,10 +46,10 @@ pub struct MemoryPairs {
 }
 
 impl MemoryPairs {
-    /// Takes pairs (A, B).
+    /// A list of pairs (A, B), which may be empty.
     ///
     /// # Errors
-    /// A pair of two sizes; an A, or a B, with other channels or samples than the first.
+    /// A pair of different sizes; an A or a B whose pixel format differs from the first one's.
     pub fn new(pairs: Vec<(Image, Image)>) -> Result<Self> {
         for (i, (a, b)) in pairs.iter().enumerate() {
             if (a.width, a.height) != (b.width, b.height) {
@@ -80,8 +80,7 @@ impl Pairs for MemoryPairs {
     }
 }
 
-/// Pair `i` whole, resized to `size x size`, neither cropped nor flipped: (input, target) for
-/// validation.
+/// Pair `i` for validation, (input, target): resized to `size x size`, neither cropped nor flipped.
 ///
 /// # Errors
 /// A pair that cannot be read.

@@ -1,22 +1,21 @@
-//! Bicubic resizing: of 8 bits byte for byte as Pillow's `Image.resize(size, BICUBIC)`, of other
-//! samples without its roundings.
+//! Bicubic resizing. For 8 bits the result equals Pillow's `Image.resize(size, BICUBIC)` byte for
+//! byte; other samples are not rounded in between.
 //!
-//! An output pixel whose centre falls at `c = (i + 1/2) * scale` of the input, `scale = in / out`, is
-//! a sum over the inputs within `2 * max(scale, 1)` of it, weighted by the cubic of Keys (1981) with
-//! `a = -1/2` at `(x + 1/2 - c) / max(scale, 1)`; the weights are divided by their sum, which also
-//! settles the edges. Rows and columns are two passes.
+//! An output pixel whose centre falls at `c = (i + 1/2) * scale` of the input, `scale = in / out`,
+//! is a sum over the inputs within `2 * max(scale, 1)` of it, weighted by the cubic of Keys (1981)
+//! with `a = -1/2` at `(x + 1/2 - c) / max(scale, 1)`; the weights are divided by their sum, also
+//! at the edges, where some inputs are missing. Rows and columns are two passes.
 //!
-//! With 8 bits the weights are rounded to 22 fractional bits, and there is a rounding to 8 bits between
-//! the passes, so their order shows: across first, except where Pillow since
-//! version 13 goes down first, which is where `h_in - h_out > max(0, 2 * (w_in - w_out))`, that is for
-//! tall pictures that become less tall. Versions up to 12 always went across first. (The rule was
-//! found by comparing bytes; `tests/golden/make_data.py` holds sizes on both sides of it.)
+//! With 8 bits the weights are rounded to 22 fractional bits and the intermediate image to 8 bits,
+//! so the order of the passes matters: rows first, except if
+//! `h_in - h_out > max(0, 2 * (w_in - w_out))`, where Pillow since version 13 takes columns first
+//! (up to 12 it always took rows first). The rule was found by comparing bytes;
+//! `tests/golden/make_data.py` has sizes on both sides of it. A library that computes in float, with
+//! 16-bit weights or in the other order gives other bytes: `fast_image_resize` 6.1 differed in 17 to
+//! 30 % of them, on noise.
 //!
-//! 16 bits and floats are summed in f64 and held in f32 between the passes; 16 bits are rounded once, at
-//! the end.
-//!
-//! The roundings of 8 bits are why a library that does the same in float, with 16-bit weights or in the
-//! other order gives other bytes: `fast_image_resize` 6.1 did in 17 to 30 % of them, on noise.
+//! 16 bits and floats are summed in f64 and held in f32 between the passes; 16 bits are rounded
+//! once, at the end.
 //!
 //! Source: Keys, "Cubic convolution interpolation for digital image processing", 1981; and the
 //! behaviour of Pillow, which `tests/golden/data` holds.
@@ -40,17 +39,17 @@ fn cubic(x: f64) -> f64 {
     }
 }
 
-/// A sample that sums are made of.
+/// A sample type, with the arithmetic of its weighted sums.
 trait Summed: Copy + Default {
     /// A weight, and a sum of weighted samples.
     type Sum: Copy;
     /// Where a sum begins.
     const ZERO: Self::Sum;
-    /// A weight as it is held.
+    /// A weight in the type of sums.
     fn weight(exact: f64) -> Self::Sum;
     /// A sum with one more sample.
     fn add(sum: Self::Sum, sample: Self, weight: Self::Sum) -> Self::Sum;
-    /// The sample that a sum is.
+    /// The sample of a finished sum.
     fn done(sum: Self::Sum) -> Self;
 }
 
@@ -60,7 +59,7 @@ impl Summed for u8 {
     const ZERO: i32 = 1 << (BITS - 1);
 
     fn weight(exact: f64) -> i32 {
-        // Half away from zero, and the cast cuts.
+        // Rounds half away from zero: the cast truncates.
         (exact * f64::from(1 << BITS) + 0.5f64.copysign(exact)) as i32
     }
 
@@ -133,8 +132,8 @@ impl<W> Coefficients<W> {
 }
 
 impl Image {
-    /// The whole image at `width` x `height` pixels, bicubic; a copy if it has that size. Neither
-    /// extent may be 0.
+    /// The image resized to `width` x `height` pixels, both at least 1, by bicubic interpolation; a
+    /// copy if it has that size.
     pub fn resize(&self, width: usize, height: usize) -> Image {
         if (width, height) == (self.width, self.height) {
             return self.clone();

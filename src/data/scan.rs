@@ -1,30 +1,30 @@
-//! What lies in one folder.
+//! Lists one folder.
 
 use std::path::{Path, PathBuf};
 
 use super::format;
 use crate::error::{Error, Result};
 
-/// Extensions of pictures that are not read.
+/// Extensions of image formats that are not read.
 const UNREAD: [&str; 12] =
     ["gif", "heic", "heif", "avif", "jxl", "jp2", "ppm", "pgm", "pnm", "tga", "svg", "psd"];
 
 /// The entries of a folder; hidden ones (their name starts with a dot) are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// Files whose extension is that of a picture (in either case), sorted by the bytes of their
-    /// names: `10.png` comes before `9.png`.
+    /// Files with the extension of a format that is read (in either case), sorted by the bytes of
+    /// their names: `10.png` comes before `9.png`.
     pub pictures: Vec<PathBuf>,
     /// Folders, sorted the same way.
     pub folders: Vec<PathBuf>,
-    /// Pictures of kinds that are not read, such as `.gif`.
+    /// Images of formats that are not read, such as `.gif`.
     pub unread: Vec<PathBuf>,
     /// All other files.
     pub others: usize,
 }
 
 impl Listing {
-    /// "no picture among 12 files", with the cure.
+    /// The error for a folder without images: "no picture among 12 files", and what to do.
     pub fn nothing(&self, folder: &Path) -> Error {
         let files = self.others + self.unread.len();
         let name = folder.display();
@@ -47,6 +47,9 @@ impl Listing {
 }
 
 /// Lists a folder.
+///
+/// # Errors
+/// [`Error::File`] if it cannot be read.
 pub fn list(folder: &Path) -> Result<Listing> {
     let unreadable = |e| Error::file("read the folder", folder, e);
     let mut listing = Listing::default();

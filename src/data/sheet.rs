@@ -1,14 +1,17 @@
-//! Sample sheets: one row a sample, input | output | target.
+//! Sheets of samples: one row per sample, input | output | target.
 
 use super::{Image, PixelFormat};
 use crate::error::{Error, Result};
 
 /// Pixels between two pictures of a sheet.
-pub const GAP: usize = 4;
+const GAP: usize = 4;
 
-/// Puts pictures side by side and rows below each other, [`GAP`] white pixels apart. Each row is one
-/// sample, usually `[input, output, target]`; all pictures are 8-bit RGB of one size
-/// ([`Image::preview`]), all rows of one length.
+/// Arranges images in rows, 4 white pixels apart. A row is one sample, usually
+/// `[input, output, target]`.
+///
+/// # Errors
+/// [`Error::Shape`] for no images, rows of different lengths, images of different sizes, and images
+/// that are not 8-bit RGB (see [`Image::preview`]).
 pub fn sheet(rows: &[Vec<Image>]) -> Result<Image> {
     let Some(first) = rows.first().and_then(|r| r.first()) else {
         return Err(Error::shape("sheet", "there is no picture to show"));

@@ -1,23 +1,20 @@
-//! From a configuration to a network: the list of what there is, and the bounds on it.
+//! Builds networks from configurations, within bounds.
 
-use super::{
-    DiscriminatorConfig, GeneratorConfig, GeneratorKind, Network, encoder_decoder, patch_gan,
-    pixel_gan, unet,
-};
+use super::{DiscriminatorConfig, GeneratorConfig, Network, patch_gan, pixel_gan};
 use crate::error::{Error, Result};
 use crate::nn::Params;
 
-/// Wider than any network that fits a machine; keeps every product far from overflow.
+/// Most channels: more than fit any machine, and few enough that no product overflows.
 const WIDEST: usize = 1 << 20;
 
-/// Depths of generators that can be run: pictures are padded to multiples of 2^depth pixels.
+/// Depths of generators that can run: images are padded to multiples of 2^depth pixels.
 const DEPTHS: std::ops::RangeInclusive<usize> = 2..=12;
-/// Layers of discriminators that can be run: 6 see patches of 574 pixels.
+/// Most layers of a discriminator that can run: patches of 574 pixels.
 const MOST_LAYERS: usize = 6;
 
 impl GeneratorConfig {
-    /// Most levels of a generator in a file: more than any picture has halvings.
-    pub const DEEPEST: usize = 16;
+    /// Most levels of a generator in a file: no image can be halved more often.
+    pub(crate) const DEEPEST: usize = 16;
 
     /// The network, its parameters not yet placed.
     ///
@@ -36,22 +33,19 @@ impl GeneratorConfig {
         Ok(self.network())
     }
 
-    /// The network's parameters, not placed: also of a network that is too deep to be run, whose
-    /// file can still be converted.
+    /// The network's parameters, not placed. Unlike [`GeneratorConfig::build`] it allows networks
+    /// that are too deep to run, whose files can still be converted.
     ///
     /// # Errors
-    /// [`Error::Input`] if an extent is zero or beyond reason.
+    /// [`Error::Input`] for a depth outside 2 to 16, or channels outside 1 to 2^20.
     pub fn params(&self) -> Result<Params> {
         self.check()?;
         Ok(self.network().params().clone())
     }
 
-    /// The generators there are.
+    /// The list of generators.
     fn network(&self) -> Box<dyn Network> {
-        match self.kind {
-            GeneratorKind::Unet => unet::build(self),
-            GeneratorKind::EncoderDecoder => encoder_decoder::build(self),
-        }
+        self.kind.build(self)
     }
 
     fn check(&self) -> Result<()> {
@@ -63,8 +57,8 @@ impl GeneratorConfig {
 }
 
 impl DiscriminatorConfig {
-    /// Most layers of a discriminator in a file: more than any patch needs.
-    pub const DEEPEST: usize = 16;
+    /// Most layers of a discriminator in a file.
+    pub(crate) const DEEPEST: usize = 16;
 
     /// The network, its parameters not yet placed.
     ///
@@ -82,17 +76,17 @@ impl DiscriminatorConfig {
         Ok(self.network())
     }
 
-    /// The network's parameters, not placed: also of a network that is too deep to be run, whose
-    /// file can still be converted.
+    /// The network's parameters, not placed. Unlike [`DiscriminatorConfig::build`] it allows
+    /// networks that are too deep to run, whose files can still be converted.
     ///
     /// # Errors
-    /// [`Error::Input`] if an extent is zero or beyond reason.
+    /// [`Error::Input`] for more than 16 layers, or channels outside 1 to 2^20.
     pub fn params(&self) -> Result<Params> {
         self.check()?;
         Ok(self.network().params().clone())
     }
 
-    /// The discriminators there are.
+    /// The list of discriminators.
     fn network(&self) -> Box<dyn Network> {
         match self.layers {
             0 => pixel_gan::build(self),
@@ -106,12 +100,13 @@ impl DiscriminatorConfig {
         bounded("the discriminator's base_channels", self.base_channels, 1, WIDEST)
     }
 
-    /// Pixels that one logit sees, each way: 1, 16, 34, 70, 142, 286 or 574 for 0 to 6 layers.
+    /// Height and width of the patch that one logit sees, in pixels: 1, 16, 34, 70, 142, 286 or 574
+    /// for 0 to 6 layers.
     pub fn receptive_field(&self) -> usize {
         receptive_field(self.layers)
     }
 
-    /// Number of layers with this receptive field.
+    /// The number of layers with this receptive field, in pixels.
     ///
     /// # Errors
     /// [`Error::Input`] for any other number of pixels.
@@ -139,6 +134,7 @@ fn bounded(what: &str, value: usize, least: usize, most: usize) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::GeneratorKind;
     use crate::model::NormKind;
 
     fn unet(depth: usize, norm: NormKind) -> GeneratorConfig {

@@ -1,37 +1,28 @@
-//! What a network is made of, as plain data: written into every model file, so that a model
-//! describes itself.
+//! The configurations of networks, as plain data. Every model file holds its own.
 
 use serde::{Deserialize, Serialize};
 
+use super::GeneratorKind;
 use crate::kernel::NormScope;
+use crate::one_of::one_of;
 
 /// Slope of LeakyReLU in every network of the paper.
 pub(super) const SLOPE: f32 = 0.2;
 
-/// The two generators of the paper (section 3.2.1 and Table 2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum GeneratorKind {
-    /// Encoder and decoder of one depth, joined by skip connections.
-    Unet,
-    /// The same without the skips: the paper's ablation.
-    EncoderDecoder,
-}
-
-/// How activations are normalised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NormKind {
-    /// Batch norm with scale, shift and running statistics; convolutions before it have no bias.
-    Batch,
-    /// Instance norm without parameters; every convolution has a bias.
-    Instance,
-    /// No normalisation; every convolution has a bias.
-    None,
+one_of! {
+    /// How activations are normalised.
+    pub enum NormKind {
+        /// Batch norm with scale, shift and running statistics; convolutions before it have no bias.
+        Batch = "batch",
+        /// Instance norm without parameters; every convolution has a bias.
+        Instance = "instance",
+        /// No normalisation; every convolution has a bias.
+        None = "none",
+    }
 }
 
 impl NormKind {
-    /// Over which numbers a norm's statistics go, if there is a norm.
+    /// The scope of the norm's statistics, if there is a norm.
     pub(super) fn scope(self) -> Option<NormScope> {
         match self {
             NormKind::Batch => Some(NormScope::Batch),
@@ -40,12 +31,12 @@ impl NormKind {
         }
     }
 
-    /// Whether inner convolutions have a bias. With batch norm the shift makes it idle.
+    /// Whether inner convolutions have a bias; the shift of batch norm makes it redundant.
     pub(super) fn inner_bias(self) -> bool {
         self != NormKind::Batch
     }
 
-    /// Whether they have one in the PyTorch port, which leaves it out without a norm too.
+    /// Whether they have one in the PyTorch port, which also omits it without a norm.
     pub(super) fn port_inner_bias(self) -> bool {
         self == NormKind::Instance
     }
@@ -62,22 +53,22 @@ pub struct GeneratorConfig {
     pub out_channels: usize,
     /// Channels after the first layer ("ngf"), 64 in the paper.
     pub base_channels: usize,
-    /// How often height and width are halved: 8 for pictures of 256 pixels ("num_downs").
+    /// How often height and width are halved, 2 to 12: 8 for 256 pixels ("num_downs").
     pub depth: usize,
     /// Normalisation of all inner layers.
     pub norm: NormKind,
-    /// Dropout of one half in the inner decoder blocks.
+    /// Dropout with rate 0.5 in the inner decoder blocks.
     pub dropout: bool,
 }
 
 /// A PatchGAN discriminator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiscriminatorConfig {
-    /// Channels it sees: input and output picture together, or the output alone.
+    /// Channels that it sees: those of input and output together, or of the output alone.
     pub in_channels: usize,
     /// Channels after the first layer ("ndf"), 64 in the paper.
     pub base_channels: usize,
-    /// Inner layers ("n_layers"): 0 is the PixelGAN, 3 the 70 x 70 PatchGAN.
+    /// Inner layers ("n_layers"), 0 to 6: 0 is the PixelGAN, 3 the 70 x 70 PatchGAN.
     pub layers: usize,
     /// Normalisation of all inner layers.
     pub norm: NormKind,

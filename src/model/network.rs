@@ -1,4 +1,4 @@
-//! What generators and discriminators are to everyone else.
+//! The interface of generators and discriminators.
 
 use std::fmt::Debug;
 
@@ -7,7 +7,7 @@ use crate::nn::{Layer, Mode, Params};
 use crate::tape::{Tape, Var};
 use crate::tensor::Shape;
 
-/// A network: its parameters, how it is recorded, and what it is made of.
+/// A network: its parameters, its forward pass and its layers.
 ///
 /// A generator turns (n,h,w,in) into (n,h,w,out) in [-1, 1]; a discriminator turns (n,h,w,in) into
 /// logits (n,p,q,1).
@@ -15,26 +15,26 @@ pub trait Network: Debug + Send {
     /// Its parameters and running statistics.
     fn params(&self) -> &Params;
 
-    /// The same, to be placed.
+    /// The same, mutably, to place them.
     fn params_mut(&mut self) -> &mut Params;
 
-    /// Records the network on `x`.
+    /// Records the forward pass on `x`.
     ///
     /// # Errors
-    /// [`Error::Shape`] for extents that it does not take.
+    /// [`Error::Shape`] for an input whose shape does not fit.
     fn forward(&self, tape: &mut Tape, x: Var, mode: Mode) -> Result<Var>;
 
-    /// Its blocks in the order in which they run, for an input of these extents.
+    /// Its blocks in the order in which they run, for an input of this shape.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the input is too small.
+    /// [`Error::Shape`] if the input is too small.
     fn layers(&self, input: Shape) -> Result<Vec<Layer>>;
 
-    /// Height and width of its input are multiples of this many pixels.
+    /// The number of pixels of which the input's height and width must be multiples.
     fn multiple(&self) -> usize;
 }
 
-/// Refuses pictures whose sides are no multiples of `multiple` pixels.
+/// Refuses inputs whose height or width is no multiple of `multiple` pixels.
 pub(super) fn check_multiple(shape: Shape, multiple: usize) -> Result<()> {
     if shape.h.is_multiple_of(multiple) && shape.w.is_multiple_of(multiple) {
         return Ok(());

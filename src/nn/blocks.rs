@@ -1,5 +1,5 @@
-//! The two blocks everything is made of: a convolution with its parameters, and the norm, dropout
-//! and activation behind it.
+//! The block that every network here consists of: a convolution or its transpose, then norm,
+//! dropout and activation.
 
 use super::{Init, Layer, Params, PortModules, PortTensor};
 use crate::error::Result;
@@ -8,44 +8,44 @@ use crate::op::{NormUse, NormVars};
 use crate::tape::{Tape, Var};
 use crate::tensor::Shape;
 
-/// Deviation of first filters and of first scales around 1.
+/// Standard deviation of initial filters around 0, and of initial norm scales around 1.
 const DEVIATION: f32 = 0.02;
 
-/// How a network is run.
+/// How a forward pass is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mode {
-    /// Statistics of norms.
+    /// The statistics that norms use.
     pub statistics: Statistics,
     /// Whether dropout drops.
     pub dropout: bool,
-    /// What happens to the running statistics where the batch's own are used.
+    /// What happens to the running statistics when the batch's own are used.
     pub running: Running,
-    /// Batches that come as one: so many runs of pictures, with statistics of their own.
+    /// Number of equal parts of the batch that batch norm treats as batches of their own.
     pub runs: usize,
 }
 
-/// What a pass does to running statistics that it does not use.
+/// What a forward pass does to the running statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Running {
     /// Moves them towards the batch's, as a training step does.
     Move,
-    /// Leaves them as they are: a network that is only looked at must not change.
+    /// Leaves them unchanged, as an evaluation must.
     Keep,
 }
 
 impl Mode {
-    /// As in training: statistics of the batch, dropout as the network has it.
+    /// Training: statistics of the batch, running statistics updated, dropout on.
     pub const TRAIN: Mode =
         Mode { statistics: Statistics::Batch, dropout: true, running: Running::Move, runs: 1 };
-    /// As a picture is translated by default: its own statistics, no dropout, nothing changed.
+    /// Translation: statistics of the batch, running statistics unchanged, dropout off.
     pub const TRANSLATE: Mode =
         Mode { statistics: Statistics::Batch, dropout: false, running: Running::Keep, runs: 1 };
 }
 
-/// What a block is made of, before its parameters exist.
+/// The description of a block.
 #[derive(Clone, Debug)]
 pub struct BlockSpec {
-    /// "down3", "up1", "layer2": what its parameters' names begin with.
+    /// "down3", "up1", "layer2": the prefix of its parameters' names.
     pub name: String,
     /// Window of the convolution.
     pub conv: Conv,
@@ -61,13 +61,13 @@ pub struct BlockSpec {
     pub dropout: f32,
     /// Activation at the end.
     pub activation: Activation,
-    /// What it is called in the PyTorch port, if the port has it.
+    /// Its modules in the PyTorch port, if the port has such a network.
     pub port: Option<PortModules>,
 }
 
-/// Parameters of a norm, as numbers in [`Params`].
+/// Parameters of a norm, as indices in [`Params`].
 #[derive(Clone, Copy, Debug)]
-enum NormParams {
+enum NormIndices {
     /// Batch norm: scale, shift, running mean, running variance.
     Batch([usize; 4]),
     /// Instance norm without parameters.
@@ -78,10 +78,10 @@ enum NormParams {
 #[derive(Clone, Debug)]
 pub struct Block {
     spec: BlockSpec,
-    /// Filter, as a number in [`Params`].
+    /// Index of the filter in [`Params`].
     weight: usize,
     bias: Option<usize>,
-    norm: Option<NormParams>,
+    norm: Option<NormIndices>,
 }
 
 impl Block {
@@ -107,7 +107,7 @@ impl Block {
             bias
         });
         let norm = spec.norm.map(|scope| match scope {
-            NormScope::Instance => NormParams::Instance,
+            NormScope::Instance => NormIndices::Instance,
             NormScope::Batch | NormScope::Runs(_) => {
                 let all = [
                     params.add(format!("{name}.norm.weight"), vector, Init::Normal(1.0, DEVIATION)),
@@ -123,7 +123,7 @@ impl Block {
                         params.set_port(index, PortTensor::vector(theirs, to));
                     }
                 }
-                NormParams::Batch(all)
+                NormIndices::Batch(all)
             }
         });
         Block { spec, weight, bias, norm }
@@ -132,7 +132,7 @@ impl Block {
     /// Records the block.
     ///
     /// # Errors
-    /// Shapes that do not fit.
+    /// [`Error::Shape`](crate::Error::Shape) for an input that does not fit.
     pub fn forward(&self, params: &Params, tape: &mut Tape, x: Var, mode: Mode) -> Result<Var> {
         let y = self.convolve(params, tape, x)?;
         match self.norm_of(params, tape, mode) {
@@ -141,7 +141,7 @@ impl Block {
         }
     }
 
-    /// Records the block, and ReLU of its result for a skip connection.
+    /// Records the block, and ReLU of its output for a skip connection.
     ///
     /// # Errors
     /// As [`Block::forward`].
@@ -175,7 +175,7 @@ impl Block {
         let dropout = self.dropout(mode);
         let activation = self.spec.activation;
         Some(match self.norm? {
-            NormParams::Batch(all) => {
+            NormIndices::Batch(all) => {
                 let [weight, bias, mean, var] = all.map(|i| params.on(tape, i));
                 let untouched =
                     mode.statistics == Statistics::Batch && mode.running == Running::Keep;
@@ -187,7 +187,7 @@ impl Block {
                 };
                 (NormUse { scope, statistics: mode.statistics, dropout, activation }, vars)
             }
-            NormParams::Instance => {
+            NormIndices::Instance => {
                 let (scope, statistics) = (NormScope::Instance, Statistics::Batch);
                 (NormUse { scope, statistics, dropout, activation }, NormVars::default())
             }
@@ -209,15 +209,15 @@ impl Block {
         if mode.dropout { self.spec.dropout } else { 0.0 }
     }
 
-    /// The block in words and numbers, for an input of `x`.
+    /// Describes the block for an input of shape `x`.
     ///
     /// # Errors
-    /// Where the window does not fit.
+    /// [`Error::Shape`](crate::Error::Shape) if the window does not fit the input.
     pub fn layer(&self, x: Shape) -> Result<Layer> {
         let BlockSpec { conv, transposed, channels: [_, to], .. } = self.spec;
         let output = if transposed { conv.grow(x, to)? } else { conv.shrink(x, to)? };
         let pixels = if transposed { x.pixels() } else { output.pixels() };
-        let norm = if matches!(self.norm, Some(NormParams::Batch(_))) { 2 * to } else { 0 };
+        let norm = if matches!(self.norm, Some(NormIndices::Batch(_))) { 2 * to } else { 0 };
         let bias = if self.bias.is_some() { to } else { 0 };
         let kind = if transposed { "transposed " } else { "" };
         Ok(Layer {
@@ -231,12 +231,12 @@ impl Block {
         })
     }
 
-    /// Norm, dropout and activation in words.
+    /// The names of norm, dropout and activation.
     fn then(&self) -> String {
         let mut words = Vec::new();
         match self.norm {
-            Some(NormParams::Batch(_)) => words.push("batch norm".to_string()),
-            Some(NormParams::Instance) => words.push("instance norm".to_string()),
+            Some(NormIndices::Batch(_)) => words.push("batch norm".to_string()),
+            Some(NormIndices::Instance) => words.push("instance norm".to_string()),
             None => {}
         }
         if self.spec.dropout > 0.0 {

@@ -1,5 +1,5 @@
-//! What networks are built from: named parameters, the blocks of pix2pix, learning-rate schedules,
-//! and the names of all that in the PyTorch port.
+//! The parts of networks: named parameters, the blocks of pix2pix, learning-rate schedules, and the
+//! names of parameters in the PyTorch port.
 
 mod blocks;
 mod layer;

@@ -1,75 +1,76 @@
-//! The parameters of a network: an ordered list of names, shapes and first values, laid out in one
-//! piece of the arena.
+//! The parameters of a network: an ordered list of names, shapes and initial values, contiguous in
+//! the arena.
 
 use super::PortTensor;
 use crate::device::Arena;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kernel::{Backend, Write};
 use crate::random::{self, Purpose};
 use crate::tape::{Group, Tape, Var};
 use crate::tensor::{Shape, View};
 
-/// How a parameter begins.
+/// The initial values of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
-    /// Normal numbers with a mean and a deviation: N(0, 0.02) for filters, N(1, 0.02) for the
-    /// scales of norms (Isola et al. 2017, appendix; the PyTorch port's `init_weights`).
+    /// Normally distributed with this mean and standard deviation: N(0, 0.02) for filters, N(1,
+    /// 0.02) for the scales of norms (Isola et al. 2017, appendix; the PyTorch port's
+    /// `init_weights`).
     Normal(f32, f32),
-    /// One number.
+    /// All equal.
     Constant(f32),
 }
 
-/// Name, shape, first values of one parameter, or of one running statistic.
+/// One parameter or running statistic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Param {
     /// As in files: "down3.conv.weight".
     pub name: String,
     /// Filters (k,r,s,c), vectors (1,1,1,c).
     pub shape: Shape,
-    /// How it begins.
+    /// Its initial values.
     pub init: Init,
-    /// Trained by Adam; running statistics are not.
+    /// Whether it is trained; running statistics are not.
     pub trained: bool,
-    /// What it is in the PyTorch port's files; `None` for a network that the port does not have.
+    /// Its tensor in files of the PyTorch port; `None` for a network that the port does not have.
     pub port: Option<PortTensor>,
     view: View,
 }
 
 impl Param {
-    /// Where it lies; meaningful once the list was placed.
+    /// Its place in the arena, after [`Params::place`].
     pub fn view(&self) -> View {
         self.view
     }
 }
 
-/// What memory parameters are given.
+/// The memory that a network's parameters get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement<'a> {
-    /// That of their values.
+    /// Their values alone.
     Values,
-    /// Also that of their gradients, and of a vector of each of these names: what an optimiser
-    /// ([`Adam::STATE`](crate::kernel::Adam::STATE)) and an average ([`Group::AVERAGE`]) keep.
+    /// Also their gradients, and a vector of state for each of these names: those of an optimiser
+    /// ([`Adam::STATE`](crate::kernel::Adam::STATE)) and of an average ([`Group::AVERAGE`]).
     Training(&'a [&'static str]),
 }
 
-/// All parameters and running statistics of one network, in the order in which they were added:
-/// that order is the order in files, in memory and for the optimizer.
+/// All parameters and running statistics of one network, in the order in which they were added,
+/// which is also their order in files and in memory.
 #[derive(Clone, Debug, Default)]
 pub struct Params {
     list: Vec<Param>,
-    /// All trained values, once they have a place.
+    /// All trained values, once placed.
     values: Option<View>,
-    /// Those with their gradients, where they are to be trained.
+    /// The same with gradients and state, if placed for training.
     group: Option<Group>,
 }
 
 impl Params {
-    /// Adds a trained parameter and returns its number.
+    /// Adds a trained parameter and returns its index.
     pub fn add(&mut self, name: impl Into<String>, shape: Shape, init: Init) -> usize {
         self.push(name.into(), shape, init, true)
     }
 
-    /// Adds a running statistic.
+    /// Adds a running statistic, which starts at `value`, and returns its index.
     pub fn add_state(&mut self, name: impl Into<String>, shape: Shape, value: f32) -> usize {
         self.push(name.into(), shape, Init::Constant(value), false)
     }
@@ -80,12 +81,12 @@ impl Params {
         self.list.len() - 1
     }
 
-    /// Says what parameter number `index` is in the PyTorch port's files.
-    pub fn set_port(&mut self, index: usize, port: PortTensor) {
+    /// Sets the tensor of parameter `index` in files of the PyTorch port.
+    pub(crate) fn set_port(&mut self, index: usize, port: PortTensor) {
         self.list[index].port = Some(port);
     }
 
-    /// Gives every parameter its place: trained ones in one run, statistics behind them.
+    /// Places every parameter: trained ones contiguously, then the running statistics.
     pub fn place(&mut self, arena: &mut Arena, placement: Placement) {
         let start = arena.len();
         for param in self.list.iter_mut().filter(|p| p.trained) {
@@ -106,15 +107,15 @@ impl Params {
         }
     }
 
-    /// What [`Tape::backward`] and [`Tape::optimise`] train.
+    /// The trained parameters, for [`Tape::backward`] and [`Tape::optimise`].
     ///
     /// # Panics
-    /// Before [`Params::place`] with [`Placement::Training`].
+    /// Unless [`Params::place`] was called with [`Placement::Training`].
     pub fn group(&self) -> &Group {
         self.group.as_ref().expect("parameters are placed for training before they are trained")
     }
 
-    /// Parameter number `index` on a tape.
+    /// Records parameter `index` on a tape.
     pub fn on(&self, tape: &mut Tape, index: usize) -> Var {
         tape.param(&self.list[index].name, self.list[index].view)
     }
@@ -124,13 +125,13 @@ impl Params {
         self.list.iter()
     }
 
-    /// Trained numbers in all, as PyTorch counts them.
+    /// Number of trained values, as PyTorch counts them.
     pub fn count(&self) -> usize {
         self.list.iter().filter(|p| p.trained).map(|p| p.shape.count()).sum()
     }
 
-    /// Writes first values: a function of the seed, of `network` (so that two networks of one run
-    /// differ) and of the parameter's place in the list; moments 0, an average as the values.
+    /// Uploads the initial values, a function of the seed, of `network` (so that the networks of a
+    /// run differ) and of the parameter's index. Moments become 0, an average equals the values.
     ///
     /// # Errors
     /// What the device reports.
@@ -152,8 +153,8 @@ impl Params {
         self.start_average(b)
     }
 
-    /// Sets the average of the values, [`Group::AVERAGE`], to the values as they are; nothing where no
-    /// average was asked for.
+    /// Sets the average, [`Group::AVERAGE`], to the current values; does nothing without an
+    /// average.
     ///
     /// # Errors
     /// What the device reports.
@@ -165,8 +166,8 @@ impl Params {
         }
     }
 
-    /// Sets parameters, gradients and what an optimiser keeps to 0: also the gaps between parameters,
-    /// which an optimiser steps like all else.
+    /// Sets trained parameters, gradients and state to 0, including the gaps between parameters,
+    /// over which an optimiser runs as well.
     ///
     /// # Errors
     /// What the device reports.
@@ -175,28 +176,5 @@ impl Params {
         let grads = self.group.iter().map(|g| g.grads);
         let mut all = self.values.into_iter().chain(grads).chain(state);
         all.try_for_each(|view| b.fill(view, 0.0))
-    }
-
-    /// Writes one parameter's values by name.
-    ///
-    /// # Errors
-    /// [`Error::Input`] where there is no such parameter or the count differs.
-    pub fn load(
-        &self,
-        b: &mut dyn Backend,
-        name: &str,
-        shape: Shape,
-        values: &[f32],
-    ) -> Result<()> {
-        let Some(param) = self.list.iter().find(|p| p.name == name) else {
-            return Err(Error::input(format!("this network has no parameter {name}")));
-        };
-        if param.shape != shape || values.len() != shape.count() {
-            return Err(Error::input(format!(
-                "{name} is {shape} in the file and {} in this network",
-                param.shape
-            )));
-        }
-        b.upload(param.view, values)
     }
 }

@@ -1,4 +1,4 @@
-//! What blocks and parameters are called in the state dicts of the PyTorch port of pix2pix
+//! The names of blocks and parameters in state dicts of the PyTorch port of pix2pix
 //! (`models/networks.py` of junyanz/pytorch-CycleGAN-and-pix2pix).
 
 use crate::tensor::Shape;
@@ -23,18 +23,18 @@ pub struct PortTensor {
     /// Extents in PyTorch's order: filters (dim0, dim1, r, s), which are our (dim0, r, s, dim1) for
     /// both kinds of convolution; vectors (c).
     pub size: Vec<usize>,
-    /// The port has no such tensor, and its network is ours with zeros in the place.
+    /// The port's files lack this tensor, which is then zero.
     pub implied: bool,
 }
 
 impl PortTensor {
-    /// A filter that is (dim0, r, s, dim1) here.
+    /// The tensor of a filter that is (dim0, r, s, dim1) here.
     pub fn filter(name: String, shape: Shape) -> Self {
         let Shape { n, h, w, c } = shape;
         PortTensor { name, size: vec![n, c, h, w], implied: false }
     }
 
-    /// A bias, or a vector of a norm.
+    /// The tensor of a bias or of a vector of a norm.
     pub fn vector(name: String, length: usize) -> Self {
         PortTensor { name, size: vec![length], implied: false }
     }

@@ -2,27 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How the learning rate changes from epoch to epoch, as a factor of the rate given.
+/// How the learning rate changes from epoch to epoch, as a factor of the initial rate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Schedule {
     /// 1 throughout: the paper's, and the Torch original's.
     Constant,
-    /// 1 for `epochs`, then down in even steps over `decay` epochs, the PyTorch port's default
-    /// shape: factor 1 - i / (decay + 1) in the i-th epoch of the decay, from 1. The port begins one
-    /// epoch early and trains its last epoch at rate 0, which does nothing; here the last epoch's
-    /// factor is 1 / (decay + 1).
+    /// 1 for `epochs`, then linear: 1 - i / (decay + 1) in the i-th epoch of the decay, from 1, as
+    /// by default in the PyTorch port. The port starts the decay one epoch earlier and trains its
+    /// last epoch at rate 0, without effect; here the last factor is 1 / (decay + 1).
     Linear {
         /// Epochs at the full rate.
         epochs: u64,
-        /// Epochs of decay behind them.
+        /// Epochs of decay after them.
         decay: u64,
     },
-    /// Times `factor` every `every` epochs; the port's `step`: 50 and 0.1.
+    /// Multiplied by `factor` every `every` epochs; the port's `step` has 50 and 0.1.
     Step {
         /// Epochs from one drop to the next.
         every: u64,
-        /// What the rate is multiplied by.
+        /// The factor at each drop.
         factor: f64,
     },
     /// (1 + cos(pi e / epochs)) / 2 in epoch e from 0 (Loshchilov and Hutter, ICLR 2017, without

@@ -5,7 +5,6 @@ mod activation;
 mod add;
 mod concat;
 mod conv;
-mod conv_transpose;
 mod cross_entropy;
 mod dropout;
 mod loss;

@@ -1,12 +1,13 @@
-//! What is taken of an image.
+//! The part of an image that a network sees.
 
-/// A part of an image, and whether it is mirrored. Its extents are those of where it goes.
+/// The position of a part of an image, and whether it is mirrored. The part has the height and
+/// width of its destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Crop {
     /// Columns left of the part.
     pub x: usize,
     /// Rows above the part.
     pub y: usize,
-    /// Left and right exchanged, after the crop.
+    /// Mirrored left to right, after the crop.
     pub flip: bool,
 }

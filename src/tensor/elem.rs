@@ -1,4 +1,4 @@
-//! What one number of a tensor is stored as.
+//! The type of a tensor's elements.
 
 /// The type of a tensor's elements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -1,5 +1,5 @@
-//! Shapes and views: where a tensor lies, as plain numbers; samples of images and crops of them.
-//! Imports nothing of the crate but errors.
+//! Shapes and views of tensors, samples and crops of images: plain numbers, without memory or a
+//! device.
 
 mod crop;
 mod elem;

@@ -1,9 +1,9 @@
-//! Samples: the numbers of an image as they are stored, and the range of them that a network sees as
-//! [-1, 1].
+//! Samples: the numbers of an image as they are stored, and the range that a network sees as [-1,
+//! 1].
 
 use serde::{Deserialize, Serialize};
 
-/// What one number of an image is stored as.
+/// The type of one number of an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SampleType {
@@ -37,13 +37,13 @@ impl std::fmt::Display for SampleType {
     }
 }
 
-/// A number that an image can be stored in.
+/// A type of [`SampleType`].
 pub trait Sample: Copy + Default + PartialEq + Into<f32> + Into<f64> + Send + Sync {
-    /// Its name at run time.
+    /// The type at run time.
     const TYPE: SampleType;
 
-    /// The sample nearest to `value`: halves away from 0, kept in the type's range, NaN is 0; an f32
-    /// is the value itself.
+    /// The sample nearest to `value`: halves are rounded away from 0, values outside the type's
+    /// range are clamped, NaN becomes 0. An f32 is the value itself.
     fn nearest(value: f32) -> Self;
 }
 
@@ -117,12 +117,12 @@ impl Samples {
         }
     }
 
-    /// Their type.
+    /// The type of the samples.
     pub fn sample_type(&self) -> SampleType {
         self.as_slice().sample_type()
     }
 
-    /// How many there are.
+    /// Number of samples.
     pub fn len(&self) -> usize {
         self.as_slice().len()
     }
@@ -141,14 +141,14 @@ impl Samples {
         }
     }
 
-    /// The bytes in memory, in the order of this machine, to be written.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
+    /// The bytes in memory, in native byte order.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         with_samples!(Samples, self, v => bytemuck::cast_slice_mut(v))
     }
 
-    /// Makes them `len` samples of type `of`, keeping the memory where the type stays; what they are
-    /// then is not said.
-    pub fn reset(&mut self, of: SampleType, len: usize) {
+    /// Changes the type to `of` and the number to `len`; the memory is reused if the type stays.
+    /// The values are unspecified afterwards.
+    pub(crate) fn reset(&mut self, of: SampleType, len: usize) {
         if self.sample_type() != of {
             *self = Samples::zeros(of, len);
             return;
@@ -156,11 +156,11 @@ impl Samples {
         with_samples!(Samples, self, v => v.resize(len, Default::default()));
     }
 
-    /// Copies `from` to the samples from `at` on.
+    /// Copies `from` to index `at`.
     ///
     /// # Panics
-    /// Where the types differ or there is no room: what holds samples is made for them.
-    pub fn copy_at(&mut self, at: usize, from: SampleSlice) {
+    /// If the types differ or `from` does not fit.
+    pub(crate) fn copy_at(&mut self, at: usize, from: SampleSlice) {
         let end = at + from.len();
         match (self, from) {
             (Samples::U8(to), SampleSlice::U8(from)) => to[at..end].copy_from_slice(from),
@@ -216,7 +216,7 @@ impl<'a> SampleSlice<'a> {
         self.len() == 0
     }
 
-    /// The part `range`, which must lie inside.
+    /// The samples of `range`, which must lie inside.
     pub fn part(self, range: std::ops::Range<usize>) -> SampleSlice<'a> {
         with_samples!(SampleSlice, self, v => SampleSlice::from(&v[range]))
     }
@@ -227,7 +227,7 @@ impl<'a> SampleSlice<'a> {
     }
 }
 
-/// The samples that a network sees as -1 and 1.
+/// The sample values that a network sees as -1 and 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SampleRange {
     /// Seen as -1.
@@ -237,7 +237,7 @@ pub struct SampleRange {
 }
 
 impl SampleRange {
-    /// All values of 8 bits: 0 to 255.
+    /// The range of 8 bits: 0 to 255.
     pub const BYTE: SampleRange = SampleRange { low: 0.0, high: 255.0 };
 
     /// Half the width of the range, which a network sees as 1: `(high - low) / 2`.
@@ -245,19 +245,17 @@ impl SampleRange {
         (self.high - self.low) / 2.0
     }
 
-    /// What a network sees of a sample: `(sample - low) / half - 1` in f32, which for 8 bits is
+    /// The pixel in [-1, 1] for a sample: `(sample - low) / half - 1` in f32, for 8 bits
     /// `sample / 127.5 - 1`.
     pub fn value<T: Sample>(self, sample: T) -> f32 {
         let sample: f32 = sample.into();
         (sample - self.low as f32) / self.half() as f32 - 1.0
     }
 
-    /// The sample for what a network says: `(value + 1) * half + low`, to the nearest that the type
-    /// has.
+    /// The sample nearest to a network's output: `(value + 1) * half + low`, rounded.
     ///
-    /// Rounding, not cutting: the PyTorch port cuts, which turns an output that is right to within
-    /// rounding error into the level below, and darkens every picture by half a level on average.
-    /// With rounding, [`SampleRange::value`] and back gives every sample of 8 and 16 bits again.
+    /// The PyTorch port truncates, which darkens every picture by half a level on average. With
+    /// rounding, [`SampleRange::value`] and back is the identity for all samples of 8 and 16 bits.
     pub fn sample<T: Sample>(self, value: f32) -> T {
         T::nearest((value + 1.0) * self.half() as f32 + self.low as f32)
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{Elem, Shape};
 use crate::error::{Error, Result};
 
-/// Where a tensor lies in the arena.
+/// The place of a tensor in the arena.
 ///
 /// Element (n, h, w, c) is at `at + ((n * H + h) * W + w) * pitch + c`. Neighbouring pixels are
 /// `pitch` elements apart, so a run of channels of a View is a View too: that is how a skip
@@ -19,7 +19,7 @@ pub struct View {
     pub shape: Shape,
     /// Elements from one pixel to the next; at least `shape.c`.
     pub pitch: usize,
-    /// What an element is.
+    /// The type of an element.
     pub elem: Elem,
 }
 
@@ -29,7 +29,7 @@ impl View {
         View { at, shape, pitch: shape.c, elem: Elem::F32 }
     }
 
-    /// A View without gaps whose first element lies `unit` units of 4 bytes behind the start of the
+    /// A View without gaps whose first element lies `unit` units of 4 bytes from the start of the
     /// arena.
     pub const fn dense_of(elem: Elem, unit: usize, shape: Shape) -> Self {
         View { at: unit * 4 / elem.size(), shape, pitch: shape.c, elem }
@@ -85,8 +85,8 @@ impl View {
 
     /// True where the two share an element.
     ///
-    /// Views of one type and pitch, as all views of one buffer are, are compared channel by channel;
-    /// others by the bytes they span.
+    /// Views of one type and pitch, as all views of one buffer are, are compared channel by
+    /// channel; others by the bytes they span.
     pub fn overlaps(self, other: View) -> bool {
         let bytes = |v: View| v.byte()..v.span().end * v.elem.size();
         let (a, b) = (bytes(self), bytes(other));
@@ -104,17 +104,6 @@ impl View {
             return true;
         }
         x < y + other.shape.c && y < x + self.shape.c
-    }
-
-    /// The same memory as a dense View of another shape with as many elements.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] where the View has gaps or the counts differ.
-    pub fn reshape(self, shape: Shape) -> Result<View> {
-        if !self.is_dense() || self.shape.count() != shape.count() {
-            return Err(Error::shape("view", format!("cannot read {} as {shape}", self.shape)));
-        }
-        Ok(View { shape, pitch: shape.c, ..self })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Everything that decides what a run computes: written into each checkpoint, read back by resume.
+//! The settings that determine what a run computes. Every checkpoint holds them.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,74 +6,57 @@ use super::{Distance, Gan, Objective, Pix2Pix, Recipe};
 use crate::data::{Direction, Domains};
 use crate::error::{Error, Result};
 use crate::kernel::Adam;
-use crate::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind};
+use crate::model::{DiscriminatorConfig, GeneratorConfig};
 use crate::nn::Schedule;
 
-/// A run's resolved settings. The defaults are those of the PyTorch port's pix2pix.
+/// The settings of a run. The defaults are those of pix2pix in the PyTorch port.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunConfig {
     /// The generator.
     pub generator: GeneratorConfig,
-    /// The discriminators, where the objective has any: in files null, one, or a list.
-    #[serde(rename = "discriminator", with = "none_one_or_many")]
+    /// The discriminators, none without an adversarial loss; in files null, one object, or a list.
+    #[serde(rename = "discriminator", default, with = "none_one_or_many")]
     pub discriminators: Vec<DiscriminatorConfig>,
-    /// Losses.
+    /// The losses.
     pub objective: Objective,
-    /// Height and width of training pictures.
+    /// Height and width of training images in pixels, a multiple of 2^depth.
     pub size: usize,
-    /// Pictures a step.
+    /// Images per step, at least 1.
     pub batch_size: usize,
-    /// Which of a pair is the input.
+    /// Which image of a pair is the input.
     pub direction: Direction,
-    /// What the numbers of input and target mean; a file that says nothing has 8-bit RGB.
+    /// The meaning of input and target samples; 8-bit RGB for files that do not state it.
     #[serde(default)]
     pub domains: Domains,
-    /// Learning rate of both networks.
+    /// Learning rate of all networks, above 0.
     pub lr: f32,
-    /// Decay of Adam's mean gradient.
+    /// Decay of Adam's first moment, at least 0 and below 1.
     pub beta1: f32,
-    /// How the rate changes.
+    /// How the learning rate changes.
     pub schedule: Schedule,
-    /// Key of every random number.
+    /// Seed of all random numbers.
     pub seed: u64,
     /// Resize to 286 / 256 of the size and crop at random.
     pub jitter: bool,
-    /// Mirror every second picture.
+    /// Mirror images with probability 1/2.
     pub flip: bool,
-    /// A new order each epoch.
+    /// Draw a new order each epoch.
     pub shuffle: bool,
 }
 
 impl Default for RunConfig {
     fn default() -> Self {
+        let Pix2Pix { generator, discriminators, objective, adam } = Pix2Pix::default();
         RunConfig {
-            generator: GeneratorConfig {
-                kind: GeneratorKind::Unet,
-                in_channels: 3,
-                out_channels: 3,
-                base_channels: 64,
-                depth: 8,
-                norm: NormKind::Batch,
-                dropout: true,
-            },
-            discriminators: vec![DiscriminatorConfig {
-                in_channels: 6,
-                base_channels: 64,
-                layers: 3,
-                norm: NormKind::Batch,
-            }],
-            objective: Objective {
-                gan: Gan::Vanilla,
-                distance: Distance::L1,
-                lambda: 100.0,
-                conditional: true,
-            },
+            generator,
+            discriminators,
+            objective,
             size: 256,
             batch_size: 1,
             direction: Direction::AToB,
             domains: Domains::default(),
             lr: 2e-4,
-            beta1: 0.5,
+            beta1: adam.beta1,
             schedule: Schedule::Linear { epochs: 100, decay: 100 },
             seed: 0,
             jitter: true,
@@ -83,76 +66,69 @@ impl Default for RunConfig {
     }
 }
 
-/// One discriminator is written as it always was, several as a list, none as null.
+/// The form of the discriminators in files: see [`checkpoint::none_one_or_many`].
 mod none_one_or_many {
+    use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde_json::Value;
 
+    use crate::checkpoint;
     use crate::model::DiscriminatorConfig;
-
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Form {
-        One(DiscriminatorConfig),
-        Many(Vec<DiscriminatorConfig>),
-    }
 
     pub fn serialize<S: Serializer>(
         list: &[DiscriminatorConfig],
         to: S,
-    ) -> std::result::Result<S::Ok, S::Error> {
-        match list {
-            [] => to.serialize_none(),
-            [one] => one.serialize(to),
-            many => many.serialize(to),
-        }
+    ) -> Result<S::Ok, S::Error> {
+        checkpoint::none_one_or_many(list).serialize(to)
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
-    ) -> std::result::Result<Vec<DiscriminatorConfig>, D::Error> {
-        Ok(match Option::<Form>::deserialize(from)? {
-            None => Vec::new(),
-            Some(Form::One(one)) => vec![one],
-            Some(Form::Many(many)) => many,
-        })
+    ) -> Result<Vec<DiscriminatorConfig>, D::Error> {
+        checkpoint::each_of(&Value::deserialize(from)?)
+            .iter()
+            .map(DiscriminatorConfig::deserialize)
+            .collect::<Result<_, _>>()
+            .map_err(D::Error::custom)
     }
 }
 
-/// The largest height and width, batch, and base width: what lies beyond fits no machine.
-const MOST: usize = 1 << 16;
-
-/// Levels a generator needs at least to be of use, and at most by default.
+/// The fewest levels with which a generator is of use, and the most by default.
 const DEPTHS: std::ops::RangeInclusive<usize> = 4..=8;
 
 impl RunConfig {
-    /// How often a picture of `size` pixels is halved: to 1 x 1 for powers of two up to 256, 8
-    /// times above, fewer where the size is no multiple of that.
+    /// The largest size, batch and number of base channels: no machine has the memory for more.
+    pub const LARGEST: usize = 1 << 16;
+
+    /// The default depth of a generator for images of `size` x `size` pixels: as often as the size
+    /// can be halved, at most 8 times.
     ///
     /// # Errors
-    /// [`Error::Input`] for sizes that cannot be halved four times.
+    /// [`Error::Input`] for a size that cannot be halved four times or is above
+    /// [`RunConfig::LARGEST`].
     pub fn depth_for(size: usize) -> Result<usize> {
         let depth = (size.trailing_zeros() as usize).min(*DEPTHS.end());
-        if size > MOST {
-            return Err(Error::input(format!("`size` {size}: it is at most {MOST}")));
+        if size > Self::LARGEST {
+            return Err(Error::input(format!("`size` {size}: it is at most {}", Self::LARGEST)));
         }
         if size == 0 || !DEPTHS.contains(&depth) {
             let (below, above) = (size / 32 * 32, (size / 32 + 1) * 32);
             let instead =
                 if below == 0 { above.to_string() } else { format!("{below} or {above}") };
             return Err(Error::input(format!(
-                "`size` {size}: the generator halves a picture at least four times, so the size \
+                "`size` {size}: the generator halves an image at least four times, so the size \
                  must be a multiple of 16; use `size` {instead}"
             )));
         }
         Ok(depth)
     }
 
-    /// Adam's settings.
+    /// The settings of Adam.
     pub fn adam(&self) -> Adam {
         Adam { beta1: self.beta1, ..Adam::default() }
     }
 
-    /// What is learnt.
+    /// The recipe of pix2pix with these settings.
     pub fn recipe(&self) -> Box<dyn Recipe> {
         Box::new(Pix2Pix {
             generator: self.generator.clone(),
@@ -162,12 +138,13 @@ impl RunConfig {
         })
     }
 
-    /// Pictures of a batch, their height and their width.
+    /// Images per batch, their height and their width.
     pub fn batch(&self) -> [usize; 3] {
         [self.batch_size, self.size, self.size]
     }
 
-    /// Whether there are discriminators, and what they see, from the objective.
+    /// Makes the discriminators fit the objective and the generator: none without an adversarial
+    /// loss, else with the channels that they see.
     pub fn fit_discriminators(&mut self) {
         let (g, o) = (&self.generator, &self.objective);
         let channels = o.discriminator_channels(g.in_channels, g.out_channels);
@@ -177,13 +154,17 @@ impl RunConfig {
         self.discriminators.iter_mut().for_each(|d| d.in_channels = channels);
     }
 
-    /// What is wrong with it, if anything.
+    /// Checks every setting against its range and against the others.
     ///
     /// # Errors
     /// [`Error::Input`] with the setting to change.
     pub fn check(&self) -> Result<()> {
         let wrong = |what: String| Err(Error::input(what));
         let o = &self.objective;
+        self.domains.check([self.generator.in_channels, self.generator.out_channels])?;
+        if o.gan != Gan::None && self.discriminators.is_empty() {
+            return wrong("`gan` needs a discriminator, and this run has none".into());
+        }
         if o.gan == Gan::None && o.distance == Distance::None {
             return wrong("`gan` none with `distance` none leaves nothing to learn from".into());
         }
@@ -205,17 +186,16 @@ impl RunConfig {
             .discriminators
             .iter()
             .map(|d| ("discriminator_channels", d.base_channels, "it is at least 1"));
-        let mut width = self.generator.base_channels;
         for (setting, count, least) in counts.into_iter().chain(of_d) {
             if count == 0 {
                 return wrong(format!("`{setting}` 0: {least}"));
             }
-            if count > MOST {
-                return wrong(format!("`{setting}` {count}: it is at most {MOST}"));
+            if count > Self::LARGEST {
+                return wrong(format!("`{setting}` {count}: it is at most {}", Self::LARGEST));
             }
         }
-        width = self.discriminators.iter().map(|d| d.base_channels).fold(width, usize::max);
-        let width = width as f64;
+        let widths = self.discriminators.iter().map(|d| d.base_channels);
+        let width = widths.fold(self.generator.base_channels, usize::max) as f64;
         if self.batch_size as f64 * (self.size as f64).powi(2) * width > 1e15 {
             return wrong(format!(
                 "`batch_size` {} with `size` {} and `base_channels` {width}: no machine has the \

@@ -1,4 +1,4 @@
-//! Where two configurations differ, in words.
+//! Describes the differences between two configurations.
 
 use serde::Serialize;
 use serde_json::Value;

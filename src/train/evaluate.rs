@@ -1,7 +1,9 @@
-//! Looking at a generator while it learns: metrics on pictures it was not trained on, and sheets of
-//! input, output and target.
+//! Evaluation of a generator during training: scores on validation pairs, and sheets of input,
+//! output and target.
 
 use std::path::Path;
+
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Networks, Recipe};
 use crate::data::{self, Direction, Domains, Image, Pairs};
@@ -11,30 +13,35 @@ use crate::metric;
 use crate::tape::{Program, Tape};
 use crate::tensor::{SampleRange, Shape};
 
-/// Means over a set of pictures.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+/// Scores of an output against its target, or their means over several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
-    /// Mean absolute difference, pixels in [-1, 1].
+    /// Mean absolute difference of pixels in [-1, 1].
     pub l1: f64,
-    /// Peak signal to noise ratio, dB; infinite where a target is met exactly, null in a file.
+    /// Peak signal-to-noise ratio in dB; infinite for equal images, null in a file.
     #[serde(deserialize_with = "or_infinite")]
     pub psnr: f64,
-    /// Structural similarity, at most 1; no number for pictures below [`metric::SSIM_WINDOW`],
-    /// which no training size is.
+    /// Structural similarity, at most 1; NaN for images smaller than [`metric::SSIM_WINDOW`], null
+    /// in a file.
+    #[serde(deserialize_with = "or_nan")]
     pub ssim: f64,
 }
 
 /// JSON has no infinity: null stands for it.
-fn or_infinite<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-    let value: Option<f64> = serde::Deserialize::deserialize(from)?;
-    Ok(value.unwrap_or(f64::INFINITY))
+fn or_infinite<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::INFINITY))
+}
+
+/// JSON has no NaN: null stands for it.
+fn or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 impl Scores {
-    /// Scores of one output against its target, images of one size whose samples lie in `range`.
+    /// Scores of an output against its target, whose samples have this `range`.
     ///
     /// # Errors
-    /// Sizes, channels or sample types that differ.
+    /// Images that differ in size, channels or sample type.
     pub fn of(output: &Image, target: &Image, range: SampleRange) -> Result<Scores> {
         if (output.width, output.height) != (target.width, target.height) {
             return Err(Error::input(format!(
@@ -56,7 +63,7 @@ impl Scores {
         Ok(Scores { l1: metric::l1(a, b, range)?, psnr: metric::psnr(a, b, range)?, ssim })
     }
 
-    /// "L1 0.1234, PSNR 12.34 dB, SSIM 0.5678"; without SSIM where there is none.
+    /// "L1 0.1234, PSNR 12.34 dB, SSIM 0.5678", without SSIM if it is NaN.
     pub fn line(&self) -> String {
         let ssim =
             if self.ssim.is_nan() { String::new() } else { format!(", SSIM {:.4}", self.ssim) };
@@ -71,7 +78,7 @@ impl Scores {
     }
 }
 
-/// The preview of a recipe over single images of the training size.
+/// Runs the preview of a recipe on single images of the training size.
 #[derive(Debug)]
 pub struct Viewer {
     program: Program,
@@ -82,11 +89,11 @@ pub struct Viewer {
 }
 
 impl Viewer {
-    /// Records the preview of a recipe for a device, behind its networks: one square image of `size`
-    /// pixels each way.
+    /// Records the preview of a recipe for one image of `size` x `size` pixels, and plans it for
+    /// the device `b`; its memory follows that of the networks.
     ///
     /// # Errors
-    /// A size that the network cannot take, or that the device cannot.
+    /// A size that the network or the device cannot take.
     pub fn record(
         recipe: &dyn Recipe,
         networks: &Networks,
@@ -104,7 +111,7 @@ impl Viewer {
         Ok(Viewer { program, input: input.name, size, direction, domains })
     }
 
-    /// Elements of the arena it needs.
+    /// One past its last unit of 4 bytes in the arena.
     pub fn end(&self) -> usize {
         self.program.end()
     }
@@ -112,7 +119,7 @@ impl Viewer {
     /// Input, output and target of pair `i`.
     ///
     /// # Errors
-    /// A pair that cannot be read, or of other channels or samples than its domains.
+    /// A pair that cannot be read, or whose channels or sample types differ from the domains.
     pub fn view(&self, b: &mut dyn Backend, pairs: &dyn Pairs, i: usize) -> Result<[Image; 3]> {
         let (input, target) = data::plain(pairs, i, self.size, self.direction)?;
         let Domains { input: from, target: to } = &self.domains;
@@ -165,5 +172,22 @@ impl Viewer {
         };
         let rows: Vec<_> = (0..pairs.len().min(rows)).map(row).collect::<Result<_>>()?;
         data::sheet(&rows)?.write_png(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A checkpoint holds the best scores, also those of images that are equal or too small for
+    /// SSIM.
+    #[test]
+    fn scores_that_json_has_no_number_for_are_read_back() {
+        let image = Image::filled(8, 8, &[7; 3]);
+        let scores = Scores::of(&image, &image, SampleRange::BYTE).unwrap();
+        let text = serde_json::to_string(&scores).unwrap();
+        assert_eq!(text, r#"{"l1":0.0,"psnr":null,"ssim":null}"#);
+        let read: Scores = serde_json::from_str(&text).unwrap();
+        assert!(read.psnr == f64::INFINITY && read.ssim.is_nan());
     }
 }

@@ -1,4 +1,4 @@
-//! What lies in the folder of a run, and what a checkpoint says of itself.
+//! The files in the folder of a run, and the metadata of its checkpoints and models.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,18 +9,16 @@ use super::{RunConfig, RunOptions, Scores};
 use crate::checkpoint::{self, FORMAT, safetensors};
 use crate::error::{Error, Result};
 
-/// The checkpoint in the folder of a run: all that it takes to go on.
+/// The checkpoint in the folder of a run: all that is needed to resume it.
 pub const LATEST: &str = "checkpoints/latest.safetensors";
-/// The model in the folder of a run, as it was when the checkpoint was written.
-pub const MODEL: &str = "model.safetensors";
 /// The model of the best validation.
 pub const BEST: &str = "best.safetensors";
-/// Losses and validations, a line each.
+/// Losses and validations, one JSON object per line.
 pub const METRICS: &str = "metrics.jsonl";
 /// Sheets of samples.
 pub const SAMPLES: &str = "samples";
 
-/// Where a run is.
+/// The steps and epochs that a run has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Steps done.
@@ -29,30 +27,30 @@ pub struct Progress {
     pub epoch: u64,
     /// Steps done in the current epoch.
     pub step_in_epoch: u64,
-    /// The best validation so far, and the epoch after which it was.
+    /// The best validation so far, and the number of epochs done before it.
     pub best: Option<(u64, Scores)>,
 }
 
-/// How long a run is to be, and on how many pairs, as its checkpoint says.
+/// The planned length of a run and its number of pairs, as its checkpoint states them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Length {
     /// As [`RunOptions::epochs`].
     pub epochs: u64,
     /// As [`RunOptions::steps`].
     pub steps: Option<u64>,
-    /// Pairs it trains on.
+    /// Pairs in the training set.
     pub pairs: usize,
 }
 
-/// A checkpoint of a run, opened: what it says of itself; its tensors are read when the run goes on.
+/// An open checkpoint of a run; its tensors are read when the run is resumed.
 pub struct Checkpoint {
     /// The file.
     pub path: PathBuf,
     /// The run's settings.
     pub config: RunConfig,
-    /// Where it stood.
+    /// The steps and epochs done.
     pub progress: Progress,
-    /// How long it was to be, if the file says so.
+    /// The planned length; older files do not state it.
     pub length: Option<Length>,
     pub(super) reader: safetensors::Reader,
 }
@@ -61,7 +59,8 @@ impl Checkpoint {
     /// Opens a training checkpoint, or the one in the folder of a run.
     ///
     /// # Errors
-    /// [`Error::Input`] for a file that is no training checkpoint of ours.
+    /// [`Error::Input`] for a file that is no training checkpoint of this program; [`Error::File`]
+    /// if it cannot be read.
     pub fn open(run: &Path) -> Result<Checkpoint> {
         const CURE: &str = "resume from RUN/checkpoints/latest.safetensors of a run";
         let path = checkpoint_of(run);
@@ -85,19 +84,19 @@ impl Checkpoint {
     }
 }
 
-/// The checkpoint of a run: its folder, or the file itself.
+/// The checkpoint in the folder of a run, or `run` itself if it is no folder.
 pub fn checkpoint_of(run: &Path) -> PathBuf {
     if run.is_dir() { run.join(LATEST) } else { run.into() }
 }
 
-/// What a model file of a run says about itself.
+/// The metadata of a run's model file.
 pub(super) fn model_metadata(config: &RunConfig) -> BTreeMap<String, String> {
     let mut config = serde_json::to_value(config).expect("a config is plain data");
     config["discriminator"] = serde_json::Value::Null;
     checkpoint::metadata(&config)
 }
 
-/// What a checkpoint says about itself: also where the run is.
+/// The metadata of a checkpoint: that of a model, and the run's progress and length.
 pub(super) fn checkpoint_metadata(
     config: &RunConfig,
     progress: &Progress,

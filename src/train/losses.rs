@@ -1,12 +1,12 @@
 //! The losses of one step, by name.
 
-/// The losses of one step in the order in which the recipe reports them. Those of pix2pix are as the
-/// PyTorch port prints them: `g_l1` holds lambda, the discriminator's are not halved.
+/// The losses of one step, in the order in which the recipe reports them. Those of pix2pix have the
+/// values that the PyTorch port prints: `g_l1` includes lambda, the discriminator's are not halved.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Losses(Vec<(String, f32)>);
 
 impl Losses {
-    /// From names and as many values.
+    /// Losses from names and equally many values.
     pub fn new<'a>(
         names: impl IntoIterator<Item = &'a String>,
         values: impl IntoIterator<Item = f32>,
@@ -19,12 +19,12 @@ impl Losses {
         self.0.iter().map(|(name, value)| (name.as_str(), *value))
     }
 
-    /// One of them.
+    /// The loss of this name.
     pub fn get(&self, name: &str) -> Option<f32> {
         self.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
     }
 
-    /// True where all are finite.
+    /// Whether all are finite.
     pub fn finite(&self) -> bool {
         self.iter().all(|(_, value)| value.is_finite())
     }

@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: one JSON object a step, and one for each validation.
+//! Writes `metrics.jsonl`: one JSON object per step, and one per validation.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -43,7 +43,7 @@ impl Metrics {
         Ok(Metrics { path: path.to_path_buf(), file: BufWriter::new(file) })
     }
 
-    /// The line of a step: `lr` of that step, `seconds` it took.
+    /// Writes the line of a step, with its learning rate and duration.
     ///
     /// # Errors
     /// [`Error::File`].
@@ -64,7 +64,7 @@ impl Metrics {
         self.write(&line)
     }
 
-    /// The line of a validation.
+    /// Writes the line of a validation.
     ///
     /// # Errors
     /// [`Error::File`].

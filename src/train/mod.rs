@@ -1,5 +1,5 @@
-//! Training: what is learnt ([`Recipe`], [`Pix2Pix`]), a step of it ([`Step`]), and the run made of
-//! steps ([`RunPlan`], [`Trainer`]).
+//! Training: what is learnt ([`Recipe`], [`Pix2Pix`]), one training step ([`Step`]), and a run of
+//! many ([`RunPlan`], [`Trainer`]).
 
 mod config;
 mod differences;
@@ -21,12 +21,10 @@ mod trainer;
 pub use config::RunConfig;
 pub(crate) use differences::differences;
 pub use evaluate::{Scores, Viewer};
-pub use files::{
-    BEST, Checkpoint, LATEST, Length, METRICS, MODEL, Progress, SAMPLES, checkpoint_of,
-};
+pub use files::{BEST, Checkpoint, LATEST, Length, METRICS, Progress, SAMPLES, checkpoint_of};
 pub use losses::Losses;
 pub use memory::Memory;
-pub use metrics::Metrics;
+pub(crate) use metrics::Metrics;
 pub use networks::Networks;
 pub use objective::{Distance, Gan, Judgement, Objective};
 pub use observer::{Observer, Silent};
@@ -35,3 +33,5 @@ pub use plan::{RunOptions, RunPlan};
 pub use recipe::{NamedLoss, Recipe, Recorded, StepInput};
 pub use step::Step;
 pub use trainer::{FirstValues, Outcome, Trainer};
+
+pub use crate::checkpoint::MODEL;

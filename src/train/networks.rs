@@ -1,4 +1,4 @@
-//! The networks of a run in one arena: first values, values from files, values to files.
+//! The networks of a run in one arena: initialised, saved and loaded together.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,15 +20,15 @@ pub struct Networks {
 }
 
 impl Networks {
-    /// The networks of a recipe.
+    /// Builds the networks of a recipe and places them in an arena.
     ///
     /// # Errors
     /// Networks that cannot be built.
     pub fn new(recipe: &dyn Recipe) -> Result<Self> {
         let mut arena = Arena::default();
         let mut list = recipe.networks()?;
-        for (_, network) in &mut list {
-            network.params_mut().place(&mut arena, Placement::Training(recipe.state()));
+        for (name, network) in &mut list {
+            network.params_mut().place(&mut arena, Placement::Training(recipe.state(name)));
         }
         Ok(Networks { list, end: arena.len() })
     }
@@ -46,21 +46,21 @@ impl Networks {
     /// A network by its name.
     ///
     /// # Errors
-    /// [`Error::Input`] where there is none of that name.
+    /// [`Error::Input`] if there is none of that name.
     pub fn named(&self, name: &str) -> Result<&dyn Network> {
         let found = self.iter().find(|(n, _)| *n == name).map(|(_, network)| network);
         found.ok_or_else(|| Error::input(format!("this run has no network {name}")))
     }
 
-    /// One past the last element of the arena that they take.
+    /// One past their last unit of 4 bytes in the arena.
     pub fn end(&self) -> usize {
         self.end
     }
 
-    /// First values, from the seed.
+    /// Uploads initial values, which depend on the seed alone.
     ///
     /// # Errors
-    /// What the device reports.
+    /// A failure of the device.
     pub fn init(&self, b: &mut dyn Backend, seed: u64) -> Result<()> {
         for (i, (_, network)) in self.iter().enumerate() {
             network.params().init(b, seed, i as u32)?;
@@ -68,7 +68,7 @@ impl Networks {
         Ok(())
     }
 
-    /// Every tensor of a checkpoint: values, running statistics, and the optimiser's state.
+    /// The tensors of a checkpoint: values, running statistics, and the optimiser's state.
     fn tensors(&self) -> Vec<NamedView> {
         let mut all = Vec::new();
         for (name, network) in self.iter() {
@@ -87,10 +87,10 @@ impl Networks {
         all
     }
 
-    /// Writes a checkpoint, atomically: everything [`Networks::load`] needs, and `metadata`.
+    /// Writes a checkpoint, atomically: everything that [`Networks::load`] needs, and `metadata`.
     ///
     /// # Errors
-    /// [`Error::File`] if the disk fails; the file that was there stays.
+    /// [`Error::File`] if the disk fails; an older file at `path` then stays.
     pub fn save(
         &self,
         b: &dyn Backend,
@@ -100,7 +100,7 @@ impl Networks {
         checkpoint::save_views(path, b, &self.tensors(), metadata)
     }
 
-    /// Writes the network that translates alone, atomically: a model file.
+    /// Writes a model file with the network that translates, atomically.
     ///
     /// # Errors
     /// As [`Networks::save`].
@@ -115,10 +115,10 @@ impl Networks {
         checkpoint::save_views(path, b, &tensors, metadata)
     }
 
-    /// Reads what [`Networks::save`] wrote.
+    /// Loads a checkpoint that [`Networks::save`] wrote; `path` only names it in errors.
     ///
     /// # Errors
-    /// [`Error::Input`] where a tensor is missing or has another shape.
+    /// [`Error::Input`] if a tensor is missing or has another shape.
     pub fn load(
         &self,
         b: &mut dyn Backend,

@@ -1,28 +1,30 @@
-//! What the networks are trained towards: an adversarial loss, a distance to the target, or both.
+//! The training objective: an adversarial loss, a distance to the target, or both.
 
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::Loss;
+use crate::one_of::one_of;
 
-/// The adversarial loss.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Gan {
-    /// Binary cross entropy of logits; the generator maximises log D (Isola et al. 2017, equations 1
-    /// and 2).
-    Vanilla,
-    /// Mean squared difference from the label (Mao et al. 2017).
-    Lsgan,
-    /// No discriminator: the rows "L1" of the paper's tables.
-    None,
+one_of! {
+    /// The adversarial loss.
+    pub enum Gan {
+        /// Binary cross entropy of logits; the generator maximises log D (Isola et al. 2017, equations
+        /// 1 and 2).
+        Vanilla = "vanilla",
+        /// Mean squared difference from the label (Mao et al. 2017).
+        Lsgan = "lsgan",
+        /// No discriminator: the rows "L1" of the paper's tables.
+        None = "none",
+    }
 }
 
-/// A loss of a discriminator's map: its mean over all patches, each compared with one label.
+/// A loss of a discriminator's output: the mean over all patches, each compared with the same
+/// label.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Judgement {
-    /// Of one patch.
+    /// The loss of one patch.
     pub loss: Loss,
-    /// What it is compared with: 1 for real, 0 for generated.
+    /// The label: 1 for real, 0 for generated.
     pub label: f32,
 }
 
@@ -32,17 +34,18 @@ const REAL: f32 = 1.0;
 const FAKE: f32 = 0.0;
 
 impl Gan {
-    /// What D minimises on real pictures; None without a discriminator.
+    /// The loss that D minimises on real images; `None` without a discriminator.
     pub fn d_real(self) -> Option<Judgement> {
         self.loss().map(|loss| Judgement { loss, label: REAL })
     }
 
-    /// What D minimises on generated pictures; None without a discriminator.
+    /// The loss that D minimises on generated images; `None` without a discriminator.
     pub fn d_fake(self) -> Option<Judgement> {
         self.loss().map(|loss| Judgement { loss, label: FAKE })
     }
 
-    /// What G minimises on its own pictures, seen by D; None without a discriminator.
+    /// The loss that G minimises on D's output for generated images; `None` without a
+    /// discriminator.
     pub fn g_fake(self) -> Option<Judgement> {
         self.loss().map(|loss| Judgement { loss, label: REAL })
     }
@@ -56,16 +59,16 @@ impl Gan {
     }
 }
 
-/// The distance between output and target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Distance {
-    /// Mean absolute difference (Isola et al. 2017, equation 3).
-    L1,
-    /// Mean squared difference.
-    L2,
-    /// None: the rows "GAN" and "cGAN" of the paper's Table 1.
-    None,
+one_of! {
+    /// The distance between output and target.
+    pub enum Distance {
+        /// Mean absolute difference (Isola et al. 2017, equation 3).
+        L1 = "l1",
+        /// Mean squared difference.
+        L2 = "l2",
+        /// None: the rows "GAN" and "cGAN" of Table 1 there.
+        None = "none",
+    }
 }
 
 impl Distance {
@@ -79,7 +82,7 @@ impl Distance {
     }
 }
 
-/// What the networks are trained towards.
+/// The training objective.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Objective {
     /// Adversarial loss.
@@ -93,7 +96,7 @@ pub struct Objective {
 }
 
 impl Objective {
-    /// Channels that a discriminator sees, of pictures with `input` and `output` channels.
+    /// Channels that a discriminator sees, for images with `input` and `output` channels.
     pub fn discriminator_channels(&self, input: usize, output: usize) -> usize {
         if self.conditional { input + output } else { output }
     }

@@ -1,15 +1,14 @@
-//! Receives a run's progress.
+//! The interface that receives a run's progress.
 
 use super::{Losses, Scores};
 
 /// Receives a run's progress. Every method does nothing by default.
 pub trait Observer {
-    /// A step was done: (done, of how many in all), epoch from 0, losses.
+    /// After a step: steps done and in all, the epoch from 0, the losses, and the seconds that the
+    /// step took.
     fn step(&mut self, _done: u64, _total: u64, _epoch: u64, _losses: &Losses, _seconds: f64) {}
-    /// A validation was done after epoch `epoch` (from 1); `best` if none before was better.
+    /// After the validation of epoch `epoch`, from 1; `best` if its L1 is the lowest so far.
     fn validated(&mut self, _epoch: u64, _scores: &Scores, _best: bool) {}
-    /// Something a user should read.
-    fn note(&mut self, _text: &str) {}
 }
 
 /// Ignores all progress.

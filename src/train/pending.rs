@@ -1,5 +1,5 @@
-//! Steps whose losses the host has not seen yet: a device that works on its own is given some steps
-//! before anybody waits for one.
+//! Steps whose losses are still on the device: an asynchronous device gets several steps before the
+//! host waits for one.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use super::{Losses, Metrics, Observer};
 use crate::error::Result;
 use crate::kernel::Backend;
 
-/// Seconds after which losses are fetched even where few steps wait for them: a person watches.
+/// Seconds after which losses are fetched even from few steps, so that the display stays current.
 const PATIENCE: f64 = 0.25;
 
 /// A step that has run.
@@ -27,7 +27,7 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// None yet, of a run of `total` steps with losses of these names.
+    /// No steps yet, of a run of `total` steps with losses of these names.
     pub fn new(names: &[String], total: u64) -> Self {
         Pending { done: Vec::new(), names: names.to_vec(), total, since: Instant::now() }
     }

@@ -1,32 +1,32 @@
-//! The recipe of pix2pix, as the paper writes it (Isola et al. 2017, section 3): the discriminator
-//! first, then the generator against the discriminator as it then is.
+//! The recipe of pix2pix (Isola et al. 2017, section 3): a step trains the discriminator first,
+//! then the generator against the updated discriminator.
 
 use std::path::Path;
 
 use super::recipe::{NamedLoss, Recipe, Recorded, StepInput};
-use super::{Networks, Objective, Scores, differences};
-use crate::checkpoint::{self, DISCRIMINATOR, GENERATOR};
+use super::{Distance, Gan, Judgement, Networks, Objective, Scores, differences};
+use crate::checkpoint::{self, DISCRIMINATOR, GENERATOR, numbered};
 use crate::data::Image;
 use crate::error::{Error, Result};
 use crate::kernel::{Adam, Backend, Write};
-use crate::model::{DiscriminatorConfig, GeneratorConfig, Network};
+use crate::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, Network, NormKind};
 use crate::nn::Mode;
 use crate::tape::{Tape, Var};
 use crate::tensor::SampleRange;
 
-/// A generator against any number of discriminators, with a distance to the target beside.
+/// A generator trained against any number of discriminators and towards the target.
 ///
 /// The losses of a step are "g_gan", "g_l1" (times lambda), "d_real" and "d_fake" (not halved), as
-/// the objective has them; those of a second discriminator end in 2.
+/// far as the objective has them; the names of a second discriminator's end in 2.
 #[derive(Clone, Debug)]
 pub struct Pix2Pix {
     /// The network that translates.
     pub generator: GeneratorConfig,
-    /// Those that judge it; none where the objective has no adversarial loss.
+    /// The networks that judge it; none without an adversarial loss.
     pub discriminators: Vec<DiscriminatorConfig>,
-    /// Losses.
+    /// The losses.
     pub objective: Objective,
-    /// Of all networks.
+    /// The optimiser of all networks.
     pub adam: Adam,
 }
 
@@ -35,9 +35,74 @@ fn discriminator(i: usize) -> String {
     numbered(DISCRIMINATOR, i)
 }
 
-/// "g_gan", then "g_gan2".
-fn numbered(name: &str, i: usize) -> String {
-    if i == 0 { name.to_string() } else { format!("{name}{}", i + 1) }
+impl Default for Pix2Pix {
+    /// The networks and losses of the paper.
+    fn default() -> Self {
+        let norm = NormKind::Batch;
+        Pix2Pix {
+            generator: GeneratorConfig {
+                kind: GeneratorKind::Unet,
+                in_channels: 3,
+                out_channels: 3,
+                base_channels: 64,
+                depth: 8,
+                norm,
+                dropout: true,
+            },
+            discriminators: vec![DiscriminatorConfig {
+                in_channels: 6,
+                base_channels: 64,
+                layers: 3,
+                norm,
+            }],
+            objective: Objective {
+                gan: Gan::Vanilla,
+                distance: Distance::L1,
+                lambda: 100.0,
+                conditional: true,
+            },
+            adam: Adam::default(),
+        }
+    }
+}
+
+impl Pix2Pix {
+    /// What the discriminators see: generated and real images as one batch, without a path back to the
+    /// generator; and the generated ones alone, with it. Each has its input beside it where the
+    /// objective is conditional.
+    fn judged(&self, tape: &mut Tape, [a, b]: [Var; 2], fake: Var) -> Result<(Var, Var)> {
+        let (n, channels) = (tape.shape(a).n, tape.shape(a).c);
+        if !self.objective.conditional {
+            let still = tape.detach(fake);
+            return Ok((tape.stack(&[(still, 0, 0), (b, n, 0)])?, fake));
+        }
+        let a = tape.copy(a)?;
+        let judged = tape.concat(&[a, fake])?;
+        let still = tape.detach(fake);
+        let pairs = tape.stack(&[(a, 0, 0), (still, 0, channels), (a, n, 0), (b, n, channels)])?;
+        Ok((pairs, judged))
+    }
+
+    /// A discriminator's step on generated and real images; its losses on them, in this order.
+    fn train_discriminator(
+        &self,
+        tape: &mut Tape,
+        d: &dyn Network,
+        pairs: Var,
+        [fake, real]: [Judgement; 2],
+    ) -> Result<Var> {
+        // Generated and real images pass through D as one batch, which reads its filters once, with
+        // separate statistics. The running statistics are updated by fake, real and fake, in the
+        // order of the port.
+        let map = d.forward(tape, pairs, Mode { runs: 2, ..Mode::TRAIN })?;
+        assert_eq!(fake.loss, real.loss, "D's two losses are of one kind");
+        let both = tape.labelled(fake.loss, map, &[fake.label, real.label])?;
+        // Halved, to slow D down beside G (section 3.3).
+        let group = d.params().group();
+        tape.backward(&[(0.5, both)], group, Write::Set)?;
+        tape.optimise(group, self.adam)?;
+        Ok(both)
+    }
 }
 
 impl Recipe for Pix2Pix {
@@ -49,7 +114,7 @@ impl Recipe for Pix2Pix {
         Ok(all)
     }
 
-    fn state(&self) -> &[&'static str] {
+    fn state(&self, _network: &str) -> &[&'static str] {
         &Adam::STATE
     }
 
@@ -61,66 +126,38 @@ impl Recipe for Pix2Pix {
     }
 
     fn record(&self, tape: &mut Tape, networks: &Networks, [a, b]: [Var; 2]) -> Result<Recorded> {
-        let Objective { gan, distance, lambda, conditional } = self.objective;
+        let Objective { gan, distance, lambda, .. } = self.objective;
         let g = networks.first();
         let fake = g.forward(tape, a, Mode::TRAIN)?;
-        let (mut terms, mut losses) = (Vec::new(), Vec::new());
-        // Before D looks at it, so that in the backward pass D's gradient is the first to be written
-        // and this one is added: D's covers the input's channels too, which would else be set to 0.
+        // Recorded before D, so that the backward pass writes D's gradient first and adds this one:
+        // D's also covers the channels of the input, which would have to be set to 0 otherwise.
         let far = match distance.loss() {
             Some(loss) => Some(tape.distance(loss, lambda, fake, b)?),
             None => None,
         };
-        terms.extend(far.map(|far| (1.0, far)));
-        if let [Some(d_real), Some(d_fake), Some(g_fake)] =
-            [gan.d_real(), gan.d_fake(), gan.g_fake()]
+        let mut terms: Vec<(f32, Var)> = far.map(|far| (1.0, far)).into_iter().collect();
+        let named = |name: String, value, channel| NamedLoss { name, value, channel };
+        let (mut of_g, mut reals, mut fakes) = (Vec::new(), Vec::new(), Vec::new());
+        if let [Some(real), Some(fake_d), Some(fake_g)] = [gan.d_real(), gan.d_fake(), gan.g_fake()]
         {
-            let (size, channels) = (tape.shape(a), tape.shape(a).c);
-            let n = size.n;
-            let (seen, judged) = if conditional {
-                let a = tape.copy(a)?;
-                (Some(a), tape.concat(&[a, fake])?)
-            } else {
-                (None, fake)
-            };
-            let still = tape.detach(fake);
-            let pairs = match seen {
-                Some(a) => {
-                    tape.stack(&[(a, 0, 0), (still, 0, channels), (a, n, 0), (b, n, channels)])?
-                }
-                None => tape.stack(&[(still, 0, 0), (b, n, 0)])?,
-            };
-            let mut of_d = Vec::new();
+            let (pairs, judged) = self.judged(tape, [a, b], fake)?;
+            let mut steps = Vec::new();
             for i in 0..self.discriminators.len() {
                 let d = networks.named(&discriminator(i))?;
-                // Generated and real pictures go through D as one batch, which reads its filters
-                // once, with statistics apart. The port's order: D's running ones see fake, real,
-                // fake.
-                let map = d.forward(tape, pairs, Mode { runs: 2, ..Mode::TRAIN })?;
-                assert_eq!(d_fake.loss, d_real.loss, "D's two losses are of one kind");
-                let both = tape.labelled(d_real.loss, map, &[d_fake.label, d_real.label])?;
-                // Halved, to slow D down beside G (section 3.3).
-                let group = d.params().group();
-                tape.backward(&[(0.5, both)], group, Write::Set)?;
-                tape.optimise(group, self.adam)?;
-                of_d.push(both);
+                steps.push((d, self.train_discriminator(tape, d, pairs, [fake_d, real])?));
             }
-            let (mut of_g, mut reals, mut fakes) = (Vec::new(), Vec::new(), Vec::new());
-            for (i, both) in of_d.into_iter().enumerate() {
-                let d = networks.named(&discriminator(i))?;
+            // Against the discriminators as they now are.
+            for (i, (d, both)) in steps.into_iter().enumerate() {
                 let map = d.forward(tape, judged, Mode::TRAIN)?;
-                let value = tape.labelled(g_fake.loss, map, &[g_fake.label])?;
+                let value = tape.labelled(fake_g.loss, map, &[fake_g.label])?;
                 terms.push((1.0, value));
-                of_g.push(NamedLoss { name: numbered("g_gan", i), value, channel: 0 });
-                reals.push(NamedLoss { name: numbered("d_real", i), value: both, channel: 1 });
-                fakes.push(NamedLoss { name: numbered("d_fake", i), value: both, channel: 0 });
+                of_g.push(named(numbered("g_gan", i), value, 0));
+                reals.push(named(numbered("d_real", i), both, 1));
+                fakes.push(named(numbered("d_fake", i), both, 0));
             }
-            losses.extend(of_g);
-            losses.extend(far.map(|value| NamedLoss { name: "g_l1".into(), value, channel: 0 }));
-            losses.extend(reals.into_iter().chain(fakes));
-        } else {
-            losses.extend(far.map(|value| NamedLoss { name: "g_l1".into(), value, channel: 0 }));
         }
+        let far = far.map(|value| named("g_l1".to_string(), value, 0));
+        let losses = of_g.into_iter().chain(far).chain(reals).chain(fakes).collect();
         let group = g.params().group();
         tape.backward(&terms, group, Write::Set)?;
         tape.optimise(group, self.adam)?;
@@ -142,7 +179,7 @@ impl Recipe for Pix2Pix {
         b: &mut dyn Backend,
         path: &Path,
     ) -> Result<()> {
-        let weights = checkpoint::load_weights(path)?;
+        let mut weights = checkpoint::load_weights(path)?;
         let tensors = if name == GENERATOR {
             let Some((config, tensors)) = weights.generator else {
                 return Err(Error::input(format!(
@@ -150,24 +187,30 @@ impl Recipe for Pix2Pix {
                     path.display()
                 )));
             };
-            // Dropout leaves no trace in weights.
+            // Weights do not tell whether the network has dropout.
             let same = GeneratorConfig { dropout: self.generator.dropout, ..config };
             if same != self.generator {
                 return Err(differs(path, name, &same, &self.generator));
             }
             tensors
         } else {
-            let Some((config, tensors)) = weights.discriminator else {
+            let Some(last) = weights.discriminators.len().checked_sub(1) else {
                 return Err(Error::input(format!(
                     "{} holds no discriminator; give a checkpoint of a run or a latest_net_D.pth",
                     path.display()
                 )));
             };
-            let Some(mine) = self.discriminators.first() else {
+            if self.discriminators.is_empty() {
                 return Err(Error::input(
                     "`init_discriminator` has no use with `gan` none, leave one of them out",
                 ));
+            }
+            let mut mine = self.discriminators.iter().enumerate();
+            let Some((i, mine)) = mine.find(|(i, _)| discriminator(*i) == name) else {
+                return networks.named(name).map(drop);
             };
+            // The file's discriminator of the same number; a .pth has only one.
+            let (config, tensors) = weights.discriminators.swap_remove(i.min(last));
             if config != *mine {
                 return Err(differs(path, name, &config, mine));
             }
@@ -179,7 +222,7 @@ impl Recipe for Pix2Pix {
 
 fn differs<C: serde::Serialize>(path: &Path, what: &str, found: &C, wanted: &C) -> Error {
     Error::input(format!(
-        "{} does not fit this run: of the {what}, {}; change the flags to match",
+        "{} does not fit this run: of the {what}, {}; change the settings to match",
         path.display(),
         differences(found, wanted)
     ))

@@ -1,4 +1,4 @@
-//! A run before it begins: what it computes, what it takes, how long it is.
+//! The plan of a run: what it computes, the memory it needs, its length.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,20 +9,21 @@ use crate::error::{Error, Result};
 use crate::kernel::Backend;
 use crate::tape::Program;
 
-/// How long a run is and how often it looks up. None of it changes what a step computes.
+/// The length of a run, its files and its schedule of validations and checkpoints. None of it
+/// changes what a step computes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunOptions {
     /// The folder of the run.
     pub out: PathBuf,
-    /// Ends after this many epochs, counted from the start of the run ...
+    /// Epochs, counted from the start of the run.
     pub epochs: u64,
-    /// ... or after this many steps, if it is given.
+    /// Steps instead of epochs, counted from the start of the run.
     pub steps: Option<u64>,
-    /// Validates every so many epochs; 0 never.
+    /// Epochs between validations; 0 for none.
     pub val_every: u64,
-    /// Writes a checkpoint every so many steps, beside those at the ends of epochs.
+    /// Steps between checkpoints, beside those at the ends of epochs; `None` or 0 for no others.
     pub save_every: Option<u64>,
-    /// Threads that decode pictures.
+    /// Threads that load images, at least 1.
     pub loader_threads: usize,
 }
 
@@ -34,9 +35,9 @@ impl RunOptions {
     }
 }
 
-/// A run that is planned and has not begun: nothing is reserved, read or written yet. What it would
-/// take is known; [`Trainer::start`](super::Trainer::start) and
-/// [`Trainer::resume`](super::Trainer::resume) begin it.
+/// A planned run: its memory is known, and nothing is reserved, read or written yet.
+/// [`Trainer::start`](super::Trainer::start) and [`Trainer::resume`](super::Trainer::resume) begin
+/// it.
 pub struct RunPlan {
     pub(super) config: RunConfig,
     pub(super) options: RunOptions,
@@ -53,7 +54,8 @@ impl RunPlan {
     /// Plans a run on the pairs `train`; `val` may be empty.
     ///
     /// # Errors
-    /// A configuration that cannot be; no pairs; shapes that the device cannot compute.
+    /// An invalid configuration ([`RunConfig::check`]); no training pairs; shapes that the device
+    /// cannot compute.
     pub fn new(
         config: RunConfig,
         options: RunOptions,
@@ -89,12 +91,12 @@ impl RunPlan {
         &self.networks
     }
 
-    /// What one step looks like; prints as one line an instruction.
+    /// The program of one step; it prints one line per instruction.
     pub fn program(&self) -> &Program {
         &self.step.program
     }
 
-    /// The bytes the run will take.
+    /// The memory that the run needs.
     pub fn memory(&self) -> Memory {
         let persistent = 4 * self.networks.end() as u64;
         let workspace = self.step.program.workspace(&*self.backend);
@@ -106,19 +108,20 @@ impl RunPlan {
         }
     }
 
-    /// One past the last unit of the arena that a step or a preview touches.
+    /// One past the last unit of the arena that a step or a preview uses.
     fn end(&self) -> usize {
         self.step.program.end().max(self.viewer.end())
     }
 
-    /// Takes the memory.
+    /// Reserves the memory of the device.
     ///
     /// # Errors
-    /// [`Error::Machine`] where it is not there: bytes needed against bytes free.
+    /// [`Error::Machine`] if there is too little, with the bytes needed and free.
     pub(super) fn reserve(&mut self) -> Result<()> {
         let memory = self.memory();
-        let pictures = if self.backend.is_host() { memory.pictures } else { 0 };
-        let needed = memory.persistent + memory.planned + memory.workspace + pictures;
+        // The images wait in host memory.
+        let elsewhere = if self.backend.is_host() { 0 } else { memory.pictures };
+        let needed = memory.total() - elsewhere;
         if let Some(free) = self.backend.free_memory()
             && needed > free
         {
@@ -149,7 +152,7 @@ impl RunPlan {
         }
     }
 
-    /// Steps of an epoch.
+    /// Steps per epoch.
     pub fn steps_per_epoch(&self) -> u64 {
         self.loader_options().order(self.train.len()).steps_per_epoch() as u64
     }

@@ -1,4 +1,4 @@
-//! What is being learnt, apart from the run that learns it.
+//! The interface of recipes: what is learnt, independent of the run.
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -11,54 +11,54 @@ use crate::model::Network;
 use crate::tape::{Tape, Var};
 use crate::tensor::SampleRange;
 
-/// A picture that a step reads, by the name it has in the program.
+/// An input of a step: a batch of images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepInput {
-    /// "a" or "b".
+    /// Its name in the program, such as "a".
     pub name: &'static str,
-    /// Channels of it.
+    /// Its number of channels.
     pub channels: usize,
 }
 
-/// What a recorded step leaves for the host.
+/// The outputs of a recorded step.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    /// Name and value of each loss, in the order in which they are reported: every one is kept, and
-    /// written to `metrics.jsonl`.
+    /// The losses, in the order in which they are reported; all are written to `metrics.jsonl`.
     pub losses: Vec<NamedLoss>,
-    /// The generated pictures.
+    /// The generated images.
     pub output: Var,
 }
 
-/// A loss of a step: one number of a recorded vector of f32.
+/// A loss of a step: one element of a recorded vector of f32.
 #[derive(Clone, Debug)]
 pub struct NamedLoss {
-    /// "g_l1".
+    /// Its name, such as "g_l1".
     pub name: String,
-    /// The vector that it is in.
+    /// The vector that contains it.
     pub value: Var,
-    /// Which number of it.
+    /// Its index in the vector.
     pub channel: usize,
 }
 
-/// What is being learnt: which networks, how they are trained on a batch, what is shown and measured
-/// of them. [`Trainer`](super::Trainer) runs any recipe; [`Pix2Pix`](super::Pix2Pix) is the first.
+/// What is learnt: the networks, how a step trains them, and how their output is shown and scored.
+/// [`Trainer`](super::Trainer) runs any recipe; [`Pix2Pix`](super::Pix2Pix) is the first.
 ///
-/// A recipe is plain data: the networks it builds are placed and kept by [`Networks`].
+/// A recipe is plain data; [`Networks`] places and owns the networks that it builds.
 pub trait Recipe: Debug + Send + Sync {
-    /// Builds the networks, each with the name that its tensors begin with in files. The first is the
-    /// one that a model file holds and that translates. The order is that of checkpoints and of the
-    /// first values' random numbers.
+    /// Builds the networks, each with the prefix of its tensors' names in files. The first one
+    /// translates, and is saved in model files. Checkpoints and the random numbers of initial
+    /// values follow this order.
     ///
     /// # Errors
     /// Networks that cannot be built.
     fn networks(&self) -> Result<Vec<(String, Box<dyn Network>)>>;
 
-    /// What the optimiser keeps of each trained parameter, by name: a vector each, in memory and in
-    /// checkpoints.
-    fn state(&self) -> &[&'static str];
+    /// The names of what is kept for a network beside its gradients, by the optimiser or as an average
+    /// ([`Group::AVERAGE`](crate::tape::Group::AVERAGE)): for each a vector as long as the trained
+    /// parameters, in memory and in checkpoints.
+    fn state(&self, network: &str) -> &[&'static str];
 
-    /// What a step reads: the input, then the target.
+    /// The inputs of a step: the input image, then the target.
     fn inputs(&self) -> [StepInput; 2];
 
     /// Records a step on one batch: forward, losses, backward, optimisers.
@@ -67,22 +67,22 @@ pub trait Recipe: Debug + Send + Sync {
     /// Shapes that do not fit the networks.
     fn record(&self, tape: &mut Tape, networks: &Networks, inputs: [Var; 2]) -> Result<Recorded>;
 
-    /// Records what a preview shows, which is also what is scored: the translation of `x`.
+    /// Records the translation of `x`, which previews show and validations score.
     ///
     /// # Errors
     /// A size that the network cannot take.
     fn preview(&self, tape: &mut Tape, networks: &Networks, x: Var) -> Result<Var>;
 
-    /// How good an output is; `range` is that of the target's samples.
+    /// Scores an output against its target, whose samples have this `range`.
     ///
     /// # Errors
-    /// Sizes that differ.
+    /// Images that differ in size, channels or sample type.
     fn score(&self, output: &Image, target: &Image, range: SampleRange) -> Result<Scores>;
 
-    /// Takes the values of the network `name` from a file, which must describe the same network.
+    /// Uploads the values of the network `name` from a file, which must hold an equal network.
     ///
     /// # Errors
-    /// A file without such a network, or with another one.
+    /// A file without such a network or with another configuration.
     fn take_values(
         &self,
         networks: &Networks,

@@ -8,22 +8,24 @@ use crate::tensor::Shape;
 
 /// A training step, ready to run.
 ///
-/// Its inputs are those of the recipe ("a" and "b"), its outputs the generated pictures ("fake") and
-/// the losses by name, which are also kept run by run in the order of [`Step::losses`].
+/// Its inputs are those of the recipe ("a" and "b"), its outputs the generated images ("fake") and
+/// the losses by name. The device also keeps the losses of each run, in the order of
+/// [`Step::losses`].
 #[derive(Debug)]
 pub struct Step {
-    /// What runs.
+    /// The planned program.
     pub program: Program,
-    /// The losses it has, by name, in the order in which they are reported.
+    /// The names of its losses, in the order in which they are reported.
     pub losses: Vec<String>,
 }
 
 impl Step {
-    /// Records a step of `recipe` on batches of `batch` pictures of `height` x `width`, planned for
-    /// `b` behind the networks.
+    /// Records a step of `recipe` for batches of `batch` images of `height` x `width` pixels, and
+    /// plans it for the device `b`; its memory follows that of the networks.
     ///
     /// # Errors
-    /// Shapes that do not fit the networks, or that the device cannot compute.
+    /// Shapes that do not fit the networks or that the device cannot compute; more losses than the
+    /// device keeps.
     pub fn record(
         recipe: &dyn Recipe,
         networks: &Networks,

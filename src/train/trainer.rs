@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::files::{BEST, LATEST, METRICS, MODEL, SAMPLES, checkpoint_metadata, model_metadata};
+use super::files::{BEST, LATEST, METRICS, SAMPLES, checkpoint_metadata, model_metadata};
 use super::pending::Pending;
-use super::{Checkpoint, Metrics, Observer, Progress, RunConfig, RunOptions, RunPlan};
+use super::{Checkpoint, MODEL, Metrics, Observer, Progress, RunConfig, RunOptions, RunPlan};
 use crate::atomic;
 use crate::data::{Batch, Domains, Loader};
 use crate::device::StepState;
@@ -19,8 +19,9 @@ const CHECKPOINT_SECONDS: f64 = 60.0;
 /// Pairs on a sheet of samples.
 const SHEET_ROWS: usize = 4;
 
-/// Files that networks take their first values from, by the network's name, such as "generator" and
-/// PyTorch's `latest_net_G.pth`. Networks that are not named begin as the seed says.
+/// Files to take first values from, by the name of the network: "generator", "discriminator",
+/// "discriminator2", and for example PyTorch's `latest_net_G.pth`. Networks that are not named
+/// start from random values.
 pub type FirstValues = [(&'static str, PathBuf)];
 
 /// How a run ended.
@@ -28,7 +29,7 @@ pub type FirstValues = [(&'static str, PathBuf)];
 pub enum Outcome {
     /// All epochs or steps are done.
     Finished,
-    /// It was asked to stop; everything is saved.
+    /// It was stopped on request; everything is saved.
     Stopped,
 }
 
@@ -39,11 +40,11 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Begins a run: takes the memory and writes first values.
+    /// Starts a run: reserves its memory and initialises the networks.
     ///
     /// # Errors
-    /// [`Error::Machine`] where the memory is not there: bytes needed against bytes free. Files of
-    /// first values that do not fit.
+    /// [`Error::Machine`] if there is too little memory, with the bytes needed and free; files of
+    /// first values that do not fit the networks.
     pub fn start(mut plan: RunPlan, first_values: &FirstValues) -> Result<Trainer> {
         plan.reserve()?;
         let RunPlan { recipe, networks, backend, config, .. } = &mut plan;
@@ -54,11 +55,11 @@ impl Trainer {
         Ok(Trainer { plan, progress: Progress::default() })
     }
 
-    /// Goes on where a checkpoint stands, exactly as if the run had not stopped. Where the data has
-    /// become so small that the checkpoint's epoch would be over, the next one begins.
+    /// Resumes a run from a checkpoint, exactly as if it had not stopped. If the data set has
+    /// shrunk so much that the checkpoint's epoch would be over, the next epoch begins.
     ///
     /// # Errors
-    /// A checkpoint of other networks; no memory.
+    /// A checkpoint of other networks; too little memory.
     pub fn resume(mut plan: RunPlan, checkpoint: Checkpoint) -> Result<Trainer> {
         plan.reserve()?;
         let Checkpoint { path, mut progress, mut reader, .. } = checkpoint;
@@ -70,23 +71,23 @@ impl Trainer {
         Ok(Trainer { plan, progress })
     }
 
-    /// What is being run.
+    /// The plan of the run.
     pub fn plan(&self) -> &RunPlan {
         &self.plan
     }
 
-    /// Where the run is.
+    /// The steps and epochs done.
     pub fn progress(&self) -> Progress {
         self.progress
     }
 
-    /// Trains to the end, or until `stop` is set: the step in progress is finished, everything is
-    /// saved.
+    /// Trains to the end, or until `stop` is set: then the step in progress is finished and
+    /// everything is saved.
     ///
     /// # Errors
-    /// A picture that cannot be read: what was learnt until then is saved, and nothing is written
-    /// where that is the first step's. Losses that are NaN or infinite: the last checkpoint stays. A
-    /// file that cannot be written.
+    /// An image that cannot be read: the steps before it are saved, and nothing is written if there
+    /// are none. Losses that are NaN or infinite: the last checkpoint stays. A file that cannot be
+    /// written.
     pub fn run(&mut self, stop: &AtomicBool, observer: &mut dyn Observer) -> Result<Outcome> {
         let plan = &self.plan;
         let total = plan.total_steps();
@@ -97,12 +98,12 @@ impl Trainer {
             epoch as usize,
             step_in_epoch as usize,
         )?;
-        // Most of what is wrong with data shows here, before there is a file.
+        // Most faults of a data set appear in the first batch, before any file is written.
         let first = if self.progress.step < total { Some(loader.next_batch()?) } else { None };
         let out = plan.options.out.clone();
         for folder in [out.clone(), out.join("checkpoints"), out.join(SAMPLES)] {
             fs::create_dir_all(&folder).map_err(|e| Error::file("create", &folder, e))?;
-            // A run that was killed while it wrote a sheet may not write that sheet again.
+            // Left by a run that was killed while it wrote: not every such file is written again.
             for extension in [".png", ".safetensors"] {
                 atomic::sweep(&folder, extension);
             }
@@ -124,8 +125,8 @@ impl Trainer {
         Ok(if self.progress.step < total { Outcome::Stopped } else { Outcome::Finished })
     }
 
-    /// Steps until the end or `stop`; `unsaved` tells whether there is something to be saved then,
-    /// also where a step failed.
+    /// Steps until the end or `stop`. Afterwards, also after an error, `unsaved` tells whether
+    /// there is something to be saved.
     fn steps(
         &mut self,
         mut loader: Loader,
@@ -144,7 +145,7 @@ impl Trainer {
         while self.progress.step < total && !stop.load(Ordering::Relaxed) {
             let batch = match first.take().map_or_else(|| loader.next_batch(), Ok) {
                 Ok(batch) => batch,
-                // What ran before still counts.
+                // The steps before it are finished and reported first.
                 Err(error) => {
                     failed = Some(error);
                     break;
@@ -186,8 +187,8 @@ impl Trainer {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Fetches the losses of the steps run since the last time. Where they are NaN or infinite, there
-    /// is nothing to be saved.
+    /// Fetches the losses of the steps since the last call. If one is NaN or infinite, the weights
+    /// are not worth saving and `unsaved` is cleared.
     fn flush(
         &self,
         pending: &mut Pending,
@@ -216,7 +217,7 @@ impl Trainer {
         ))
     }
 
-    /// One step on the pictures of a batch.
+    /// Runs one step on a batch.
     fn run_step(&mut self, batch: &Batch, step: u64, lr: f32) -> Result<()> {
         let RunPlan { config, recipe, step: recorded, backend, .. } = &mut self.plan;
         backend.set_state(StepState { seed: config.seed, step, lr, micro: 0 });
@@ -253,8 +254,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// The sheet of samples of this moment: pictures of `val`, or of the training set where there
-    /// is none.
+    /// Writes a sheet of samples from the validation pairs, or from the training pairs if there are
+    /// none.
     fn sheet(&mut self) -> Result<()> {
         let RunPlan { options, viewer, train, val, backend, .. } = &mut self.plan;
         let pairs = if val.is_empty() { train } else { val };

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use pix2pix_engine::checkpoint::save_model;
+use pix2pix_engine::checkpoint::{load_weights, save_model, save_weights};
 use pix2pix_engine::data::Image;
 use pix2pix_engine::device::{Arena, Cpu, Device};
 use pix2pix_engine::model::{GeneratorConfig, GeneratorKind, NormKind};
@@ -145,6 +145,30 @@ fn describe_prints_the_papers_networks_and_those_of_files() {
     assert!(model.contains("generator") && !model.contains("discriminator"), "{model}");
     ok(folder.path(), &["convert", "run/model.safetensors", "port.pth"]);
     assert!(ok(folder.path(), &["describe", "port.pth"]).out.contains("generator"));
+    // A converted file keeps the size that it was trained on.
+    ok(folder.path(), &["convert", "run/model.safetensors", "copy.safetensors"]);
+    assert_eq!(ok(folder.path(), &["describe", "copy.safetensors"]).out, model);
+}
+
+/// Every discriminator of a file is described and converted, and a .pth says that it holds one
+/// network.
+#[test]
+fn all_discriminators_of_a_file_are_shown_and_converted() {
+    let folder = trained();
+    let mut weights =
+        load_weights(&folder.path().join("run/checkpoints/latest.safetensors")).unwrap();
+    let again = weights.discriminators[0].clone();
+    weights.discriminators.push(again);
+    save_weights(&folder.path().join("two.safetensors"), &weights).unwrap();
+    let described = ok(folder.path(), &["describe", "two.safetensors"]).out;
+    assert_eq!(described.matches("discriminator: patches of 16 x 16").count(), 2, "{described}");
+    let converted = ok(folder.path(), &["convert", "two.safetensors", "copy.safetensors"]).out;
+    assert_eq!(converted, "copy.safetensors: generator and 2 discriminators\n");
+    let converted = ok(folder.path(), &["convert", "two.safetensors", "two.pth"]).out;
+    assert_eq!(converted, "two.pth: generator; a .pth holds one network\n");
+    save(&folder.path().join("in.png"), &picture(40, 30, 1));
+    let out = translate(folder.path(), "two.safetensors in.png", "out.png");
+    assert_eq!(out, translate(folder.path(), "run in.png", "run.png"));
 }
 
 /// The program opens what a user of the library saves.

@@ -1,7 +1,7 @@
 //! Small training steps of every kind.
 
 use pix2pix_engine::device::{Cpu, Device, StepState};
-use pix2pix_engine::kernel::{Adam, Backend};
+use pix2pix_engine::kernel::Backend;
 use pix2pix_engine::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind};
 use pix2pix_engine::nn::Params;
 use pix2pix_engine::tensor::Shape;
@@ -71,7 +71,7 @@ impl Setup {
         let in_channels = objective.discriminator_channels(size.c, 3);
         let d = DiscriminatorConfig { in_channels, base_channels: base, layers, norm };
         let discriminators = if gan == Gan::None { Vec::new() } else { vec![d] };
-        Pix2Pix { generator, discriminators, objective, adam: Adam::default() }
+        Pix2Pix { generator, discriminators, objective, ..Pix2Pix::default() }
     }
 
     /// The step recorded for a device, its networks' parameters, and the end of the persistent arena.

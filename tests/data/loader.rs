@@ -33,8 +33,8 @@ fn options() -> LoaderOptions {
 }
 
 fn take(pairs: &[Pair], options: LoaderOptions, from: (usize, usize), count: usize) -> Vec<Batch> {
-    let loader = Loader::start(shared(pairs), options, from.0, from.1).unwrap();
-    loader.take(count).map(Result::unwrap).collect()
+    let mut loader = Loader::start(shared(pairs), options, from.0, from.1).unwrap();
+    (0..count).map(|_| loader.next_batch().unwrap()).collect()
 }
 
 #[test]
@@ -221,12 +221,11 @@ fn a_dropped_loader_ends_its_threads() {
 }
 
 #[test]
-fn a_loader_tells_its_steps_and_memory_and_refuses_zeros() {
+fn options_tell_steps_and_memory_and_zeros_are_refused() {
     let (_folder, pairs) = pairs();
-    let loader = Loader::start(shared(&pairs), options(), 0, 0).unwrap();
-    assert_eq!(loader.steps_per_epoch(), 3);
+    assert_eq!(options().order(pairs.len()).steps_per_epoch(), 3);
     let batch = 2 * 3 * 36 * 36 * 3;
-    assert_eq!(loader.memory_bytes(), 7 * 2 * 36 * 36 * 3 + 5 * batch);
+    assert_eq!(options().memory_bytes(pairs.len()), 7 * 2 * 36 * 36 * 3 + 5 * batch);
     let small = LoaderOptions { cache_bytes: 1000, ..options() };
     assert_eq!(small.memory_bytes(7), 1000 + 5 * batch);
     for wrong in [

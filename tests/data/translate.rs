@@ -1,10 +1,10 @@
-//! Images of any channels and samples through a model: a translator of a file and of values in memory,
-//! and what a training shows of it.
+//! Images of any channels and samples through a model: a translator of a file and of values in
+//! memory, and what a training shows of it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use pix2pix_engine::checkpoint::{FORMAT, Tensors, load_weights};
+use pix2pix_engine::checkpoint::{FORMAT, Tensors, load_weights, save_weights};
 use pix2pix_engine::data::{Direction, Domain, DomainKind, Domains, Image, MemoryPairs};
 use pix2pix_engine::device::{Cpu, Device};
 use pix2pix_engine::kernel::Backend;
@@ -118,13 +118,28 @@ fn domains_of_other_channels_than_the_network_are_refused() {
         Translator::from_network(&config, &values, domains, TranslateOptions::default(), cpu())
     };
     let text = of(heights()).err().unwrap().to_string();
-    assert!(text.contains("its input has 3 channels, and 4 are named"), "{text}");
+    assert!(text.contains("input has 3 channels, and its domain names 4"), "{text}");
     let mut missing = values.clone();
     missing.pop_first();
     let domains = Domains::default();
     let options = TranslateOptions::default();
     let text = Translator::from_network(&config, &missing, domains, options, cpu()).err().unwrap();
     assert!(text.to_string().contains("there is no"), "{text}");
+}
+
+/// A file whose domains cannot be read is refused, not taken for 8-bit RGB.
+#[test]
+fn a_model_with_damaged_domains_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    save(&path, &config(3, 3), Some(&Domains::default()));
+    let mut weights = load_weights(&path).unwrap();
+    let mut run: serde_json::Value = serde_json::from_str(&weights.metadata["config"]).unwrap();
+    run["domains"]["input"]["samples"] = "u12".into();
+    weights.metadata.insert("config".into(), run.to_string());
+    save_weights(&path, &weights).unwrap();
+    let text = Translator::open(&path, TranslateOptions::default(), cpu()).err().unwrap();
+    assert!(text.to_string().contains("unknown variant `u12`"), "{text}");
 }
 
 /// What a training shows and scores is what the translator gives, for pairs of any type.

@@ -3,7 +3,6 @@
 
 use pix2pix_engine::checkpoint::{DISCRIMINATOR, GENERATOR};
 use pix2pix_engine::device::{Cpu, Device, StepState};
-use pix2pix_engine::kernel::Adam;
 use pix2pix_engine::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind};
 use pix2pix_engine::nn::Params;
 use pix2pix_engine::tensor::Shape;
@@ -57,8 +56,8 @@ impl Run {
         let in_channels = objective.discriminator_channels(3, 3);
         let norm = NormKind::Batch;
         let d = DiscriminatorConfig { in_channels, base_channels: 8, layers: LAYERS, norm };
-        let (generator, adam) = (config, Adam::default());
-        let recipe = Pix2Pix { generator, discriminators: vec![d], objective, adam };
+        let (generator, discriminators) = (config, vec![d]);
+        let recipe = Pix2Pix { generator, discriminators, objective, ..Pix2Pix::default() };
         let networks = Networks::new(&recipe).unwrap();
         let [g, d] =
             [GENERATOR, DISCRIMINATOR].map(|name| networks.named(name).unwrap().params().clone());

@@ -1,9 +1,9 @@
 //! PyTorch's `.pth` files: a pickled state dict and the numbers it points to.
 //!
-//! Two containers are read: the zip archive that PyTorch writes since 1.6, and the plain sequence of
-//! pickles and storages before that, in which the published pix2pix weights of 2017 and 2018 come.
-//! The zip archive is written. Nothing of a file is trusted: every storage is compared with the
-//! bytes that are there, and every tensor with its storage, before memory is taken for it.
+//! Two containers are read: the zip archive that PyTorch writes since 1.6, and the plain sequence
+//! of pickles and storages before that, in which the published pix2pix weights of 2017 and 2018
+//! come. The zip archive is written. Nothing of a file is trusted: every storage is compared with
+//! the bytes that are there, and every tensor with its storage, before memory is taken for it.
 //!
 //! Source: `torch/serialization.py`, `_save` and `_legacy_save`.
 
@@ -12,8 +12,7 @@ mod write;
 mod zip;
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::float_type::FloatType;
@@ -25,8 +24,8 @@ pub(crate) use write::write;
 
 /// The longest pickle that is read; that of a U-Net takes 20 KB.
 const PICKLE_LIMIT: u64 = 1 << 20;
-/// How much larger than the file all its tensors together may be: tensors may share storage, but
-/// a small file must not ask for much memory.
+/// How many times larger than the file all its tensors together may be: tensors may share storage,
+/// but a small file must not demand much memory.
 const SHARING: u64 = 4;
 
 /// Where a storage's numbers lie in the file.
@@ -39,7 +38,7 @@ struct StoredBytes {
 /// The storages of a file by their key.
 type Storages = HashMap<String, StoredBytes>;
 
-/// A container went wrong: the disk's doing or the file's.
+/// Why a container cannot be read: the disk failed, or the file is bad.
 #[derive(Debug)]
 enum Fault {
     Io(io::Error),
@@ -75,28 +74,18 @@ pub struct StoredTensor {
 }
 
 /// An open state dict.
-pub struct StateDict<R = BufReader<File>> {
+pub struct StateDict<R> {
     source: R,
     path: PathBuf,
     tensors: Vec<StoredTensor>,
 }
 
-impl StateDict {
-    /// Opens a file of either container and checks all that it claims; numbers are read later.
+impl<R: Read + Seek> StateDict<R> {
+    /// Opens a file of either container and checks everything but the numbers, which are read later;
+    /// `path` only names it in errors.
     ///
     /// # Errors
     /// [`Error::File`] if it cannot be read; [`Error::Input`] with what is wrong with it.
-    pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::file("open", path, e))?;
-        StateDict::new(BufReader::with_capacity(1 << 16, file), path)
-    }
-}
-
-impl<R: Read + Seek> StateDict<R> {
-    /// As [`StateDict::open`], from any source; `path` only names it in errors.
-    ///
-    /// # Errors
-    /// As [`StateDict::open`].
     pub fn new(mut source: R, path: &Path) -> Result<Self> {
         let opened = open(&mut source);
         let tensors = opened.map_err(|fault| match fault {
@@ -214,8 +203,8 @@ fn describe(pickle: &Pickle, places: &Storages, length: u64) -> Parse<Vec<Stored
     Ok(tensors)
 }
 
-/// Elements from a tensor's first to its last, both counted; `None` if it has none, or where 64 bits
-/// do not suffice.
+/// Elements from a tensor's first to its last, both counted; `None` if it has none, or where 64
+/// bits do not suffice.
 fn span(size: &[usize], stride: &[usize]) -> Option<u64> {
     size.iter().zip(stride).try_fold(1u64, |span, (&extent, &stride)| {
         (extent as u64).checked_sub(1)?.checked_mul(stride as u64)?.checked_add(span)

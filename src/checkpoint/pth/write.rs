@@ -14,8 +14,8 @@ use crate::{Error, Result};
 const ALIGNMENT: u16 = 64;
 
 /// Writes an OrderedDict of FloatTensors, atomically. `layout` gives names and extents in PyTorch's
-/// order; `fetch(i, buffer)` puts the numbers of `layout[i]` into `buffer`, which is empty and
-/// reused, so one tensor is held at a time.
+/// order; `fetch(i, buffer)` appends the numbers of `layout[i]` to the empty `buffer`, so that one
+/// tensor is held at a time.
 ///
 /// # Errors
 /// [`Error::File`] if the disk fails, [`Error::Shape`] if a length and its extents disagree, and

@@ -1,17 +1,17 @@
 //! JPEG: grey, RGB or CMYK with 8 bits.
 //!
-//! A JPEG that is cut short is refused, never filled with grey: the decoder would do that, so one without
-//! its end mark is refused before it is asked.
+//! A truncated JPEG is refused. The decoder would fill it with grey, so a file without an end
+//! marker is refused before decoding.
 
 use std::io::{Cursor, Read};
 
 use image::ImageFormat;
 
-use super::{Decoded, Format, FormatError, Source, library};
+use super::{Decoded, FileSource, Format, FormatError, image_crate};
 use crate::atomic::Sink;
 use crate::data::{Image, ImageHeader};
 
-/// Bytes that are read for a header; larger headers are found by reading all of the file.
+/// Bytes that are read for a header; for a larger header the whole file is read.
 const PREFIX: u64 = 64 << 10;
 
 /// JPEG files.
@@ -31,35 +31,35 @@ impl Format for Jpeg {
         start.starts_with(&[0xff, 0xd8, 0xff])
     }
 
-    fn header(&self, source: &mut dyn Source) -> Result<ImageHeader, FormatError> {
-        // The decoder reads all of what it is given.
+    fn header(&self, source: &mut dyn FileSource) -> Result<ImageHeader, FormatError> {
+        // The decoder reads its source to the end.
         let mut bytes = Vec::new();
         source.take(PREFIX).read_to_end(&mut bytes)?;
-        let found = library::header(&mut Cursor::new(&bytes), ImageFormat::Jpeg);
+        let found = image_crate::header(&mut Cursor::new(&bytes), ImageFormat::Jpeg);
         if found.is_ok() || source.read_to_end(&mut bytes)? == 0 {
             return found;
         }
-        library::header(&mut Cursor::new(&bytes), ImageFormat::Jpeg)
+        image_crate::header(&mut Cursor::new(&bytes), ImageFormat::Jpeg)
     }
 
     fn decode(&self, bytes: &[u8]) -> Result<Decoded, FormatError> {
         if !ends(bytes) {
             return Err(FormatError::CutShort);
         }
-        library::decode(bytes, ImageFormat::Jpeg)
+        image_crate::decode(bytes, ImageFormat::Jpeg)
     }
 
     fn encode(&self, image: &Image, sink: &mut Sink) -> Result<(), FormatError> {
-        library::encode(image, sink, ImageFormat::Jpeg)
+        image_crate::encode(image, sink, ImageFormat::Jpeg)
     }
 }
 
-/// Whether there is an end mark after a scan: a walk over its segments, so that the end mark of
-/// an embedded thumbnail does not count.
+/// Whether there is an end marker after a scan. Segments are skipped whole, so that the end marker
+/// of an embedded thumbnail does not count.
 fn ends(bytes: &[u8]) -> bool {
     let mut at = 2;
     loop {
-        // To the next marker: 0xff and a code; in a scan 0xff 0x00 is data and 0xd0..=0xd7 restart.
+        // A marker is 0xff and a code; in a scan 0xff 0x00 is data, and 0xd0..=0xd7 restart it.
         match bytes.get(at..) {
             Some([0xff, 0xff, ..]) => at += 1,
             Some([0xff, 0xd9, ..]) => return true,

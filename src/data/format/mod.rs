@@ -1,17 +1,18 @@
-//! Kinds of image files: one file for each, and the list of them.
+//! Formats of image files: one file for each, and the list of them.
 //!
-//! A format turns bytes into the image that they hold, whatever its channels and samples, and back; what
-//! becomes of an image then is not its matter (see `decode`). To add one, write a file with a type that
-//! is a [`Format`] and put it into [`FORMATS`]: reading, writing, folders and messages go by the list.
+//! A format turns bytes into the image that they hold, with its channels and samples, and back; the
+//! conversion to RGB is left to `decode`. To add one, write a file with a [`Format`], a [`image_crate`]
+//! one where the `image` crate has it, and put it into [`FORMATS`]: reading, writing, folders and
+//! messages follow the list.
 
 mod bmp;
+mod image_crate;
 mod jpeg;
-mod library;
 mod png;
 mod tiff;
 mod webp;
 
-pub use png::Png;
+pub use png::PNG;
 
 use std::fmt::Debug;
 use std::io::{BufRead, Seek};
@@ -21,17 +22,17 @@ use super::{Image, ImageHeader};
 use crate::atomic::Sink;
 
 /// All formats, in the order in which messages name them.
-pub static FORMATS: [&dyn Format; 5] = [&jpeg::Jpeg, &Png, &bmp::Bmp, &tiff::Tiff, &webp::WebP];
+pub static FORMATS: [&dyn Format; 5] = [&jpeg::Jpeg, &PNG, &bmp::BMP, &tiff::TIFF, &webp::WEBP];
 
 /// Bytes of a file's start that [`Format::recognises`] looks at.
 pub const START: usize = 16;
 
-/// What a file is read from.
-pub trait Source: BufRead + Seek {}
+/// A source of a file's bytes.
+pub trait FileSource: BufRead + Seek {}
 
-impl<T: BufRead + Seek> Source for T {}
+impl<T: BufRead + Seek> FileSource for T {}
 
-/// A kind of image file.
+/// A format of image files.
 pub trait Format: Debug + Sync {
     /// Its name in messages.
     fn name(&self) -> &'static str;
@@ -39,38 +40,38 @@ pub trait Format: Debug + Sync {
     /// The extensions of its files in lower case, the usual one first.
     fn extensions(&self) -> &'static [&'static str];
 
-    /// Whether a file that begins with these bytes, [`START`] or all that there are, is of this kind.
+    /// Whether a file that begins with these bytes, [`START`] or fewer, has this format.
     fn recognises(&self, start: &[u8]) -> bool;
 
-    /// What a file says of itself, from as little of it as that takes.
-    fn header(&self, source: &mut dyn Source) -> Result<ImageHeader, FormatError>;
+    /// The header of a file, from as few of its bytes as possible.
+    fn header(&self, source: &mut dyn FileSource) -> Result<ImageHeader, FormatError>;
 
-    /// The image in a whole file, as it is stored but upright.
+    /// The image in a whole file, with the file's orientation applied.
     fn decode(&self, bytes: &[u8]) -> Result<Decoded, FormatError>;
 
-    /// Writes a file that holds exactly this image, but for what a lossy format loses.
+    /// Writes a file that holds this image, exactly unless the format is lossy.
     fn encode(&self, image: &Image, sink: &mut Sink) -> Result<(), FormatError>;
 }
 
-/// An image as a file has it.
+/// A decoded file.
 pub struct Decoded {
     /// The pixels.
     pub image: Image,
     /// The last channel is alpha.
     pub alpha: bool,
-    /// It was turned or mirrored as the orientation in the file says.
+    /// It was rotated or mirrored, as the orientation in the file says.
     pub turned: bool,
 }
 
 /// Why a file cannot be read or written.
 pub enum FormatError {
-    /// A variant of the format that is not known here; the text says which.
+    /// A variant of the format that is not supported; the text says which.
     Unsupported(String),
-    /// More memory is needed than is given to one image.
+    /// It needs more memory than one image may take.
     TooLarge,
     /// It ends before its last pixel.
     CutShort,
-    /// Anything else, in the words of the decoder or the disk.
+    /// Anything else: the message of the decoder or the operating system.
     Failed(String),
 }
 

@@ -2,36 +2,12 @@
 
 use image::ImageFormat;
 
-use super::{Decoded, Format, FormatError, Source, library};
-use crate::atomic::Sink;
-use crate::data::{Image, ImageHeader};
+use super::image_crate::ImageCrate;
 
 /// PNG files.
-#[derive(Debug)]
-pub struct Png;
-
-impl Format for Png {
-    fn name(&self) -> &'static str {
-        "PNG"
-    }
-
-    fn extensions(&self) -> &'static [&'static str] {
-        &["png"]
-    }
-
-    fn recognises(&self, start: &[u8]) -> bool {
-        start.starts_with(b"\x89PNG\r\n\x1a\n")
-    }
-
-    fn header(&self, source: &mut dyn Source) -> Result<ImageHeader, FormatError> {
-        library::header(source, ImageFormat::Png)
-    }
-
-    fn decode(&self, bytes: &[u8]) -> Result<Decoded, FormatError> {
-        library::decode(bytes, ImageFormat::Png)
-    }
-
-    fn encode(&self, image: &Image, sink: &mut Sink) -> Result<(), FormatError> {
-        library::encode(image, sink, ImageFormat::Png)
-    }
-}
+pub static PNG: ImageCrate = ImageCrate {
+    format: ImageFormat::Png,
+    name: "PNG",
+    extensions: &["png"],
+    recognises: |start| start.starts_with(b"\x89PNG\r\n\x1a\n"),
+};

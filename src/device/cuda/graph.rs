@@ -82,7 +82,9 @@ impl Cuda {
                 self.graphs.store(program, Record::Graph(Replay(graph)));
                 launched
             }
-            Some(Record::Graph(Replay(graph))) => graph.launch().map_err(|e| failed("launch a step", &e)),
+            Some(Record::Graph(Replay(graph))) => {
+                graph.launch().map_err(|e| failed("launch a step", &e))
+            }
         }
     }
 

@@ -118,7 +118,7 @@ pub fn sources() -> Result<Vec<(String, String)>> {
         conv::Window::declaration(),
         conv::Split::declaration(),
         pointwise::Rule::declaration(),
-        pointwise::Pairs::declaration(),
+        pointwise::Copies::declaration(),
         dropout::DropoutArg::declaration(),
         loss::Aim::declaration(),
         loss::LossPointers::declaration(),

@@ -45,7 +45,7 @@ impl From<Activation> for Rule {
 
 device_struct! {
     /// Up to four copies of one launch.
-    pub struct Pairs {
+    pub struct Copies {
         /// From.
         pub x0: Tensor,
         /// To.
@@ -97,7 +97,7 @@ impl PointwiseKernels for Cuda {
             }
             grid.blocks[1] = parts.len() as u32;
             let [[x0, y0], [x1, y1], [x2, y2], [x3, y3]] = all;
-            let pairs = Pairs { x0, y0, x1, y1, x2, y2, x3, y3 };
+            let pairs = Copies { x0, y0, x1, y1, x2, y2, x3, y3 };
             self.launch(names::STACK, parts[0].1.elem, grid, &(pairs,))?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! What the formats of the `image` crate share.
+//! Formats that the `image` crate reads and writes.
 
 use std::io::{self, Cursor};
 
@@ -7,11 +7,50 @@ use image::{
     DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits,
 };
 
-use super::{Decoded, FormatError, Source};
+use super::{Decoded, FileSource, Format, FormatError};
 use crate::atomic::Sink;
 use crate::data::decode::MAX_BYTES;
 use crate::data::{Image, ImageHeader};
 use crate::tensor::{SampleType, Samples};
+
+/// A format of the `image` crate that needs nothing beside it.
+#[derive(Debug)]
+pub struct ImageCrate {
+    /// The crate's name of it.
+    pub format: ImageFormat,
+    /// See [`Format::name`].
+    pub name: &'static str,
+    /// See [`Format::extensions`].
+    pub extensions: &'static [&'static str],
+    /// See [`Format::recognises`].
+    pub recognises: fn(&[u8]) -> bool,
+}
+
+impl Format for ImageCrate {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn extensions(&self) -> &'static [&'static str] {
+        self.extensions
+    }
+
+    fn recognises(&self, start: &[u8]) -> bool {
+        (self.recognises)(start)
+    }
+
+    fn header(&self, source: &mut dyn FileSource) -> Result<ImageHeader, FormatError> {
+        header(source, self.format)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<Decoded, FormatError> {
+        decode(bytes, self.format)
+    }
+
+    fn encode(&self, image: &Image, sink: &mut Sink) -> Result<(), FormatError> {
+        encode(image, sink, self.format)
+    }
+}
 
 impl From<ImageError> for FormatError {
     fn from(error: ImageError) -> Self {
@@ -33,10 +72,13 @@ impl From<io::Error> for FormatError {
     }
 }
 
-/// The header of a file.
-pub fn header(source: &mut dyn Source, format: ImageFormat) -> Result<ImageHeader, FormatError> {
+/// Reads the header of a file.
+pub fn header(
+    source: &mut dyn FileSource,
+    format: ImageFormat,
+) -> Result<ImageHeader, FormatError> {
     let mut reader = ImageReader::with_format(source, format);
-    // Sizes are judged by who reads the header, who can name them.
+    // The caller checks the size, so that its message can state it.
     reader.limits(Limits::no_limits());
     let mut decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
@@ -51,7 +93,7 @@ pub fn header(source: &mut dyn Source, format: ImageFormat) -> Result<ImageHeade
     Ok(ImageHeader { width: width as usize, height: height as usize, alpha })
 }
 
-/// The image of a file.
+/// Decodes a whole file.
 pub fn decode(bytes: &[u8], format: ImageFormat) -> Result<Decoded, FormatError> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
@@ -81,7 +123,7 @@ pub fn decode(bytes: &[u8], format: ImageFormat) -> Result<Decoded, FormatError>
     Ok(Decoded { image, alpha, turned: turn != Orientation::NoTransforms })
 }
 
-/// Writes grey or RGB with 8 or 16 bits where the format has them.
+/// Writes grey or RGB with 8 or 16 bits, if the format has them.
 pub fn encode(image: &Image, sink: &mut Sink, format: ImageFormat) -> Result<(), FormatError> {
     let color = match (image.channels, image.samples.sample_type()) {
         (1, SampleType::U8) => ExtendedColorType::L8,
@@ -95,7 +137,7 @@ pub fn encode(image: &Image, sink: &mut Sink, format: ImageFormat) -> Result<(),
     Ok(image::write_buffer_with_format(sink, bytes, width, height, color, format)?)
 }
 
-/// The orientation; an image whose EXIF is unreadable is upright, as everywhere.
+/// The orientation; an image with unreadable EXIF data counts as upright, as in other programs.
 fn orientation(decoder: &mut impl ImageDecoder) -> Orientation {
     decoder.orientation().unwrap_or(Orientation::NoTransforms)
 }
