@@ -17,14 +17,14 @@ fn main() {
         .collect();
     names.sort();
     let mut out = String::from("/// Name and text of every file of `kernels/`.\n");
-    out.push_str("pub const FILES: &[(&str, &str)] = &[\n");
+    out.push_str("const FILES: &[(&str, &str)] = &[\n");
     for name in &names {
         // By a variable, so that a target folder that is moved embeds the kernels beside it.
         let path = format!("concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/kernels/{name}\")");
         let _ = writeln!(out, "    ({name:?}, include_str!({path})),");
     }
     out.push_str("];\n\n/// A constant for every kernel.\n");
-    out.push_str("pub mod names {\n    use crate::device::Kernel;\n");
+    out.push_str("mod names {\n    use crate::device::Kernel;\n");
     for file in names.iter().filter(|name| name.ends_with(".cu")) {
         let text = fs::read_to_string(folder.join(file)).expect("it was listed");
         for (name, params) in kernels(file, &text) {

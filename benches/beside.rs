@@ -1,11 +1,12 @@
-//! Ours and the peers' in turn, in one run: `cargo bench --bench beside -- PYTHON [ROUNDS]`, where
-//! PYTHON has what benches/peers/requirements.txt names.
+//! Compares this program with PyTorch and ONNX Runtime in one run, in turn:
+//! `cargo bench --bench beside -- PYTHON [ROUNDS]`, where PYTHON is an interpreter with the
+//! packages of benches/peers/requirements.txt.
 //!
-//! Each round runs one training step of ours, of PyTorch (its default settings) and of PyTorch with
-//! its fused Adam, then three translations of ours, of PyTorch and of ONNX Runtime. Before each
-//! contender's turn all rest for half a second: idle threads of the one before may spin for a while
-//! and would take a core from the next. Prints the median and the
-//! least of each, the ratios of the medians, and the peak memory of the processes.
+//! Each round runs one training step of ours, of PyTorch (with its default settings) and of PyTorch
+//! with its fused Adam, then three translations of ours, of PyTorch and of ONNX Runtime. Half a
+//! second passes between two programs, because idle threads of the previous one may spin for a
+//! while and would take a core from the next. Prints the median and the minimum of each, the ratios
+//! of the medians, and the peak memory of the processes.
 
 mod common;
 
@@ -16,7 +17,7 @@ use std::time::Instant;
 
 use common::{Model, Training};
 
-/// A process of benches/peers/bench_torch.py that runs what it is told.
+/// A process of benches/peers/bench_torch.py, which runs what it is sent by name.
 struct Peer {
     child: Child,
     to: ChildStdin,
@@ -74,7 +75,7 @@ impl Drop for Peer {
     }
 }
 
-/// Peak resident memory of this process in MB, where Linux tells.
+/// Peak resident memory of this process in MB; None on other systems than Linux.
 fn peak_mb() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
@@ -98,7 +99,7 @@ fn main() {
     let mut times: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for round in 0..rounds + 2 {
         let mut add = |name, ms: f64| {
-            // The first two rounds warm everything up.
+            // The first two rounds are warm-up.
             if round >= 2 {
                 times.entry(name).or_default().push(ms);
             }

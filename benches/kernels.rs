@@ -1,10 +1,10 @@
-//! Time of kernels at the shapes of the default networks, on the CPU and on each GPU in each precision:
-//! `cargo bench --bench kernels`.
+//! Time of kernels at the shapes of the default networks, on the CPU and on each GPU in each
+//! precision: `cargo bench --bench kernels`.
 //!
-//! Criterion prints time and, as elements a second, multiply-accumulates a second by the definition
-//! of the convolution. The CPU's minimal filtering needs fewer, so its rate may pass the machine's
-//! own. A GPU is timed by events with its cache emptied before each product. Two groups are yardsticks:
-//! the rate of plain products, and of Adam.
+//! Criterion prints time and, as elements per second, multiply-accumulates per second by the
+//! definition of the convolution. The CPU's minimal filtering needs fewer, so its rate may exceed
+//! the CPU's peak. A GPU is timed by events, with its cache emptied before each pass. Two more
+//! groups measure large matrix products and Adam, for comparison.
 
 mod common;
 
@@ -35,7 +35,7 @@ const LAYERS: &[(&str, Conv, usize, usize, usize)] = &[
     ("layer5", Conv::PATCH, 31, 512, 1),
 ];
 
-/// A machine with memory for dense tensors of these shapes and elements, and where they are.
+/// A device with memory for dense tensors of these shapes and element types, and their Views.
 fn opened<const N: usize>(place: &Place, of: [(Shape, Option<Elem>); N]) -> (Machine, [View; N]) {
     let mut machine = place.open();
     let b = machine.backend();
@@ -52,7 +52,7 @@ fn opened<const N: usize>(place: &Place, of: [(Shape, Option<Elem>); N]) -> (Mac
     (machine, views)
 }
 
-/// One function of a group.
+/// Times `work` as one function of a group.
 fn timed(
     group: &mut BenchmarkGroup<WallTime>,
     name: &str,
@@ -64,13 +64,13 @@ fn timed(
     group.bench_function(name, |b| b.iter_custom(|times| machine.time(times, &mut work)));
 }
 
-/// A pass that replaces its result.
+/// A pass without bias that sets its result.
 fn args(pass: Pass, conv: Conv, [x, w, y]: [View; 3]) -> ConvArgs {
     ConvArgs { pass, conv, x, w, y, bias: None, mode: Write::Set }
 }
 
-/// The three products of every layer. For a transposed layer (up*), fprop is its backward and dgrad
-/// its forward pass.
+/// The three passes of every layer. Of a transposed layer (up*), fprop is the backward and dgrad
+/// the forward pass.
 fn convolutions(c: &mut Criterion) {
     for &(name, conv, size, channels, k) in LAYERS {
         let x = Shape::new(1, size, size, channels);
@@ -80,13 +80,13 @@ fn convolutions(c: &mut Criterion) {
         group.throughput(Throughput::Elements((y.count() * conv.taps() * channels) as u64));
         group.sample_size(10).measurement_time(Duration::from_secs(1));
         for place in places() {
-            // Filters are f32 whatever activations are.
+            // Filters are f32 in every precision.
             let of = [(x, None), (y, None), (f, Some(Elem::F32)), (f, Some(Elem::F32))];
             let (mut machine, [vx, vy, vw, vdw]) = opened(&place, of);
             let host = machine.backend().is_host();
             let filter = vec![0.01; f.count()];
-            // The CPU gets a new filter each time, as in training: what it keeps of one must be made
-            // anew. A GPU keeps nothing, and would only wait for the upload.
+            // The CPU gets a new filter each time, as in training, so that it cannot reuse the
+            // transformed one. A GPU keeps none, and would only wait for the upload.
             let fresh = |b: &mut dyn Backend| if host { b.upload(vw, &filter) } else { Ok(()) };
             timed(&mut group, "fprop", &place, &mut machine, |b| {
                 fresh(b)?;
@@ -110,7 +110,7 @@ fn convolutions(c: &mut Criterion) {
     }
 }
 
-/// The machine's rate for large products: one 1 x 1 convolution of 1,024 pixels and channels.
+/// The device's rate for large matrix products: a 1 x 1 convolution of 1,024 pixels and channels.
 fn products(c: &mut Criterion) {
     let (x, f) = (Shape::new(1, 32, 32, 1024), Shape::new(1024, 1, 1, 1024));
     let mut group = c.benchmark_group("product");

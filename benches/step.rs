@@ -1,6 +1,7 @@
-//! Time of a default training step and of a translation, on the CPU and on each GPU in each precision:
-//! `cargo bench --bench step`. With `PROFILE=1` also the time of each operation of a step on the CPU,
-//! the least of five; for a GPU that is `pix2pix-engine verify --bench`.
+//! Time of a default training step and of a translation, on the CPU and on each GPU in each
+//! precision: `cargo bench --bench step`. With `PROFILE=1` it also prints the time of each
+//! instruction of a step on the CPU, the minimum of five; for a GPU, `pix2pix-engine verify
+//! --bench` does that.
 
 mod common;
 
@@ -14,7 +15,7 @@ fn step(c: &mut Criterion) {
     for place in places() {
         let name = place.name();
         let (mut training, mut model) = (Training::on(&place), Model::on(&place));
-        // What is begun is waited for after the last of many, as in training.
+        // The host waits only after the last of many steps, as in training.
         c.benchmark_group("step").sample_size(10).bench_function(&name, |b| {
             b.iter_custom(|times| {
                 let begun = Instant::now();
@@ -46,7 +47,7 @@ fn profile(training: &mut Training) {
             instruction.run(training.machine.backend()).expect("the step runs");
             let ms = 1e3 * start.elapsed().as_secs_f64();
             if round == 0 {
-                // The largest of what it writes.
+                // The largest tensor that it writes.
                 let shapes = instruction.writes().into_iter().map(|view| view.shape);
                 let shape = shapes.max_by_key(|shape| shape.count());
                 let shape = shape.map_or(String::new(), |shape| shape.to_string());

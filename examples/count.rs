@@ -1,14 +1,14 @@
-//! What one training step asks of a GPU, counted by softgpu: launches, bytes, operations, access
-//! patterns; and what follows for real cards, as bounds.
+//! Counts the work of one training step, executed by softgpu: launches, bytes, operations, access
+//! patterns. Lower bounds of the time on real GPUs follow from that.
 //!
 //! ```text
 //! cargo run --release --example count -- [f32|tf32|bf16] [SIZE [BASE_CHANNELS]]
 //! ```
 //!
-//! Nothing here is a time. "Bytes" are sectors of device memory that a launch touches, each counted
-//! once a launch and kind: the least that must come from and go to memory if a launch finds nothing in
-//! the cache. The bound of a card is the larger of bytes over its memory's rate and operations over
-//! its peak, kernel by kernel.
+//! No time is measured. "Bytes" are sectors of device memory that a launch touches, each counted
+//! once per launch for reading and once for writing: the least memory traffic of a launch that
+//! finds nothing in the cache. The bound of a GPU is the larger of bytes over its memory bandwidth
+//! and operations over its peak rate, summed kernel by kernel.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,8 @@ use pix2pix_engine::kernel::{ImageBatch, ImageKernels, cuda as kernels};
 use pix2pix_engine::tensor::{Crop, SampleRange, SampleSlice};
 use pix2pix_engine::train::{Networks, RunConfig, Step};
 
-/// Memory rate in GB/s; f32, tf32 and bf16 peaks in TFLOP/s: NVIDIA's data sheets, dense.
+/// Memory bandwidth in GB/s, and dense f32, tf32 and bf16 peaks in TFLOP/s, from NVIDIA's data
+/// sheets.
 const CARDS: [(&str, f64, [f64; 3]); 5] = [
     ("T4", 320.0, [8.1, f64::NAN, f64::NAN]),
     ("A100 40 GB", 1555.0, [19.5, 156.0, 312.0]),
@@ -28,7 +29,7 @@ const CARDS: [(&str, f64, [f64; 3]); 5] = [
     ("H100 SXM", 3350.0, [67.0, 494.5, 989.4]),
 ];
 
-/// What all launches of a kernel add up to.
+/// The sum of all launches of a kernel.
 #[derive(Default)]
 struct Row {
     launches: u64,
@@ -94,7 +95,7 @@ fn main() -> Result<()> {
     }
     let machine = |why: String| pix2pix_engine::Error::machine(why);
     cuda::nvrtc::find().map_err(machine)?;
-    // Counted, not checked: the tests check, and a step at full size is long enough as it is.
+    // Without checks, which the tests run: a step at full size takes long enough without them.
     let gpu = cuda::Options::new().device("a100").checks("none");
     let gpu = gpu.install().map_err(|e| machine(e.to_string()))?;
     let choice = kernels::Choice { ordinal: 0, precision: all[index], graph: true };
@@ -104,11 +105,11 @@ fn main() -> Result<()> {
     let step = Step::record(&*recipe, &networks, config.batch(), &device)?;
     device.reserve(step.program.end())?;
     networks.init(&mut device, 0)?;
-    // As the training jitters.
+    // Jittered, as in training.
     let load = Augment { jitter: true, ..Augment::plain(config.size) }.load();
     let begun = std::time::Instant::now();
     for number in 1..=2 {
-        // The first play compiles and takes memory; the second is the graph that is counted.
+        // The first run compiles and allocates; the second is the graph that is counted.
         device.finish()?;
         gpu.reset();
         device.set_state(StepState { seed: 0, step: number, lr: 2e-4, micro: 0 });

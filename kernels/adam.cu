@@ -2,12 +2,12 @@
 //   math    m = m + (1 - beta1)(g - m);  v = beta2 v + (1 - beta2) g^2;
 //           w = w - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 //   shapes  values, grads, m, v: dense vectors of `count` f32, 16-byte aligned, count a multiple of 4
-//   launch  256 threads, four numbers a thread a turn; any number of blocks; deterministic
-//   cost    28 bytes of memory a parameter: four reads and three writes, nothing twice
-//   source  eps behind the bias correction as PyTorch has it; checked by tests/parity rows adam
+//   launch  256 threads, four numbers per thread and iteration; any number of blocks; deterministic
+//   cost    28 bytes of memory traffic per parameter: four reads and three writes
+//   source  eps is added after the bias correction, as in PyTorch; checked by tests/parity rows adam
 #include "common.cuh"
 
-// beta^t in double, by squaring: t is the number of the step.
+// beta^t in double, by repeated squaring; t is the number of the step.
 __device__ double power(double beta, unsigned long long t)
 {
     double result = 1.0;

@@ -3,8 +3,8 @@
 //           conv_wgrad: dw[k,r,s,c] = sum over n,p,q of dy[n,p,q,k] * x[n, p*stride-pad+r, q*stride-pad+s, c]
 //   shapes  x (n,h,w,c), y, dy (n,p,q,k) of elem; w, dw (k,r,s,c), bias (k) of f32. Vectors: c of fprop in whole chunks
 //           of 64 bytes, k and c of wgrad in vectors of 16; the kernels named _any take all other channels and addresses
-//   launch  128 threads; tiles of 128, 64 (_half) or 16 (_few) rows by 64 columns; parts of k along z; deterministic
-//   cost    2*n*p*q*k*r*s*c operations; operands are read once a tile of the other, results are written once
+//   launch  128 threads; tiles of 128, 64 (_half) or 16 (_few) rows by 64 columns; parts of the sum along z; deterministic
+//   cost    2*n*p*q*k*r*s*c operations; each operand is read once per tile of the other, results are written once
 //   source  CUTLASS implicit_gemm_convolution.md for the mapping; checked by tests/parity rows conv
 #include "filters.cuh"
 #include "pixels.cuh"

@@ -3,7 +3,7 @@
 //   shapes  dy (n,p,q,k), dx (n,h,w,c) of elem; w (k,r,s,c), bias (c) of f32. Vectors: k in whole chunks of 64 bytes, c in
 //           vectors of 4; conv_dgrad_any takes all other channels and addresses
 //   launch  128 threads; tiles of 128, 64 (_half) or 16 (_few) pixels of one of stride^2 classes by 64 channels; parts of
-//           k along z; deterministic
+//           the sum along z; deterministic
 //   cost    2*n*h*w*c*k*r*s/stride^2 operations; no tap is multiplied by an inserted zero
 //   source  CUTLASS implicit_gemm_convolution_strided_dgrad.h for the classes; checked by tests/parity rows conv
 #include "pixels.cuh"

@@ -1,14 +1,14 @@
-// conv_narrow.cu - the convolution and its adjoint where the result has few channels: pictures and maps of patches.
+// conv_narrow.cu - a convolution and its adjoint where the result has few channels: pictures and maps of patches.
 //   math    conv_fprop_narrow, conv_dgrad_narrow: the formulas of conv.cu and conv_dgrad.cu
-//   shapes  at most 6 channels in the result, a multiple of 4 in the input, whose pixels begin at multiples of 4; the
-//           filter of one class in shared memory, as f32
-//   launch  128 threads; a warp takes 4 pixels of a class at a time and shares their sum out over its lanes; any number
-//           of blocks a class; deterministic
-//   cost    2*pixels*channels*k*r*s operations; a tile of 64 columns would waste 58 of them and more
-//   source  ours; checked by tests/parity rows conv
+//   shapes  at most 6 channels in the result; in the input a multiple of 4, and pixels that begin at multiples of 4
+//           elements; the filter's taps of one class are in shared memory, as f32
+//   launch  128 threads; a warp computes 4 pixels of a class at a time and divides their sums among its lanes; any number
+//           of blocks per class; deterministic
+//   cost    2*pixels*channels*k*r*s operations; a tile of 64 columns would leave 58 or more of them unused
+//   source  our own mapping; checked by tests/parity rows conv
 #include "pixels.cuh"
 
-// Pixels of a warp at a time, whose sums share what is read of the filter.
+// Pixels that a warp computes at a time; they share every value read from the filter.
 constexpr int TOGETHER = NARROW_TOGETHER;
 
 __device__ constexpr int next_power_of_two(int x)
@@ -29,9 +29,9 @@ __device__ __forceinline__ float4 four(const elem* at)
 }
 #endif
 
-// The sums of `COUNT` values over a warp, COUNT a power of two: half of the values goes to the other half of the lanes
-// each turn, so that value i ends in the lanes l with l / (32 / COUNT) = i. The order of every sum is fixed.
-// Turns are templates, not a loop, which the compiler would leave with its values in local memory.
+// The sums of `COUNT` values over a warp, COUNT a power of two: in each step half of the values go to the other half of
+// the lanes, so that value i ends in the lanes l with l / (32 / COUNT) = i. The order of every sum is fixed.
+// The steps are template instances: in a loop the compiler would put the values in local memory.
 template <int COUNT, int MASK, int ALL> __device__ __forceinline__ float spread_sum(float (&values)[ALL])
 {
     if constexpr (MASK > 0) {
@@ -52,7 +52,7 @@ template <int COUNT, int MASK, int ALL> __device__ __forceinline__ float spread_
     }
 }
 
-// The sums of the pixels of one class, `OUTS` channels each, of which the result has as many or fewer.
+// Computes the pixels of one class, `OUTS` channels each; the result has as many channels or fewer.
 template <bool ADJOINT, int OUTS>
 __device__ __forceinline__ void narrow_pixels(Tensor in, const float* w, const float* bias, Tensor out, Window window,
                                               Merge merge, Axis down, Axis across, int block, int blocks)
@@ -114,7 +114,7 @@ __device__ __forceinline__ void narrow_pixels(Tensor in, const float* w, const f
                 }
             }
         }
-        // Value i * OUTS + o, channel o of pixel i, ends in the lanes from (32 / PLACES) times its number on.
+        // Value v = i * OUTS + o is channel o of pixel i; its sum ends in the 32 / PLACES lanes from v * (32 / PLACES) on.
         float values[PLACES];
 #pragma unroll
         for (int i = 0; i < PLACES; i++) values[i] = i < TOGETHER * OUTS ? sum[i / OUTS][i % OUTS] : 0.0f;

@@ -3,42 +3,42 @@
 //   shapes  x dense, at most 6 channels, its rows in whole vectors of 16 bytes; r and s at most 4, stride at most 2; k of
 //           wgrad in vectors of 16 bytes. Small results (q below 32) are left to conv.cu
 //   launch  128 threads; fprop: tiles of 64 pixels of one row of y by 64 channels; wgrad: 16 filters by 64 of their
-//           elements, chunks of neighbouring pixels, parts of them along z; deterministic
-//   cost    2*n*p*q*k*r*s*c operations; a run of windows is read once a tile, not once a tap
-//   source  ours; checked by tests/parity rows conv_thin
+//           elements, summed over chunks of neighbouring pixels; parts of the sum along z; deterministic
+//   cost    2*n*p*q*k*r*s*c operations; the pixels of neighbouring windows are read once per tile, not once per tap
+//   source  our own mapping; checked by tests/parity rows conv_thin
 //
-// A window of few channels begins at any address and overlaps its neighbours, so that threads which gather taps read
-// pieces of sectors, again and again. But what neighbouring windows read of one row of x is one run of memory: those
-// runs are brought to shared memory in whole sectors, and the operands are picked there.
+// A window of few channels begins at any address and overlaps its neighbours, so that threads that gather taps would
+// read parts of the same sectors many times. But what neighbouring windows read of one row of x is contiguous: such a
+// run is copied to shared memory in whole sectors, and the operands are gathered from there.
 #include "filters.cuh"
 #include "pixels.cuh"
 
-// Elements of two vectors, of one sector of device memory.
+// Elements of one sector of device memory, which is two vectors.
 constexpr int SECTOR = 2 * VECTOR;
-// Elements that meet all 32 banks once.
+// Elements that cover all 32 banks once.
 constexpr int LINE = 128 / sizeof(elem);
-// Elements of 4 bytes: a bank's width.
+// Elements in the 4 bytes of a bank.
 constexpr int WORD = 4 / sizeof(elem);
 struct alignas(4) Word { elem e[WORD]; };
 
-// Most elements, which bounds the shared memory, from row to row of the runs of `pixels` windows.
+// Upper bound of `Runs::pitch` for `pixels` windows, which sizes the shared memory.
 __device__ constexpr int most_pitch(int pixels)
 {
     return ((pixels - 1) * THIN_STRIDE + THIN_TAPS) * THIN_CHANNELS + 2 * SECTOR + LINE;
 }
 
-// What the windows of neighbouring pixels read: a run of each of the rows that they touch. The first pixel is a
-// multiple of a chunk, so that all runs begin alike.
+// What the windows of neighbouring pixels read: one run from each of the rows that they touch. The first pixel is a
+// multiple of a chunk, so that all runs have the same alignment.
 struct Runs {
     Tensor x;
     Window window;
-    // Elements: from a window to the next, of a window's row, of that in whole vectors.
+    // Elements from one window to the next, in a row of a window, and in that rounded up to whole vectors.
     int step, length, padded;
-    // Elements before the first window, from a multiple of a sector on.
+    // Elements from the start of a sector to the first window.
     int shift;
-    // Vectors of a run, and elements from run to run: `padded` further in the banks.
+    // Vectors in a run, and elements from run to run, which move the next run by `padded` elements among the banks.
     int vectors, pitch;
-    // Neighbouring lanes take pixels 2^apart from each other, for the banks' sake.
+    // Neighbouring lanes take pixels that are 2^apart from each other, which avoids bank conflicts.
     int apart;
 
     __device__ __forceinline__ Runs(Tensor x, Window window, int pixels) : x(x), window(window)
@@ -53,7 +53,7 @@ struct Runs {
         apart = x.c % 2 != 0 ? 2 : x.c % 4 != 0 ? 1 : 0;
     }
 
-    // Starts bringing the runs of the windows from pixel q of row p on; zeros stand for the padding.
+    // Starts the copies of the runs of the windows from pixel q of row p on, with zeros for the padding.
     __device__ __forceinline__ void copy(elem* to, int image, int p, int q) const
     {
         int begin = q * step - window.pad * x.c - shift, row = x.w * x.c;
@@ -65,7 +65,7 @@ struct Runs {
     }
 };
 
-// Row r and element e of a window's row at place `flat`, where rows are `pitch` places apart.
+// The row r of a window, and element e in it, at position `flat`, where rows are `pitch` apart; false outside the window.
 __device__ __forceinline__ bool in_window(const Runs& runs, int flat, int pitch, int& r, int& e)
 {
     r = flat / pitch;
@@ -73,14 +73,15 @@ __device__ __forceinline__ bool in_window(const Runs& runs, int flat, int pitch,
     return r < runs.window.r && e < runs.length;
 }
 
-// Pixels along rows, filters along k: k runs over the rows of a window, each in whole vectors.
+// The operands of fprop: pixels (a) and filters (b), both along k, which runs over the rows of a window, each padded to
+// whole vectors.
 template <int ROWS> struct ThinPixels {
     const Runs& runs;
     const elem* run;
     const float* w;
     int columns, column;
 
-    // The pixel in a row of the tile. The two rows that a warp stores at a time hold pixels whose windows begin 16
+    // The pixel of a row of the tile. The two rows that a warp stores at a time hold pixels whose windows begin 16
     // banks apart.
     __device__ __forceinline__ static int pixel_in(int row, int apart)
     {
@@ -122,7 +123,7 @@ template <int ROWS> struct ThinPixels {
     __device__ __forceinline__ void end(elem*) {}
 };
 
-// Two stages: the filters come from the second-level cache, and more blocks fit.
+// Two stages are enough, because the filters come from the L2 cache, and leave room for more blocks.
 extern "C" __global__ void __launch_bounds__(CONV_THREADS)
 conv_fprop_thin(Tensor x, const float* w, const float* bias, Tensor y, Window window, Merge merge, Split split)
 {
@@ -151,14 +152,14 @@ conv_fprop_thin(Tensor x, const float* w, const float* bias, Tensor y, Window wi
     finish<THIN_PIXELS>(to, (float*)memory, split, blockIdx.y * gridDim.x + blockIdx.x, blockIdx.z);
 }
 
-// The pixel at place `at` of a chunk: the lanes of a product take four places side by side.
+// The pixel at position `at` of a chunk: lanes of a product take four neighbouring positions.
 __device__ __forceinline__ int pixel_at(int at, int apart)
 {
     int run = CHUNK >> apart;
     return ((at & (run - 1)) << apart) + at / run;
 }
 
-// Sums of filters whose b is not gathered: it is read from the runs.
+// Sums of a filter gradient whose operand b is not gathered: it is read from the runs directly.
 template <int ROWS_OF_TILE> struct ThinSums : Sums<ROWS_OF_TILE, false, false> {
     typedef Sums<ROWS_OF_TILE, false, false> Base;
     using Base::ACROSS; using Base::DOWN; using Base::A_PITCH;
@@ -225,8 +226,8 @@ template <int ROWS_OF_TILE> struct ThinSums : Sums<ROWS_OF_TILE, false, false> {
     }
 };
 
-// Filters across k, which runs over the pixels of a row in chunks. Behind a row's last pixel dy is 0 and x what is
-// there.
+// The operands of wgrad, across k, which runs over the pixels of a row in chunks. After a row's last pixel dy is 0, so
+// that the values of x there do not matter.
 template <int ROWS> struct ThinFilters {
     const Runs& runs;
     Tensor dy;

@@ -1,9 +1,9 @@
-// dropout.cu - dropout whose mask is a function of (seed, step, micro-step, layer, element): nothing is stored.
-//   math    y = x * mask / (1 - rate); the gradient is the same map
+// dropout.cu - dropout whose mask is a function of (seed, step, micro-step, stream, element): nothing is stored.
+//   math    y = x * mask / (1 - rate); the gradient is the same function of dy
 //   shapes  x, y (n,h,w,c), any pitch; the mask counts elements of the dense tensor, channels fastest
-//   launch  256 threads, four elements that share a draw a thread a turn; any number of blocks
+//   launch  256 threads, four elements per thread and iteration, from one random draw; any number of blocks; deterministic
 //   cost    reads x and writes y once
-//   source  Srivastava et al., JMLR 2014, scaled as PyTorch; checked bit for bit by tests/parity rows dropout
+//   source  Srivastava et al., JMLR 2014, scaled as in PyTorch; checked bit for bit by tests/parity rows dropout
 #include "philox.cuh"
 
 extern "C" __global__ void __launch_bounds__(MAP_THREADS) dropout(Tensor x, Tensor y, DropoutArg drop, const State* state, Merge merge)

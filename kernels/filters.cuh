@@ -1,11 +1,11 @@
-// filters.cuh - the product whose result is a filter: its gradient.
+// filters.cuh - the filter gradient of a convolution as a matrix product.
 //
-//   math    dw[k][(r,s,c)] = sum over pixels of dy[pixel][k] * x[what tap r,s of the pixel reads][c]
-//   shapes  rows: k; columns: (r, s, c), c fastest, as the filter lies in memory; k of the product: pixels (n, p, q)
+//   math    dw[k][(r,s,c)] = sum over pixels (n,p,q) of dy[n,p,q,k] * x[n, p*stride-pad+r, q*stride-pad+s, c]
+//   shapes  rows: k; columns: (r, s, c), c fastest, as the filter is stored; k of the product: pixels (n, p, q)
 #pragma once
 #include "tile.cuh"
 
-// Both operands lie across k: neighbouring channels of a pixel, `RUN` at a time.
+// Both operands are stored across k: neighbouring channels of a pixel, `RUN` at a time.
 template <int ROWS, int RUN> struct PixelPairs {
     static constexpr int A_PER_ROW = ROWS / RUN, B_PER_ROW = TILE_COLUMNS / RUN;
     static constexpr int A_PASSES = (CHUNK * A_PER_ROW + CONV_THREADS - 1) / CONV_THREADS;
@@ -14,8 +14,9 @@ template <int ROWS, int RUN> struct PixelPairs {
 
     Tensor x, dy;
     Window window;
-    // dy: this thread's channel and pixel. x: its channel, tap, and the pixel it reads next.
+    // This thread's first channel of dy, and the pixels of dy.
     int k, pixels_of_dy;
+    // This thread's first channel and tap of x, and the pixel that it reads next.
     int c, tap_h, tap_w, n, p, q;
     bool column_there;
 
@@ -70,7 +71,7 @@ template <int ROWS, int RUN> struct PixelPairs {
     __device__ __forceinline__ void end(elem*) {}
 };
 
-// A run of a filter's gradient.
+// Writes a tile of a filter gradient.
 struct OutFilter {
     float* dw;
     int rows, columns, row, column;
@@ -85,7 +86,7 @@ struct OutFilter {
     }
 };
 
-// One tile of ROWS filters by 64 of their elements: blocks run over elements along x, filters along y, parts of the
+// One tile of ROWS filters by 64 of their elements. Blocks: elements along x, filters along y, parts of the sum over
 // pixels along z.
 template <int ROWS, int STAGES, int RUN>
 __device__ __forceinline__ void filter_tile(Tensor x, Tensor dy, float* dw, Window window, Merge merge, Split split)

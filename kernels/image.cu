@@ -1,11 +1,11 @@
-// image.cu - images in and out: samples to elements in [-1, 1], cropped and flipped, and back.
-//   math    x[n,h,w,c] = (sample[n, crop.y+h, crop.x+w, c] - low) / half - 1, w from the right end where flipped;
-//           sample = (x + 1) * half + low; u8 and u16 rounded, halves away from 0, and kept in their range
-//   shapes  samples (n,h,w,c) dense, u8, u16 or f32; x any pitch, and on the way in any size that the crops leave
+// image.cu - images to and from a device: samples to elements in [-1, 1], cropped and flipped, and back.
+//   math    image_unpack: x[n,h,w,c] = (sample[n, crop.y+h, crop.x+w, c] - low) / half - 1, w from the right end if flipped;
+//           image_pack: sample = (x + 1) * half + low; u8 and u16 are rounded, halves away from 0, and clamped
+//   shapes  samples (n,h,w,c) dense, u8, u16 or f32; x any pitch, in image_unpack of any size for which the crops are
 //           inside the images
-//   launch  256 threads, one element a thread a turn; any number of blocks
-//   cost    one sample and one element each
-//   source  the PyTorch port truncates on the way out; rounding makes the two inverses. Checked by tests/parity rows image
+//   launch  256 threads, one element per thread and iteration; any number of blocks; deterministic
+//   cost    reads and writes every element once
+//   source  the PyTorch port truncates; rounding makes image_pack the inverse of image_unpack; tests/parity rows image
 #include "common.cuh"
 
 // Sample `i` as a number; its type is the same for all threads.
@@ -15,7 +15,7 @@ __device__ __forceinline__ float load_sample(const unsigned char* samples, size_
     return size == 2 ? ((const unsigned short*)samples)[i] : ((const float*)samples)[i];
 }
 
-// `value` as sample `i`; what is not a number becomes 0 where the type has none.
+// Stores `value` as sample `i`; NaN becomes 0 in integer types.
 __device__ __forceinline__ void store_sample(unsigned char* samples, size_t i, int size, float value)
 {
     if (size == 1)
@@ -44,7 +44,7 @@ extern "C" __global__ void __launch_bounds__(256) image_pack(Tensor x, SampleArg
 {
     size_t count = (size_t)pixels(x) * x.c, stride = (size_t)gridDim.x * blockDim.x;
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride) {
-        // Two roundings, as on the CPU: a fused one would differ where low is not 0.
+        // Multiply and add are rounded separately, as on the CPU: fma would differ where low is not 0.
         float scaled = __fmul_rn(to_float(pixel(x, i / x.c)[i % x.c]) + 1.0f, sample.half);
         store_sample(samples, i, sample.size, scaled + sample.low);
     }

@@ -1,10 +1,10 @@
 // loss.cu - mean losses and their gradients: binary cross entropy of logits, squared and absolute difference.
 //   math    bce: max(x, 0) - x t + log(1 + exp(-|x|));  mse: (x - t)^2;  l1: |x - t|;  y = weight * mean;  dx = dy * weight / count * slope;
-//           with two runs of pictures each has its own label, mean and dy
-//   shapes  x (n,h,w,c), t the same or one number, y and dy one f32 a run
+//           with two runs of pictures, each has its own label, mean and dy
+//   shapes  x (n,h,w,c), t of the same shape or one label per run, y and dy one f32 per run
 //   launch  256 threads; any number of blocks; the last block adds the blocks' sums in order, in f64; deterministic
-//   cost    reads x and t once; a gradient also writes dx once
-//   source  PyTorch's BCEWithLogitsLoss for the stable form; checked by tests/parity rows loss
+//   cost    reads x and t once; the gradient writes dx once
+//   source  the stable form is that of PyTorch's BCEWithLogitsLoss; checked by tests/parity rows loss
 #include "common.cuh"
 
 __device__ __forceinline__ float loss_value(Loss loss, float x, float t)
@@ -19,18 +19,18 @@ __device__ __forceinline__ float loss_slope(Loss loss, float x, float t)
         float e = expf(-fabsf(x));
         return (x >= 0.0f ? 1.0f / (1.0f + e) : e / (1.0f + e)) - t;
     }
-    // As PyTorch, 0 where both are equal.
+    // 0 where both are equal, as in PyTorch.
     return loss == Loss::Mse ? 2.0f * (x - t) : (float)((x > t) - (x < t));
 }
 
-// The label of the run that pixel `i` is in, or the element at the same place of the other tensor.
+// The target of channel c of pixel `i`: the label of its run, or the same element of the other tensor.
 __device__ __forceinline__ float target(Aim aim, Tensor x, size_t i, unsigned c)
 {
     if (aim.other.data) return to_float(pixel(aim.other, i)[c]);
     return i < (size_t)pixels(x) / aim.runs ? aim.label : aim.second;
 }
 
-// blockIdx.y is the run; each has a loss of its own.
+// blockIdx.y is the run; each run has its own loss.
 extern "C" __global__ void __launch_bounds__(LOSS_THREADS)
 loss(Tensor x, Aim aim, float* y, double* parts, unsigned* counters)
 {
@@ -69,7 +69,7 @@ loss_grad(Tensor x, Aim aim, const float* dy, Tensor dx, Merge merge)
     }
 }
 
-// Losses of a step to its row of the ring, for the host to read some steps later.
+// Copies the losses of a run to its row of the ring, which the host reads later.
 extern "C" __global__ void __launch_bounds__(32) keep_losses(LossPointers losses, float* ring, const State* state)
 {
     const float* from[RING_WIDTH] = {losses.p0, losses.p1, losses.p2, losses.p3, losses.p4, losses.p5, losses.p6, losses.p7};

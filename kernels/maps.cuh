@@ -1,8 +1,8 @@
-// maps.cuh - element by element over tensors of one shape, in vectors of 16 bytes where channels and addresses allow.
+// maps.cuh - pointwise functions of tensors of one shape, in vectors of 16 bytes where channels and addresses allow.
 #pragma once
 #include "common.cuh"
 
-// Elements of a vector.
+// Elements of a vector of 16 bytes.
 constexpr int WIDE = VECTOR_BYTES / sizeof(elem);
 
 struct alignas(VECTOR_BYTES) Wide { elem e[WIDE]; };
@@ -13,7 +13,7 @@ __device__ __forceinline__ bool is_wide(Tensor t)
     return t.c % WIDE == 0 && t.pitch % WIDE == 0 && (unsigned long long)t.data % VECTOR_BYTES == 0;
 }
 
-// y = f(a, b), or y += that. Where one input is enough, it is given twice and read once.
+// y = f(a, b), or y += that. A function of one input gets it as a and as b; it is then read only once.
 template <class F> __device__ __forceinline__ void map(Tensor a, Tensor b, Tensor y, Merge merge, F f)
 {
     size_t stride = (size_t)gridDim.x * blockDim.x, first = (size_t)blockIdx.x * blockDim.x + threadIdx.x;

@@ -1,9 +1,9 @@
-// mma.cuh - copies into shared memory that run beside the arithmetic, and products on tensor cores.
+// mma.cuh - asynchronous copies to shared memory, and matrix products on tensor cores.
 //
 //   source  PTX ISA, sections "cp.async", "ldmatrix" and "mma": the layouts of m16n8k8 (tf32) and m16n8k16 (bf16)
 //
-// Needs no toolkit header. Before compute capability 8.0 copies are made at once; there are no tensor
-// core products there, which the host refuses.
+// Includes no toolkit header. Before compute capability 8.0 copies are synchronous, and the host refuses the precisions
+// that need tensor cores.
 #pragma once
 #include "common.cuh"
 
@@ -38,7 +38,7 @@ __device__ __forceinline__ void copy_one(float* to, const float* from, bool ther
 }
 
 #if defined(PRECISION_BF16)
-// There are no asynchronous copies of 2 bytes, nor any that convert.
+// Synchronous: cp.async neither copies 2 bytes nor converts.
 __device__ __forceinline__ void copy_one(elem* to, const elem* from, bool there)
 {
     elem zero = {0};
@@ -59,7 +59,7 @@ __device__ __forceinline__ void copy_commit()
 #endif
 }
 
-// Waits until at most the newest `PENDING` groups of this thread are under way.
+// Waits until at most the newest `PENDING` groups of this thread are unfinished.
 template <int PENDING> __device__ __forceinline__ void copy_wait()
 {
 #if __CUDA_ARCH__ >= 800
@@ -68,7 +68,7 @@ template <int PENDING> __device__ __forceinline__ void copy_wait()
 }
 
 #if TENSOR_CORES
-// Four 8 x 8 matrices of 16 bits (8 x 4 of 32 bits): lane l names row l % 8 of matrix l / 8.
+// Loads four 8 x 8 matrices of 16-bit (8 x 4 of 32-bit) elements: lane l passes the address of row l % 8 of matrix l / 8.
 __device__ __forceinline__ void load_matrices(unsigned (&to)[4], const void* row)
 {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -93,7 +93,7 @@ __device__ __forceinline__ void multiply(float (&d)[4], const unsigned (&a)[4], 
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 #elif defined(PRECISION_TF32)
-// An f32 to 10 bits of fraction, ties away from zero: what the tensor core would cut off otherwise.
+// Rounds an f32 to 10 bits of fraction, ties away from zero; the tensor core itself would truncate it.
 __device__ __forceinline__ unsigned to_tf32(float x)
 {
     unsigned y;

@@ -1,24 +1,25 @@
-// norm.cu - batch and instance norm with the dropout and the activation behind them, forward and backward.
+// norm.cu - batch and instance norm with the dropout and the activation that follow them, forward and backward.
 //   math    xhat = (x - mean) / sqrt(var + eps), y = f(mask * (weight xhat + bias)), skip = max(y, 0); g = (dy + dskip where y > 0) f' mask,
 //           dx = weight / sqrt(var + eps) * (g - mean(g) - xhat mean(g xhat)), dweight = sum g xhat, dbias = sum g
-//   shapes  x, y, dy, dx (n,h,w,c), any pitch; statistics (groups, c): the pictures are `groups` runs, each with its own
-//   launch  a block is 32 channels wide and 8 or 16 pixels deep; small tensors take one launch (norm, norm_grad), in
-//           which a block goes over all pixels of its channels; large ones two: sums over runs of pixels, added in order by
-//           the block that is last, then the map. Deterministic.
-//   cost    small: x (and dy) once from memory, the second look from cache; large: x (and dy) twice, y or dx once
-//   source  Ioffe and Szegedy, ICML 2015; sums about a first value, so that a large mean costs no digits; tests/parity rows norm
+//   shapes  x, y, dy, dx (n,h,w,c), any pitch; statistics (groups, c): the batch is divided into `groups` runs of pictures
+//   launch  a block takes 32 channels by 8 or 16 pixels at a time; small tensors take one launch (norm_fused, norm_grad), in
+//           which a block loops over all pixels of its channels; large ones take two (_sums, _apply): sums over ranges of
+//           pixels, added in order by the last block, then the pointwise part; deterministic
+//   cost    small: x (and dy) once from memory and again from cache; large: x (and dy) twice; y or dx is written once
+//   source  Ioffe and Szegedy, ICML 2015; sums are taken about a first value, so that a large mean costs no digits; checked
+//           by tests/parity rows norm
 #include "philox.cuh"
 #include "rules.cuh"
 
-// Pixels that the threads of a block stand deep over its channels.
+// Threads of a block per channel: the pixels that it takes at a time.
 constexpr int FUSED_ROWS = NORM_FUSED_THREADS / NORM_LANES, ROWS = NORM_THREADS / NORM_LANES;
 
-// One channel of one group.
+// Statistics and parameters of one channel of one group.
 struct Line { float mean, rstd, weight, bias; };
 
 __device__ __forceinline__ float hat(Line line, float x) { return (x - line.mean) * line.rstd; }
 
-// What dropout multiplies element `c` of pixel `i` by.
+// The factor by which dropout multiplies channel `c` of pixel `i`.
 __device__ __forceinline__ float kept(NormRule norm, const State* state, Tensor x, size_t i, int c)
 {
     return norm.drop.rate > 0.0f ? dropout_factor(norm.drop, state, i * x.c + c) : 1.0f;
@@ -30,7 +31,7 @@ __device__ __forceinline__ float forward(NormRule norm, Line line, const State* 
     return value(norm.rule, v * kept(norm, state, x, i, c));
 }
 
-// y of one element, and max(y, 0) to the tensor that a skip connection takes.
+// Writes y of one element, and max(y, 0) to the skip output if there is one.
 __device__ __forceinline__ void write(NormRule norm, Line line, const State* state, Tensor x, Tensor y, Tensor skip, size_t i, int c)
 {
     float v = forward(norm, line, state, x, i, c);
@@ -38,7 +39,7 @@ __device__ __forceinline__ void write(NormRule norm, Line line, const State* sta
     if (skip.data) pixel(skip, i)[c] = from_float(fmaxf(v, 0.0f));
 }
 
-// The gradient of weight xhat + bias, from those of y and of max(y, 0).
+// g, the gradient of weight xhat + bias, from the gradients of y and of the skip output max(y, 0).
 __device__ __forceinline__ float pulled(NormRule norm, Line line, const State* state, Tensor x, Tensor dy, Tensor dskip, size_t i, int c)
 {
     float mask = kept(norm, state, x, i, c);
@@ -48,7 +49,7 @@ __device__ __forceinline__ float pulled(NormRule norm, Line line, const State* s
     return g * slope(norm.rule, y) * mask;
 }
 
-// The sum of a channel over the rows of a block, the same in every row.
+// The sum of a channel over the rows of a block, returned in every row.
 template <int DEEP> __device__ __forceinline__ float rows_sum(float x, float* shared)
 {
     shared[threadIdx.x] = x;
@@ -60,7 +61,7 @@ template <int DEEP> __device__ __forceinline__ float rows_sum(float x, float* sh
     return sum;
 }
 
-// Mean and sum of squared distances from it, of pixels begin .. end - 1, in every row of the block.
+// The mean of pixels begin .. end - 1, and the sum of squared distances from it, returned in every row of the block.
 template <int DEEP>
 __device__ __forceinline__ float2 moments(Tensor x, size_t begin, size_t end, int c, bool on, float* shared)
 {
@@ -77,7 +78,7 @@ __device__ __forceinline__ float2 moments(Tensor x, size_t begin, size_t end, in
     return make_float2(mean, rows_sum<DEEP>(squares, shared));
 }
 
-// Statistics of a group from its moments: kept for the way back, and the running ones moved.
+// Computes the statistics of a group from its moments, keeps them for the backward pass, and updates the running ones.
 __device__ __forceinline__ Line settle(NormRule norm, Stats stats, int at, int c, float mean, float squares, float count)
 {
     float rstd = 1.0f / sqrtf(squares / count + norm.eps);
@@ -147,7 +148,8 @@ norm_sums(Tensor x, NormRule norm, Stats stats, float* parts, unsigned* counters
     }
 }
 
-// Also the whole of a norm with running statistics: where `own` is 0 they are used, and kept for the way back.
+// The second launch of a large norm. With running statistics (`own` is 0) the only launch of any norm: it uses them and
+// keeps them for the backward pass.
 extern "C" __global__ void __launch_bounds__(NORM_THREADS)
 norm_apply(Tensor x, Tensor y, Tensor skip, NormRule norm, Stats stats, const State* state)
 {
@@ -171,14 +173,14 @@ norm_apply(Tensor x, Tensor y, Tensor skip, NormRule norm, Stats stats, const St
     for (size_t i = from + begin + row; i < from + end; i += ROWS) write(norm, line, state, x, y, skip, i, c);
 }
 
-// Gradients of scale and shift from the sums over all groups.
+// Writes the gradients of weight and bias from the sums of g (`ones`) and g xhat (`products`) over all groups.
 __device__ __forceinline__ void settle_grad(Grads grads, int c, float ones, float products)
 {
     if (grads.dweight) grads.dweight[c] = grads.weight_merge.add ? grads.dweight[c] + products : products;
     if (grads.dbias) grads.dbias[c] = grads.bias_merge.add ? grads.dbias[c] + ones : ones;
 }
 
-// dx of pixels begin .. end - 1, where ones and products are the means of g and g xhat.
+// Writes dx of pixels begin .. end - 1, where `ones` and `products` are the means of g and g xhat.
 template <int DEEP>
 __device__ __forceinline__ void pull(Tensor x, Tensor dy, Tensor dskip, Tensor dx, NormRule norm, Line line, Merge merge,
                                      const State* state, size_t begin, size_t end, int c, float ones, float products)

@@ -1,4 +1,4 @@
-// philox.cuh - counter-based random numbers: Philox4x32 with 10 rounds (Salmon et al., SC 2011), and dropout from it.
+// philox.cuh - counter-based random numbers: Philox4x32 with 10 rounds (Salmon et al., SC 2011); dropout factors from them.
 #pragma once
 #include "common.cuh"
 
@@ -16,10 +16,10 @@ __device__ __forceinline__ uint4 philox(unsigned long long key, uint4 x)
     return x;
 }
 
-// The factor of element `i` of a dense tensor: 0 or 1 / (1 - rate). Four elements share a draw.
+// The factors, 0 or 1 / (1 - rate), of elements 4 quad to 4 quad + 3 of a dense tensor, from one random draw.
 __device__ __forceinline__ float4 dropout_factors(DropoutArg drop, const State* state, unsigned quad)
 {
-    // The purpose takes the lowest bits of the last word, the micro-step the others.
+    // The last word of the counter holds the purpose in its lowest bits, and the micro-step above.
     unsigned last = PURPOSE_DROPOUT | state->micro << PURPOSE_BITS;
     uint4 word = philox(state->seed, make_uint4(quad, drop.stream, (unsigned)state->step, last));
     float scale = 1.0f / (1.0f - drop.rate);

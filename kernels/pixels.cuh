@@ -1,12 +1,12 @@
-// pixels.cuh - the two products whose rows are pixels: a convolution and its adjoint, as one.
+// pixels.cuh - a convolution and its adjoint, as one matrix product whose rows are pixels.
 //
 //   math    out[n, o(i), o(j), m] = bias[m] + sum over taps t, u and channels c of
 //           in[n, first + step i + sign t, .., c] * filter(t, u, c, m)
 //   shapes  rows: pixels (n, i, j) of one class; columns: channels of out; k: (t, u, c), c fastest
 //
-// A convolution is one class with step = stride. Its adjoint falls into stride x stride classes, by what a pixel's
-// position plus the padding leaves over: only every stride-th tap meets a class, and among those pixels lie next to
-// each other, so that nothing is multiplied by an inserted zero.
+// A convolution is one class with step = stride. Its adjoint has stride x stride classes of pixels, by their position
+// plus the padding modulo the stride: a class meets only every stride-th tap, and each tap of it reads neighbouring
+// pixels, so that nothing is multiplied by an inserted zero.
 #pragma once
 #include "tile.cuh"
 
@@ -16,7 +16,7 @@ struct Axis {
     int out_first, out_step, count;
     // Tap t of the class is tap tap_first + tap_step * t of the filter. Taps that meet only padding are left out.
     int tap_first, tap_step, taps;
-    // What position i and tap 0 read; tap t reads t further, or t less in the adjoint.
+    // Position i and tap 0 read position in_first + in_step * i of the input; tap t reads t further, t less in the adjoint.
     int in_first, in_step;
 };
 
@@ -52,7 +52,7 @@ __device__ __forceinline__ Axis axis(int in, int out, int window, int stride, in
     return a;
 }
 
-// Where the rows of a tile read and write; `out` is -1 behind the last row.
+// Where the rows of a tile read and write; `out` is -1 after the last row.
 template <int ROWS> struct Rows {
     int pixel[ROWS], h[ROWS], w[ROWS], out[ROWS];
 };
@@ -64,7 +64,7 @@ __device__ __forceinline__ void find_rows(Rows<ROWS>& rows, Tensor in, Tensor ou
         int m = first + i, n = m / (down.count * across.count), left = m - n * down.count * across.count;
         int y = left / across.count, x = left - y * across.count;
         bool there = n < in.n;
-        // Far enough outside for no tap to come back in.
+        // So far outside that no tap is inside.
         int h = there ? down.in_first + down.in_step * y : -(1 << 30);
         int w = across.in_first + across.in_step * x;
         rows.h[i] = h;
@@ -75,7 +75,7 @@ __device__ __forceinline__ void find_rows(Rows<ROWS>& rows, Tensor in, Tensor ou
     }
 }
 
-// Channels of the input in whole chunks, 16-byte aligned: one tap at a time, whole vectors.
+// Operands whose input channels are whole chunks, 16-byte aligned: copied one tap at a time, in whole vectors.
 template <int ROWS, bool ADJOINT> struct WholeChunks {
     static constexpr int PER_ROW = CHUNK / VECTOR;
     static constexpr int PASSES = (ROWS * PER_ROW + CONV_THREADS - 1) / CONV_THREADS;
@@ -163,7 +163,8 @@ template <int ROWS, bool ADJOINT> struct WholeChunks {
     }
 };
 
-// Any number of channels at any address: element by element, k running over taps and channels without gaps.
+// Operands with any number of channels at any address: copied element by element; k runs over taps and channels without
+// gaps.
 template <int ROWS, bool ADJOINT> struct Elements {
     Tensor in;
     const float* w;
@@ -183,7 +184,7 @@ template <int ROWS, bool ADJOINT> struct Elements {
         return (down.taps * across.taps * in.c + CHUNK - 1) / CHUNK;
     }
 
-    // Tap and channel of place k; false behind the last.
+    // The tap and channel of position k; false after the last.
     __device__ __forceinline__ bool find(int k, int& t, int& u, int& c, int& tap) const
     {
         int flat = k / in.c;
@@ -228,7 +229,7 @@ template <int ROWS, bool ADJOINT> struct Elements {
     __device__ __forceinline__ void end(elem*) {}
 };
 
-// Pixels of the result; `rows` names those of a tile, -1 where a row is none.
+// Writes pixels of the result; `rows` holds the pixel of each row of a tile, -1 for none.
 struct OutPixels {
     Tensor out;
     const float* bias;
@@ -261,8 +262,8 @@ __device__ __forceinline__ OutPixels out_pixels(Tensor out, const float* bias, c
     return {out, bias, rows, column, merge.add != 0, vectors};
 }
 
-// One tile of ROWS pixels by 64 channels: blocks run over tiles of each class along x, channels along y, parts of k
-// along z.
+// One tile of ROWS pixels by 64 channels. Blocks: tiles of each class along x, channels along y, parts of the sum along
+// z.
 template <int ROWS, int STAGES, bool ADJOINT, template <int, bool> class Load>
 __device__ __forceinline__ void pixel_tile(Tensor in, const float* w, const float* bias, Tensor out, Window window,
                                            Merge merge, Split split)

@@ -1,9 +1,10 @@
-// pointwise.cu - functions of one element: LeakyReLU, ReLU, tanh and their gradients, scaled sums, fills; sums a channel.
-//   math    y = f(x);  dx = dy * f'(y), all of these keep the sign, so y tells the slope;  y = s x;  y = v;  db[c] = sum of dy[.., c]
-//   shapes  tensors (n,h,w,c) of one shape, each with its own pitch; db: c f32
-//   launch  256 threads, 16 bytes a thread a turn where channels and addresses allow, else one element; any number of blocks
-//   cost    reads each input once and writes the output once; a sum a channel reads dy once
-//   source  slopes at 0 are those of the left side, as PyTorch has them; checked by tests/parity rows activation
+// pointwise.cu - pointwise functions: LeakyReLU, ReLU, tanh and their gradients, scaled sums, fills; and sums per channel.
+//   math    y = f(x);  dx = dy * f'(x), found from y, which has x's sign;  y = s x;  y = v;  db[c] = sum of dy[.., c]
+//   shapes  tensors (n,h,w,c) of one shape, each with its own pitch; db (c) of f32
+//   launch  256 threads, 16 bytes per thread and iteration where channels and addresses allow, else one element; any
+//           number of blocks; channel_sum's last block adds the blocks' sums in order; deterministic
+//   cost    reads each input once and writes the output once; channel_sum reads dy once
+//   source  the derivative at 0 is that of the left side, as in PyTorch; checked by tests/parity rows activation
 #include "maps.cuh"
 #include "rules.cuh"
 
@@ -29,8 +30,8 @@ extern "C" __global__ void __launch_bounds__(MAP_THREADS) fill(Tensor y, float v
         pixel(y, i / y.c)[i % y.c] = from_float(value);
 }
 
-// Block (x, y): channels from SUM_THREADS * y on, a run of pixels; its threads stand `rows` deep over the channels. The block that
-// is last sums what all wrote, part after part, so that the result does not depend on who is last.
+// Block (x, y) sums a range of pixels of the channels from SUM_THREADS * y on, with `rows` threads per channel. The last
+// block adds the sums of all blocks in order, so that the result does not depend on which block is last.
 extern "C" __global__ void __launch_bounds__(SUM_THREADS)
 channel_sum(Tensor dy, float* db, float* parts, unsigned* counters, Merge merge)
 {

@@ -1,4 +1,4 @@
-// rules.cuh - the activations of a norm's end and of their own: values, and slopes from values.
+// rules.cuh - activation functions: y from x, and the derivative from y.
 #pragma once
 #include "common.cuh"
 

@@ -1,10 +1,9 @@
-// stack.cu - up to four tensors, each to a place of its own in another: what a concatenation copies where its inputs
-// do not already lie in it, and what its gradient copies back.
+// stack.cu - copies of up to four tensors in one launch, such as the parts of a larger tensor.
 //   math    y_i = x_i
-//   shapes  each pair (n,h,w,c) of one shape, any pitch
-//   launch  256 threads; blockIdx.y is the pair; any number of blocks along x
-//   cost    reads and writes every element once, in one launch
-//   source  checked by tests/parity rows concat
+//   shapes  the two tensors of a pair have one shape (n,h,w,c), any pitch
+//   launch  256 threads; blockIdx.y is the pair; any number of blocks along x; deterministic
+//   cost    reads and writes every element once
+//   source  our own mapping; checked by tests/parity rows stack
 #include "maps.cuh"
 
 extern "C" __global__ void __launch_bounds__(MAP_THREADS) stack(Copies pairs)

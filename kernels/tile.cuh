@@ -1,23 +1,23 @@
-// tile.cuh - one tile of a matrix product, from shared memory to sums in registers, and what becomes of the sums.
+// tile.cuh - one tile of a matrix product: from shared memory to sums in registers, and from there to the result.
 //
-//   math    c[m][n] += sum over a chunk of a[m][k] b[k][n], f32 sums; operands as the precision says
+//   math    c[m][n] += sum over a chunk of a[m][k] b[k][n], summed in f32; operands rounded as the precision says
 //   shapes  a tile is ROWS x 64 with ROWS 128, 64 or 16, computed by 128 threads; a chunk is 64 bytes of k
 //   source  PTX ISA for the fragments of mma.sync; the swizzle is derived below
 //
-// An operand lies in shared memory as global memory has it. "Along k": rows of CHUNK elements, whose 16-byte
-// vectors v of row i stand at v ^ (i / 2 % 4): any 8 rows at one v and any 2 whole rows meet all 32 banks once.
-// "Across k": CHUNK rows of the tile's extent plus 8 elements, which puts 4 rows by 8 neighbours in all banks.
+// An operand has the same order in shared memory as in global memory. "Along k": rows of CHUNK elements; 16-byte vector
+// v of row i is stored at position v ^ (i / 2 % 4), so that 8 consecutive rows at one v, and any 2 whole rows, use all 32
+// banks once. "Across k": CHUNK rows of the tile's extent plus 8 elements, so that 4 rows by 8 neighbours use all banks.
 #pragma once
 #include "mma.cuh"
 
-// Elements of a vector.
+// Elements of a vector of 16 bytes.
 constexpr int VECTOR = VECTOR_BYTES / sizeof(elem);
 // Elements of k that are in shared memory at a time.
 constexpr int CHUNK = CHUNK_BYTES / sizeof(elem);
-// Floats from row to row of the sums in shared memory: 8 rows by 4 pairs meet all banks.
+// Floats from row to row of the sums in shared memory: 8 rows by 4 pairs use all banks.
 constexpr int SUMS_PITCH = TILE_COLUMNS + 8;
 
-// Element k of row `row` of an operand along k.
+// The position of element k of row `row` in an operand along k.
 __device__ __forceinline__ int along(int row, int k)
 {
     return row * CHUNK + ((k / VECTOR ^ (row >> 1 & 3)) * VECTOR) + k % VECTOR;
@@ -25,7 +25,7 @@ __device__ __forceinline__ int along(int row, int k)
 
 __device__ constexpr int operand_size(int extent, bool along_k) { return along_k ? extent * CHUNK : CHUNK * (extent + 8); }
 
-// The sums of a tile, spread over the threads, and how they are computed from a chunk.
+// The sums of a tile, divided among the threads' registers.
 template <int ROWS_OF_TILE, bool A_ALONG, bool B_ALONG> struct Sums {
     static constexpr int ROWS = ROWS_OF_TILE;
     // Elements of the operands of a chunk.
@@ -33,7 +33,7 @@ template <int ROWS_OF_TILE, bool A_ALONG, bool B_ALONG> struct Sums {
     static constexpr int B_SIZE = operand_size(TILE_COLUMNS, B_ALONG);
     static constexpr int A_PITCH = ROWS + 8;
     static constexpr int B_PITCH = TILE_COLUMNS + 8;
-    // What a warp computes: four warps as 2 x 2, or side by side in the tile of few rows.
+    // The part of the tile that a warp computes: four warps as 2 x 2, or side by side in the tile of few rows.
     static constexpr int WARP_ROWS = ROWS == TILE_ROWS_FEW ? 16 : ROWS / 2;
     static constexpr int WARP_COLUMNS = ROWS == TILE_ROWS_FEW ? 16 : 32;
 
@@ -58,7 +58,7 @@ template <int ROWS_OF_TILE, bool A_ALONG, bool B_ALONG> struct Sums {
                 for (int e = 0; e < 4; e++) sum[i][j][e] = 0.0f;
     }
 
-    // Rows row .. row + 15 of a, columns k .. of one product.
+    // The fragment of a for one mma: rows row .. row + 15, from column k on.
     __device__ __forceinline__ static void load_a(unsigned (&f)[4], const elem* a, int row, int k)
     {
         int lane = threadIdx.x % 32, matrix = lane / 8;
@@ -78,7 +78,7 @@ template <int ROWS_OF_TILE, bool A_ALONG, bool B_ALONG> struct Sums {
         round(f);
     }
 
-    // Columns column .. column + 15 of b: the pair for the first eight, the pair for the others.
+    // The fragments of b for two mma: f[0], f[1] for columns column .. column + 7, f[2], f[3] for the next eight.
     __device__ __forceinline__ static void load_b(unsigned (&f)[4], const elem* b, int column, int k)
     {
         int lane = threadIdx.x % 32, matrix = lane / 8;
@@ -139,7 +139,7 @@ template <int ROWS_OF_TILE, bool A_ALONG, bool B_ALONG> struct Sums {
 #else
     static constexpr int DOWN = WARP_ROWS / 8;
     static constexpr int ACROSS = WARP_COLUMNS / 4;
-    // Neighbouring rows go to one thread only where it reads them as one vector.
+    // A thread takes neighbouring rows only where it can read them as one vector.
     static constexpr bool A_RUNS = !A_ALONG && DOWN >= 4;
     float sum[DOWN][ACROSS];
 
@@ -149,7 +149,7 @@ template <int ROWS_OF_TILE, bool A_ALONG, bool B_ALONG> struct Sums {
         return warp_row() + (A_RUNS ? lane * 4 + i / 4 * 32 + i % 4 : lane + 8 * i);
     }
 
-    // Pairs where b lies along k: then one swizzle serves all columns of a thread.
+    // Pairs of columns where b is along k, so that one swizzle serves all columns of a thread.
     __device__ __forceinline__ static int column(int j)
     {
         int lane = threadIdx.x % 4;
@@ -166,11 +166,11 @@ template <int ROWS_OF_TILE, bool A_ALONG, bool B_ALONG> struct Sums {
 
     __device__ __forceinline__ void add_chunk(const elem* a, const elem* b)
     {
-        // `along`, whose swizzle is the same for all rows of a thread, 8 apart, and for all its columns.
+        // As `along`; the swizzle is the same for all rows of a thread, which are 8 apart, and for all its columns.
         const elem* a_row = a + row(0) * CHUNK;
         const elem* b_row = b + column(0) * CHUNK;
         int a_swizzle = threadIdx.x / 8 % 4, b_swizzle = threadIdx.x % 4;
-        // Not unrolled further: what could be read ahead then takes more registers than there are.
+        // Not unrolled further: the compiler would read ahead into more registers than there are.
 #pragma unroll(B_ALONG ? 1 : 4)
         for (int k = 0; k < CHUNK; k += 4) {
             float fb[4][ACROSS];
@@ -238,12 +238,12 @@ template <int ROWS_OF_TILE, bool A_ALONG, bool B_ALONG> struct Sums {
 #endif
 };
 
-// Where the sums of a tile go: `row` and `column` count from the tile's corner.
-//   bool has(int row)                     whether the row is part of the result
-//   void write(int row, int column, float4 sums)
+// Writes the sums of a tile with an `Out`, whose `row` and `column` count from the tile's corner:
+//   bool has(int row)                              whether the row is part of the result
+//   void write(int row, int column, float4 sums)   sets four neighbours, or adds to them
 //
-// With `parts` > 1 several blocks share a tile's k. Each leaves its sums in memory; the last to come adds them, part
-// 0 first, so that the result does not depend on who is last. It leaves its counter at 0 for the next launch.
+// With `parts` > 1 several blocks share the sum of a tile. Each writes its sums to memory; the last block adds them, part
+// 0 first, so that the result does not depend on which is last, and leaves the counter at 0 for the next launch.
 template <int ROWS, class Out>
 __device__ __forceinline__ void finish(Out& out, float* sums, Split split, int tile, int part)
 {
@@ -278,7 +278,7 @@ __device__ __forceinline__ void finish(Out& out, float* sums, Split split, int t
         float4 total = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
 #pragma unroll 4
         for (int p = 0; p < split.parts; p++) {
-            // Past the first-level cache, which does not see what other multiprocessors write.
+            // Bypasses the L1 cache, which may hold stale values of what other multiprocessors wrote.
             float4 v = __ldcg(parts + (size_t)p * ROWS * RUNS + i);
             total.x += v.x; total.y += v.y; total.z += v.z; total.w += v.w;
         }
@@ -286,7 +286,7 @@ __device__ __forceinline__ void finish(Out& out, float* sums, Split split, int t
     }
 }
 
-// Four neighbours, `there` of which exist; `whole` where they can be written as one vector.
+// Writes four neighbours, of which the first `there` exist; `whole` where they can be written as one vector.
 __device__ __forceinline__ void put_run(float* at, float4 v, int there, bool whole, bool add)
 {
     if (whole) {
@@ -321,10 +321,10 @@ __device__ __forceinline__ void put_run(elem* at, float4 v, int there, bool whol
 }
 #endif
 
-// Brings chunks first .. last - 1 through shared memory, `STAGES` - 1 ahead, and adds them up. A job has
-//   void begin(int chunk, elem* a, elem* b)    starts bringing the next chunk
-//   void end(elem* b)                          stores what `begin` brought to registers alone
-// and leaves the sums in `memory`.
+// Adds up chunks first .. last - 1, copying them to shared memory `STAGES` - 1 ahead, and leaves the sums in `memory`. A
+// job has
+//   void begin(int chunk, elem* a, elem* b)    starts the copy of the next chunk
+//   void end(elem* b)                          stores what `begin` loaded to registers
 template <int STAGES, class S, class Job>
 __device__ __forceinline__ void add_chunks(S& sums, Job& job, elem* memory, int first, int last)
 {
@@ -350,13 +350,13 @@ __device__ __forceinline__ void add_chunks(S& sums, Job& job, elem* memory, int 
         now = now + 1 == STAGES ? 0 : now + 1;
         next = next + 1 == STAGES ? 0 : next + 1;
     }
-    // No copy is under way: the last chunk was waited for, and the groups behind it are empty.
+    // No copy is unfinished: the last chunk has been waited for, and the groups after it are empty.
     __syncthreads();
     sums.store((float*)memory);
     __syncthreads();
 }
 
-// Elements of shared memory that `add_chunks` takes.
+// Elements of shared memory that `add_chunks` needs.
 template <class S> __device__ constexpr int memory_size(int stages)
 {
     int chunks = stages * (S::A_SIZE + S::B_SIZE);

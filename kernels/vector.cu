@@ -1,8 +1,8 @@
-// vector.cu - functions of all parameters of a network at once: their moving average, the norm of their gradients.
+// vector.cu - functions of dense vectors: the moving average of a network's parameters, the norm of its gradients.
 //   math    moving_average: mean = mean + (1 - decay)(x - mean);  vector_norm: y = sqrt(sum of x^2)
-//   shapes  x, mean: dense vectors of `count` f32; y one f32
-//   launch  VECTOR_THREADS threads; any number of blocks; of a norm the last block adds the blocks' sums in order, in f64; deterministic
-//   cost    moving_average: 12 bytes of memory a number; vector_norm: 4
+//   shapes  x, mean: dense vectors of `count` f32; y: one f32
+//   launch  256 threads; any number of blocks; vector_norm's last block adds the blocks' sums in order, in f64; deterministic
+//   cost    moving_average: 12 bytes of memory traffic per number; vector_norm: 4
 //   source  Tarvainen and Valpola, NeurIPS 2017, equation 1 of section 2; checked by tests/parity rows vector
 #include "common.cuh"
 

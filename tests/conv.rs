@@ -1,5 +1,5 @@
-//! The convolution products of the CPU against their definition in f64, at every way they are
-//! computed: few channels, minimal filtering, gathered windows, few pixels.
+//! The passes of a convolution on the CPU against their definition in f64, for each of its
+//! algorithms: few channels, minimal filtering, gathered windows, few pixels.
 
 mod common;
 
@@ -10,7 +10,8 @@ use pix2pix_engine::tensor::{Shape, View};
 
 /// (window, batch, height, width, input channels, output channels)
 const CASES: &[(Conv, usize, usize, usize, usize, usize)] = &[
-    // Minimal filtering: stride 2 by F(2, 2) and F(3, 2), stride 1 by F(3, 4); sizes off the tile.
+    // Minimal filtering: stride 2 by F(2, 2) and F(3, 2), stride 1 by F(3, 4); also sizes that the
+    // tile does not divide.
     (Conv::HALVE, 1, 32, 32, 32, 48),
     (Conv::HALVE, 2, 44, 36, 16, 32),
     (Conv::HALVE, 1, 35, 33, 16, 16),
@@ -44,7 +45,7 @@ fn pass(cpu: &mut Cpu, pass: Pass, conv: Conv, [x, w, y]: [View; 3], mode: Write
     cpu.conv(&ConvArgs { pass, conv, x, w, y, bias: None, mode }).unwrap();
 }
 
-/// Every product, set and added, dense and into a slice of a wider buffer.
+/// Every pass, set and added, dense and into a slice of a wider buffer.
 #[test]
 fn products_follow_their_definition() {
     for (row, &(conv, n, h, w, c, k)) in CASES.iter().enumerate() {
@@ -90,7 +91,7 @@ fn products_follow_their_definition() {
     }
 }
 
-/// A slice's neighbours in the wider buffer stay as they are.
+/// A slice's neighbours in the wider buffer do not change.
 #[test]
 fn products_write_only_their_channels() {
     for &(conv, n, h, w, c, k) in CASES {
@@ -137,8 +138,8 @@ fn products_do_not_depend_on_threads() {
     }
 }
 
-/// Filters may be kept in another form between calls; a filter that anything wrote since is read
-/// anew.
+/// The CPU keeps transformed filters between calls; a filter that any kernel has written since is
+/// transformed again.
 #[test]
 fn a_filter_written_by_any_kernel_is_read_anew() {
     let (conv, n) = (Conv::HALVE, 16);

@@ -1,4 +1,4 @@
-//! Dropout: how much is kept, and on what the mask depends.
+//! Dropout: the fraction that is kept, and what the mask depends on.
 
 mod common;
 
@@ -20,7 +20,7 @@ fn mask(threads: usize, dropout: Dropout, seed: u64, step: u64) -> Vec<f32> {
 
 fn mask_of(threads: usize, dropout: Dropout, state: StepState) -> Vec<f32> {
     let mut arena = Arena::default();
-    // A slice of a wider buffer: the mask belongs to the element, not to its address.
+    // A slice of a wider buffer: the mask depends on the element, not on its address.
     let wide = arena.take(Shape { c: SHAPE.c + 3, ..SHAPE });
     let (x, y) = (arena.take(SHAPE), wide.channels(2..2 + SHAPE.c).unwrap());
     let mut cpu: Cpu = common::cpu(threads, &arena);
@@ -30,8 +30,8 @@ fn mask_of(threads: usize, dropout: Dropout, state: StepState) -> Vec<f32> {
     read(&cpu, y)
 }
 
-/// The number kept of n is within five deviations, sqrt(n p (1 - p)), of n (1 - p); so is the number
-/// in every channel and in every picture. What is kept is scaled by 1 / (1 - p).
+/// The number kept of n is within five deviations, sqrt(n p (1 - p)), of n (1 - p); so is the
+/// number in every channel and in every picture. What is kept is scaled by 1 / (1 - p).
 #[test]
 fn as_much_is_kept_as_was_asked_for() {
     for rate in [0.1f32, 0.5, 0.9] {
@@ -59,8 +59,8 @@ fn as_much_is_kept_as_was_asked_for() {
     }
 }
 
-/// Two masks of rate 1/2 agree in half of their elements, within five deviations, where any of
-/// stream, step, micro-step and seed differs, and nowhere else do they differ.
+/// Two masks of rate 1/2 agree in half of their elements, within five deviations, if stream, step,
+/// micro-step or seed differs; otherwise they are equal.
 #[test]
 fn masks_depend_on_stream_step_micro_step_and_seed() {
     let half = |stream: u32| Dropout { rate: 0.5, stream };
@@ -111,8 +111,8 @@ fn neighbours_are_independent() {
     }
 }
 
-/// A norm with dropout and activation is the three after each other, with the same mask, forward
-/// and back.
+/// A norm with dropout and activation equals the three operations one after another, with the same
+/// mask, forward and backward.
 #[test]
 fn dropout_inside_a_norm_draws_the_same_mask() {
     let (scope, statistics) = (NormScope::Batch, Statistics::Batch);

@@ -1,5 +1,5 @@
-//! Every operation's gradients against difference quotients, and what the walk back makes of values
-//! with several readers, detached values and groups of parameters.
+//! Every operation's gradients against difference quotients, and the backward pass of values with
+//! several readers, detached values and groups of parameters.
 
 mod common;
 
@@ -14,13 +14,13 @@ use pix2pix_engine::op::{NormUse, NormVars};
 use pix2pix_engine::tape::{Tape, Var};
 use pix2pix_engine::tensor::{Shape, View};
 
-/// How far a leaf's element is moved each way: less where there are kinks, so that few elements
-/// cross one.
+/// The distance h by which an element of a leaf is moved: smaller where there are kinks, so that
+/// few elements cross one.
 fn distance(tolerance: f64) -> f32 {
     if tolerance == KINKED { 1e-3 } else { 1e-2 }
 }
 
-/// Elements probed of a leaf, evenly spread.
+/// Elements of a leaf that are probed, evenly spread.
 const PROBES: usize = 40;
 
 /// Compares the gradients of all `leaves` with (loss(x + h) - loss(x - h)) / 2h, where the loss is
@@ -70,7 +70,7 @@ const WINDOWS: &[(Conv, Shape, usize)] = &[
     (Conv::square(3, 2, 1), Shape::new(2, 5, 6, 2), 3),
     (Conv::square(7, 1, 3), Shape::new(1, 6, 6, 2), 2),
     (Conv { r: 2, s: 3, stride: 2, pad: 0 }, Shape::new(1, 6, 7, 2), 3),
-    // Minimal filtering, both tiles.
+    // Minimal filtering, with both tiles.
     (Conv::HALVE, Shape::new(1, 28, 28, 16), 16),
     (Conv::PATCH, Shape::new(1, 17, 16, 16), 16),
 ];
@@ -92,7 +92,7 @@ fn convolution() {
 #[test]
 fn transposed_convolution() {
     for &(conv, y, k) in WINDOWS {
-        // The pictures that the window shrinks `y` to, so that all of them can be grown.
+        // The shape that the window shrinks `y` to, which the transposed convolution grows back.
         let x = conv.shrink(y, k).unwrap();
         let filter = Shape::new(k, conv.r, conv.s, y.c);
         let all = [("x", x), ("w", filter), ("b", Shape::vector(y.c))];
@@ -102,7 +102,7 @@ fn transposed_convolution() {
     }
 }
 
-/// Linear in every leaf: only rounding stands between gradient and quotient.
+/// A convolution is linear in every leaf, so that gradient and quotient differ only by rounding.
 fn check_convolution(what: &str, op: &mut Harness, all: &[(&str, Shape)]) {
     for (i, (leaf, shape)) in all.iter().enumerate() {
         op.set(leaf, &numbers(shape.count(), i as u64));
@@ -215,7 +215,7 @@ fn losses_against_a_label() {
     }
 }
 
-/// Two labels: each run of pictures against its own, as two losses of their own would be.
+/// Two labels: each run of pictures against its own, like two separate losses.
 #[test]
 fn losses_of_two_runs() {
     let x = Shape::new(4, 2, 3, 1);
@@ -350,6 +350,10 @@ fn shapes_that_do_not_fit_are_refused() {
         (tape.upsample(0, x), ["upsample", "1x4x6x3", "times 0", "1 or more"]),
         (tape.reflection_pad(4, x), ["reflection_pad", "1x4x6x3", "1x12x14x3", "below 4"]),
         (tape.cross_entropy(x, labels, None), ["cross_entropy", "1x4x5x1", "1x4x6x3", "1x4x6x1"]),
+        (
+            tape.distance(Loss::Bce, 1.0, x, x),
+            ["bce_with_logits", "1x4x6x3", "not a distance", "labels"],
+        ),
     ] {
         let error = result.unwrap_err().to_string();
         for part in parts {
@@ -390,7 +394,7 @@ fn sums() {
     probe("add", &mut op, &["a", "b"], SMOOTH);
 }
 
-/// Every way of reading it: the inputs of a concat, its result, a slice of it again inside another.
+/// Every way of reading a concat: its inputs, its result, and the result inside another concat.
 #[test]
 fn concat() {
     let (a, b) = (Shape::new(2, 3, 2, 3), Shape::new(2, 3, 2, 2));
@@ -407,8 +411,8 @@ fn concat() {
     probe("concat in a concat", &mut op, &["a", "b"], SMOOTH);
 }
 
-/// What is computed from a part of a concat cannot be written into the same buffer: said when it is
-/// recorded.
+/// What is computed from a part of a concat cannot be written into the same buffer: refused when it
+/// is recorded.
 #[test]
 fn a_concat_of_what_is_computed_from_it_is_refused() {
     let x = Shape::new(1, 2, 2, 2);
@@ -420,8 +424,8 @@ fn a_concat_of_what_is_computed_from_it_is_refused() {
     assert!(error.contains("copy"), "{error}");
 }
 
-/// dy = 1 everywhere: the gradient of a leaf is the number of its readers, whether the others are
-/// recorded before the concat's reader, behind it, or on both sides.
+/// With dy = 1 everywhere the gradient of a leaf is the number of its readers, whether the others
+/// are recorded before the concat's reader, after it, or both.
 #[test]
 fn a_value_inside_a_concat_may_have_other_readers() {
     let x = Shape::new(1, 2, 2, 2);
@@ -446,7 +450,7 @@ fn a_value_inside_a_concat_may_have_other_readers() {
     }
 }
 
-/// Some channels of a concat's gradient come from no reader at all: they are 0, not left over.
+/// Channels of a concat that nothing reads have a gradient of 0, not what memory held before.
 #[test]
 fn channels_that_nobody_reads_have_no_gradient() {
     let x = Shape::new(1, 2, 2, 2);
@@ -495,7 +499,7 @@ fn nothing_flows_through_a_detached_value() {
 }
 
 /// A loss that does not depend on all parameters of a group is refused when it is recorded, with
-/// the name of one it misses.
+/// the name of one that is missing.
 #[test]
 fn a_loss_without_a_path_is_refused() {
     let mut arena = Arena::default();
@@ -511,11 +515,11 @@ fn a_loss_without_a_path_is_refused() {
     assert!(error.contains("unseen"), "{error}");
     let picture = tape.input("picture", Shape::new(1, 2, 2, 1));
     let wide = tape.backward(&[(1.0, picture)], params.group(), Write::Set);
-    assert!(wide.is_err(), "a loss is a number or a few");
+    assert!(wide.is_err(), "a loss is a vector");
 }
 
-/// One group steps: the other's values, gradients and moments keep their bytes, though the loss
-/// depends on both.
+/// Only one group is updated: the other's values, gradients and moments do not change, although the
+/// loss depends on both.
 #[test]
 fn an_update_touches_its_group_alone() {
     let shape = Shape::new(1, 2, 2, 2);

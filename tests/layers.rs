@@ -1,34 +1,34 @@
-//! The arrows that must never be, read from the source: what each module may import, who may name
-//! which library, where `unsafe` may stand. A fault is reported as file:line.
+//! The layers of the crate, checked in the source text: what each module may import, which modules
+//! may use which library, which files may contain `unsafe`. Faults are reported as file:line.
 
 use std::path::{Path, PathBuf};
 
-/// What a module may name of the crate: a module as a whole, or one path of it. `error` and
-/// `random` are everyone's.
+/// What a module may import from the crate: whole modules, or single paths in them. Every module
+/// may import `error` and `random`.
 const MAY_NAME: &[(&str, &[&str])] = &[
-    // Shapes are arithmetic: they are tested without a device.
+    // Shapes are arithmetic and need no device.
     ("tensor", &[]),
-    // A message about shapes shows them.
+    // Messages about shapes print them.
     ("error", &["tensor::Shape"]),
     ("random", &[]),
     ("one_of", &[]),
     ("atomic", &[]),
     ("metric", &["tensor"]),
-    // Memory knows no mathematics.
+    // Devices hold memory and know no mathematics.
     ("device", &["tensor"]),
     // A kernel is a function of Views.
     ("kernel", &["tensor", "device"]),
-    // The tape knows the trait, never a member; of the device it knows how places are aligned and
-    // how many losses are kept.
+    // The tape knows only the trait of backends; of devices, the alignment and the size of the ring
+    // of losses.
     ("tape", &["tensor", "device::ALIGNMENT", "device::RING_WIDTH", "kernel"]),
-    // An operation speaks to `dyn Backend` only.
+    // Operations call `dyn Backend` only.
     ("op", &["tensor", "kernel", "tape"]),
-    // Parameters are laid out in the arena, which hands out numbers and touches no memory.
+    // Parameters are placed in the arena, which computes addresses and touches no memory.
     ("nn", &["tensor", "device::Arena", "kernel", "tape", "op"]),
     ("model", &["tensor", "kernel", "tape", "op", "nn"]),
-    // Images are samples on the host; the step uploads them.
+    // Images are samples on the host; the training step uploads them.
     ("data", &["tensor", "atomic"]),
-    // Files hold numbers by name: the names of a network's parameters, here and in the port.
+    // Files hold numbers by name: that of the parameter here, or in the PyTorch port.
     ("checkpoint", &["tensor", "atomic", "kernel::Backend", "nn", "model"]),
     (
         "train",
@@ -50,9 +50,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "translate",
         &["tensor", "device", "kernel", "tape", "nn", "model", "data", "checkpoint", "train"],
     ),
-    // Both machines, every operation of a step.
+    // Compares both devices on every instruction of a training step.
     ("verify", &["tensor", "device", "kernel", "tape", "train"]),
-    // The library can be used without a terminal: nobody but `main` names `cli`.
+    // The library can be used without a terminal: only `main` imports `cli`.
     (
         "cli",
         &[
@@ -73,14 +73,14 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     ("main", &["cli"]),
-    // Declares the modules and names none.
+    // Declares the modules and imports none.
     ("lib", &[]),
 ];
 
-/// Names that stand in every module's reach.
+/// Names that every module may import.
 const EVERYONES: &[&str] = &["error", "random", "one_of", "Error", "Result"];
 
-/// Who may name a library of threads, vectors or products.
+/// The modules that may use a library.
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("pulp", &["device", "kernel"]),
     ("gemm", &["kernel"]),
@@ -92,7 +92,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("indicatif", &["cli"]),
 ];
 
-/// Files with `unsafe` in them.
+/// The files that may contain `unsafe`.
 const UNSAFE: &[&str] = &[
     "kernel/product.rs",
     "device/cuda/args.rs",
@@ -105,7 +105,7 @@ const UNSAFE: &[&str] = &[
 
 /// A source file without comments and strings, line by line.
 struct Source {
-    /// From `src/`, with slashes.
+    /// The path from `src/`, with slashes.
     name: String,
     /// The top-level module it belongs to.
     module: String,
@@ -138,13 +138,13 @@ fn source(root: &Path, path: &Path) -> Source {
     Source { name: parts.join("/"), module: parts[0].trim_end_matches(".rs").to_string(), lines }
 }
 
-/// A line up to its comment. A `//` inside a string ends it too early, which loses nothing that is
-/// looked for here.
+/// A line up to its comment. A `//` inside a string cuts the line short, which loses nothing that
+/// these tests look for.
 fn code(line: &str) -> String {
     line.split("//").next().unwrap_or_default().to_string()
 }
 
-/// Where a word stands by itself in a line.
+/// Positions of a whole word in a line.
 fn words<'a>(line: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     line.match_indices(word).map(|(at, _)| at).filter(move |&at| {
@@ -152,7 +152,7 @@ fn words<'a>(line: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     })
 }
 
-/// The paths that a file names of the crate, as "module" or "module::Item", with their lines.
+/// The paths of the crate that a file uses, as "module" or "module::Item", with line numbers.
 /// `use crate::a::{B, c::D}` gives `a::B` and `a::c`.
 fn arrows(source: &Source) -> Vec<(usize, String)> {
     let root = if source.module == "main" { "pix2pix_engine" } else { "crate" };
@@ -163,7 +163,7 @@ fn arrows(source: &Source) -> Vec<(usize, String)> {
             else {
                 continue;
             };
-            // A list may run over several lines.
+            // A list may span several lines.
             let open = |text: &str| text.matches('{').count() > text.matches('}').count();
             for more in &source.lines[number + 1..] {
                 if !rest.starts_with('{') && !rest.contains("::{") || !open(&rest) {
@@ -195,7 +195,7 @@ fn paths(text: &str) -> Vec<String> {
     }
 }
 
-/// The members of a list whose opening brace was taken off, split at its own commas.
+/// The members of a list whose opening brace has been removed, split at its top-level commas.
 fn members(list: &str) -> Vec<String> {
     let (mut depth, mut all) = (0, vec![String::new()]);
     for c in list.chars() {
@@ -245,12 +245,12 @@ fn no_arrow_points_upward() {
     report(faults);
 }
 
-/// `super` of a module's own file is the crate: no way around the table.
+/// `super` in a top-level module is the crate, which would bypass the table.
 #[test]
 fn no_module_reaches_the_crate_by_super() {
     let mut faults = Vec::new();
     for source in sources() {
-        // Levels of `super` that lead out: 1 from src/a.rs and src/a/mod.rs, 2 from src/a/b.rs.
+        // Levels of `super` that reach the crate: 1 in src/a.rs and src/a/mod.rs, 2 in src/a/b.rs.
         let folders = source.name.matches('/').count();
         let out = folders + usize::from(!source.name.ends_with("mod.rs"));
         let mut inner = 0;
@@ -303,7 +303,7 @@ fn unsafe_stands_in_listed_files_only() {
     }
 }
 
-/// The reader of arrows reads what it should.
+/// The reader of imports recognises every form of them.
 #[test]
 fn arrows_are_read_from_every_form() {
     for (text, expected) in [
@@ -327,8 +327,8 @@ fn arrows_are_read_from_every_form() {
     }
 }
 
-/// What an instruction or an operation is, it says itself (`Instruction::work`, `Op::describe`): a
-/// name is for people.
+/// Instructions and operations describe themselves (`Instruction::work`, `Op::describe`): no code
+/// may depend on their names, which are for people.
 #[test]
 fn nobody_asks_a_name_what_an_operation_does() {
     let mut faults = Vec::new();

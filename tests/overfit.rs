@@ -1,4 +1,4 @@
-//! Training learns: a small U-Net with its discriminator comes to reproduce one pair.
+//! Training learns: a small U-Net with its discriminator learns to reproduce one pair.
 
 mod common;
 
@@ -7,14 +7,14 @@ use pix2pix_engine::tensor::Shape;
 use pix2pix_engine::train::Gan;
 
 const STEPS: usize = 120;
-/// Mean distance, times 100, that an untrained network has at least.
+/// Least mean distance, times 100, of an untrained network.
 const START: f32 = 20.0;
-/// What is left of it in the mean of the last ten steps: an eighth; 1.5 was measured.
+/// Largest mean of it over the last ten steps: an eighth of `START`; 1.5 was measured.
 const LEARNT: f32 = 2.5;
 const LEARNING_RATE: f32 = 2e-3;
 
-/// A pair that a network can learn: the target is the input's stripes turned by a quarter, in other
-/// colours.
+/// A pair that a network can learn: the target has the input's stripes turned by 90 degrees, in
+/// other colours.
 fn pair(size: Shape) -> [Vec<f32>; 2] {
     let picture = |f: &dyn Fn(f32, f32, usize) -> f32| -> Vec<f32> {
         (0..size.h * size.w * 3)

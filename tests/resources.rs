@@ -1,7 +1,8 @@
-//! What our kernels take of every generation of GPUs: registers, shared memory, occupancy, and no
-//! spills. `kernels/RESOURCES.md` is the table; `UPDATE_RESOURCES=1` writes it anew.
+//! The resources that our kernels take on every generation of GPUs: registers, shared memory,
+//! occupancy; none may spill registers. `kernels/RESOURCES.md` is the table; `UPDATE_RESOURCES=1`
+//! rewrites it.
 //!
-//! A test program of its own, so that it takes its time apart from the others.
+//! This is a separate test program because it takes long.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::sync::Mutex;
 use pix2pix_engine::device::{Precision, compile_options, find_nvrtc};
 use pix2pix_engine::kernel::cuda;
 
-/// Compute capability, and what a multiprocessor of it holds: warps, blocks, KiB of shared memory
+/// Compute capability, and the most warps, blocks and KiB of shared memory of a multiprocessor
 /// (CUDA C++ Programming Guide, "Technical Specifications per Compute Capability"). All have 65,536
 /// registers.
 const GENERATIONS: [(i32, usize, usize, usize); 7] = [
@@ -23,7 +24,7 @@ const GENERATIONS: [(i32, usize, usize, usize); 7] = [
     (120, 48, 24, 100),
 ];
 
-/// What the assembler says of one kernel.
+/// What the assembler reports for one kernel.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Used {
     kernel: String,
@@ -67,8 +68,8 @@ fn parse(log: &str, ptx: &str, precision: &'static str, generation: i32) -> Vec<
             last.spilled += before(line, "bytes spill stores") + before(line, "bytes spill loads");
         }
         if line.contains("Used ") {
-            // As a multiprocessor gives them out: in eights. The assembler itself takes one more or
-            // less of the same source from run to run.
+            // Rounded up to multiples of 8, as a multiprocessor allocates them. The assembler's own
+            // number for one source varies by one from run to run.
             last.registers = before(line, "registers").next_multiple_of(8);
             last.shared = before(line, "bytes smem");
         }
@@ -76,9 +77,9 @@ fn parse(log: &str, ptx: &str, precision: &'static str, generation: i32) -> Vec<
     all
 }
 
-/// The part of a multiprocessor's warps that blocks of this kernel fill, in percent, counting
-/// registers (in units of 8 a thread), static shared memory (with the 1 KiB that a block reserves
-/// from 8.0 on), warps and blocks. Dynamic shared memory comes on top.
+/// The part of a multiprocessor's warps that blocks of this kernel can fill, in percent, limited by
+/// registers (in units of 8 per thread), static shared memory (with the 1 KiB that a block reserves
+/// from 8.0 on), warps and blocks. Dynamic shared memory is not counted.
 fn occupancy(used: &Used) -> usize {
     let (_, warps, blocks, kib) =
         *GENERATIONS.iter().find(|g| g.0 == used.generation).expect("it was compiled for one");
@@ -101,7 +102,7 @@ fn kernels_take_what_the_table_says_and_nothing_spills() {
         for (generation, ..) in GENERATIONS {
             for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
                 let tensor_cores = precision != Precision::F32;
-                // What multiplies no matrices is the same in tf32 as in f32.
+                // Kernels other than convolutions are the same in tf32 as in f32.
                 let same = precision == Precision::Tf32 && !name.starts_with("conv");
                 if !(tensor_cores && generation < 80 || same) {
                     work.push((name.as_str(), generation, precision));
@@ -138,7 +139,8 @@ fn kernels_take_what_the_table_says_and_nothing_spills() {
         std::fs::write(&path, &table).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap();
-    // Another version of the assembler allocates otherwise; that nothing spills holds for it too.
+    // Another version of the assembler may allocate differently; that nothing spills was checked
+    // above.
     if committed.lines().nth(2) == table.lines().nth(2) {
         assert!(committed == table, "kernels/RESOURCES.md is old: run with UPDATE_RESOURCES=1");
     }

@@ -1,4 +1,4 @@
-//! Two batches that go through a norm as one: the numbers of two passes, bit for bit.
+//! Two batches that pass through a norm as the runs of one: the numbers of two passes, bit for bit.
 
 mod common;
 
@@ -70,7 +70,7 @@ fn runs_are_batches_one_after_the_other() {
         assert_eq!(read(&cpu, running[1][i]), read(&cpu, running[0][i]));
         let (got, expected) = (read(&cpu, gradients[1][i]), read(&cpu, gradients[0][i]));
         let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
-        // One sum in f64 where there were two, each rounded.
+        // One sum in f64, instead of two that are rounded before they are added.
         assert!(common::nmse(&got, &expected) < common::NORM_NMSE);
     }
 }

@@ -1,4 +1,4 @@
-//! The machines that are here, and the default networks on one of them, ready to be timed.
+//! The devices of this machine, and the default networks on one of them, ready to be timed.
 #![allow(dead_code)]
 
 use std::time::{Duration, Instant};
@@ -11,11 +11,12 @@ use pix2pix_engine::tape::{Program, Tape};
 use pix2pix_engine::tensor::{SampleRange, SampleSlice, Shape};
 use pix2pix_engine::train::{Networks, RunConfig, Step};
 
-/// A machine to be opened: the CPU, or a GPU in one precision.
+/// A device to be opened: the CPU, or a GPU in one precision.
 #[derive(Clone, Debug)]
 pub struct Place(Option<cuda::Choice>);
 
-/// The CPU, and each real GPU in each precision it has. softgpu has no speed.
+/// The CPU, and each real GPU in each precision that it supports. softgpu is left out: its speed
+/// means nothing.
 pub fn places() -> Vec<Place> {
     let mut all = vec![Place(None)];
     for gpu in gpus().unwrap_or_default().iter().filter(|gpu| !gpu.emulated()) {
@@ -42,13 +43,13 @@ impl Place {
         }
     }
 
-    /// The machine.
+    /// Opens the device.
     pub fn open(&self) -> Machine {
         match &self.0 {
             None => Machine::Cpu(Cpu::new(0).expect("threads start")),
             Some(choice) => {
                 let gpu = cuda::open(choice).expect("the GPU was listed");
-                // Four caches: nothing that is timed finds its operands there.
+                // Four times the cache, so that no timed kernel finds its operands there.
                 let cache = gpu.cache_bytes().expect("the GPU says what it has");
                 let watch = gpu.stopwatch(4 * cache).expect("memory is there");
                 Machine::Cuda(Box::new(gpu), watch)
@@ -57,16 +58,16 @@ impl Place {
     }
 }
 
-/// A machine.
+/// An open device.
 pub enum Machine {
     /// The CPU.
     Cpu(Cpu),
-    /// A GPU, and what times it.
+    /// A GPU, and the stopwatch that times it.
     Cuda(Box<Cuda>, Stopwatch),
 }
 
 impl Machine {
-    /// The machine, whichever it is.
+    /// The device as a backend.
     pub fn backend(&mut self) -> &mut dyn Backend {
         match self {
             Machine::Cpu(cpu) => cpu,
@@ -74,8 +75,8 @@ impl Machine {
         }
     }
 
-    /// Time of `times` plays of `work`: of the CPU by its clock, one right after the other; of a GPU
-    /// by its events, each play by itself with the cache emptied before.
+    /// Total time of `times` runs of `work`: on the CPU by its clock, one run right after the
+    /// other; on a GPU by its events, each run by itself after the cache was emptied.
     pub fn time(
         &mut self,
         times: u64,
@@ -107,7 +108,7 @@ fn size() -> Shape {
     Shape::new(1, 256, 256, 3)
 }
 
-/// Bytes that look like no picture.
+/// Pictures of random bytes.
 fn pictures() -> Vec<u8> {
     (0..size().count()).map(|i| ((i * 2_654_435_761) >> 13) as u8).collect()
 }
@@ -131,7 +132,7 @@ impl Training {
         Training { machine, step, pictures: pictures(), done: 0 }
     }
 
-    /// One step, begun; the CPU has also ended it.
+    /// Starts one step. On the CPU it is done when this returns.
     pub fn run(&mut self) {
         self.done += 1;
         let b = self.machine.backend();
@@ -144,14 +145,14 @@ impl Training {
         self.step.program.run(b).expect("the step runs");
     }
 
-    /// Waits for all steps begun.
+    /// Waits for all steps that were started.
     pub fn finish(&mut self) {
         self.machine.backend().kept_losses(1, 1).expect("the steps ran");
     }
 }
 
-/// The default generator as a loaded model: one forward pass of a 256 x 256 picture, with its own
-/// statistics and dropout on, as the PyTorch port tests.
+/// The default generator, for translation: one forward pass of a 256 x 256 picture with the
+/// picture's own statistics and dropout on, as the PyTorch port translates.
 pub struct Model {
     machine: Machine,
     forward: Program,
@@ -180,7 +181,7 @@ impl Model {
         Model { machine, forward, pictures: pictures() }
     }
 
-    /// One pass, begun; the CPU has also ended it.
+    /// Starts one pass. On the CPU it is done when this returns.
     pub fn run(&mut self) {
         let view = self.forward.view("x").expect("a pass has x");
         let b = self.machine.backend();
@@ -189,7 +190,7 @@ impl Model {
         self.forward.run(b).expect("the pass runs");
     }
 
-    /// Waits for all passes begun.
+    /// Waits for all passes that were started.
     pub fn finish(&mut self) {
         self.machine.backend().kept_losses(1, 1).expect("the passes ran");
     }

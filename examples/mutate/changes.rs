@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What a mistake is about.
+/// The kind of a mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A barrier of a block, removed.
@@ -11,11 +11,11 @@ pub enum Kind {
     Wait,
     /// A memory fence, removed.
     Fence,
-    /// An accumulation that forgets what was there.
+    /// An accumulation turned into an assignment.
     Sum,
     /// A bound, one off.
     Bound,
-    /// A condition turned, or a kink moved.
+    /// A condition negated, or a threshold moved.
     Condition,
 }
 
@@ -40,16 +40,16 @@ impl fmt::Display for Kind {
 /// One changed file.
 pub struct Mutant {
     pub file: String,
-    /// From 1.
+    /// The line, from 1.
     pub line: usize,
     pub kind: Kind,
-    /// The line, and what stands in it instead of what.
+    /// The old text and the new.
     pub what: String,
     /// The whole file with the mistake.
     pub text: String,
 }
 
-/// `kind`, what is looked for, what takes its place.
+/// The kind, the text to look for, and its replacement.
 const WORDS: [(Kind, &str, &str); 18] = [
     (Kind::Barrier, "__syncthreads();", ";"),
     (Kind::Barrier, "__syncwarp();", ";"),
@@ -68,24 +68,24 @@ const WORDS: [(Kind, &str, &str); 18] = [
         "asm volatile(\"mma.sync",
         "d[0] = d[1] = d[2] = d[3] = 0.0f; asm volatile(\"mma.sync",
     ),
-    // Rounded up, one too few.
+    // A division that rounds up, one too low.
     (Kind::Bound, " - 1) / ", " - 2) / "),
     (Kind::Bound, " + 3) / 4", " + 2) / 4"),
-    // The block that is last.
+    // The test for the last block.
     (Kind::Bound, "blocks - 1", "blocks - 2"),
     (Kind::Bound, "split.parts - 1;", "split.parts - 2;"),
     (Kind::Condition, " && ", " || "),
     (Kind::Condition, " || ", " && "),
 ];
 
-/// Where a number or a place goes back to its beginning.
+/// Where an index wraps around to 0.
 const TURNS: [&str; 5] =
     [" == STAGES", " == across.count", " == down.count", " == across.taps", " == in.c"];
 
-/// Every mistake that `text`, the file `file`, can hold.
+/// Every mistake that can be made in `text`, the contents of `file`.
 ///
-/// No code are preprocessor lines and the parameters of templates. Where the compiler unrolls a loop
-/// over an array of registers its bound is left alone: one turn more has no meaning in C++.
+/// Preprocessor lines and template parameters are left out. So are the bounds of loops over arrays
+/// of registers, which the compiler unrolls: one iteration more is undefined behaviour in C++.
 pub fn mutants(file: &str, text: &str) -> Vec<Mutant> {
     let mut all = Vec::new();
     let (mut start, mut before) = (0, "");
@@ -97,7 +97,7 @@ pub fn mutants(file: &str, text: &str) -> Vec<Mutant> {
             let registers = before.trim() == "#pragma unroll" && !code.contains("k < CHUNK");
             for (kind, at, old, new) in changes(code) {
                 let header = at < header_end(code);
-                // A counter that does not count is a hang and says nothing about sums.
+                // A loop counter that does not count is a hang, which says nothing about sums.
                 if header && (registers || old == " += ") {
                     continue;
                 }
@@ -123,12 +123,12 @@ pub fn mutants(file: &str, text: &str) -> Vec<Mutant> {
     all
 }
 
-/// Where the header of the loop in a line ends.
+/// The end of the loop header in a line.
 fn header_end(code: &str) -> usize {
     code.find("for (").map_or(0, |at| close(code, at + 4).unwrap_or(code.len()))
 }
 
-/// Where the parenthesis that opens at `open` closes.
+/// The closing parenthesis for the one at `open`.
 fn close(code: &str, open: usize) -> Option<usize> {
     let mut depth = 0;
     for (i, c) in code[open..].char_indices() {
@@ -142,7 +142,7 @@ fn close(code: &str, open: usize) -> Option<usize> {
     None
 }
 
-/// The last argument of the call whose parenthesis opens at `open`: where it begins, and itself.
+/// The last argument of the call whose parenthesis opens at `open`: its position and its text.
 fn last_argument(code: &str, open: usize) -> Option<(usize, &str)> {
     let end = close(code, open)?;
     let (mut depth, mut from) = (0, open + 1);
@@ -157,7 +157,7 @@ fn last_argument(code: &str, open: usize) -> Option<(usize, &str)> {
     Some((from, &code[from..end]))
 }
 
-/// Kind, place, old and new text of every change of a line.
+/// Kind, position, old and new text of every change of a line.
 fn changes(code: &str) -> Vec<(Kind, usize, String, String)> {
     let mut all = Vec::new();
     let mut push = |kind, at: usize, old: &str, new: &str| {
@@ -166,7 +166,7 @@ fn changes(code: &str) -> Vec<(Kind, usize, String, String)> {
     for (kind, old, new) in WORDS {
         code.match_indices(old).for_each(|(at, _)| push(kind, at, old, new));
     }
-    // Bounds count; against a number with a point it is a kink.
+    // Comparisons of integers are bounds; those with a floating-point number are conditions.
     for (old, new) in [(" < ", " <= "), (" > ", " >= "), (" <= ", " < "), (" >= ", " > ")] {
         for (at, _) in code.match_indices(old) {
             let right = code[at + old.len()..].split([';', ')', '?']).next().unwrap_or_default();
@@ -199,7 +199,7 @@ fn changes(code: &str) -> Vec<(Kind, usize, String, String)> {
             push(Kind::Sum, from, last, "0.0f");
         }
     }
-    // What a result is added to, where it is.
+    // Whether a result is added to the old contents.
     for ending in ["add ?", "add)", "add != 0"] {
         for (at, _) in code.match_indices(ending) {
             let of_name = |c: char| c.is_alphanumeric() || "_.".contains(c);

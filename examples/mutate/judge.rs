@@ -1,4 +1,4 @@
-//! What the parity tests make of a mistake.
+//! Runs the parity tests on a mutant.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use crate::changes::Mutant;
 
-/// What became of a mutant.
+/// The outcome for a mutant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// A comparison of a test failed, or softgpu ended a launch: an address outside, a hang.
+    /// A comparison of a test failed, or softgpu aborted a launch: an address outside, a hang.
     Assertion,
-    /// All numbers were right, and softgpu had something to report: a race, a byte that nothing wrote.
+    /// All numbers were right, but softgpu reported a fault: a race, a read of an unwritten byte.
     Check,
     Survived,
-    /// It does not compile, so it says nothing about the tests.
+    /// It does not compile, which says nothing about the tests.
     Invalid,
-    /// Neither a failure nor an end.
+    /// A test did not end in time.
     Endless,
 }
 
@@ -35,12 +35,12 @@ impl Fate {
     }
 }
 
-/// Most seconds of one test, many times what it takes of correct kernels.
+/// Time limit for one test, many times what it takes with correct kernels.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Most warp instructions of a block, a hundred times what a correct one of these tests takes.
+/// Most warp instructions per block, a hundred times what a correct kernel takes in these tests.
 const BUDGET: &str = "30000000";
 
-/// Tests in the order in which they are tried, by what is in their names: the shortest first.
+/// Tests in the order in which they are run, by parts of their names: the shortest first.
 const FIRST: [&str; 8] = [
     "edges",
     "off_vectors",
@@ -52,11 +52,11 @@ const FIRST: [&str; 8] = [
     "any_shape",
 ];
 
-/// Beginnings of the names of those that take long.
+/// Prefixes of the names of tests that take long.
 const LONG: [&str; 3] = ["conv::conv", "norm::norm_of_every_kind", "norm::norm_at_the_net"];
 
-/// Beginnings of the names of the tests that launch what is in a file; where some launch nothing else,
-/// those come first.
+/// Prefixes of the names of the tests that launch the kernels of a file; tests that launch nothing
+/// else come first.
 fn families(file: &str) -> &'static [&'static str] {
     const NORM: &str = "norm::norm_at_its_edges";
     match file.split('.').next().unwrap_or_default() {
@@ -96,14 +96,14 @@ fn families(file: &str) -> &'static [&'static str] {
     }
 }
 
-/// The parity tests as a program, and the names of all of them.
+/// The program of the parity tests, and the names of all tests.
 pub struct Parity {
     program: PathBuf,
     names: Vec<String>,
 }
 
 impl Parity {
-    /// Builds them, in the folder `target`.
+    /// Builds the tests in the folder `target`.
     pub fn new(target: &Path) -> Result<Self, String> {
         let built = Command::new(env!("CARGO"))
             .args(["test", "--test", "parity", "--no-run", "--message-format=json"])
@@ -118,7 +118,7 @@ impl Parity {
                 .map(PathBuf::from)
         });
         let built = program.ok_or("the parity tests do not build")?;
-        // A copy, with softgpu's library beside it, so that both can be changed and built meanwhile.
+        // A copy, with softgpu's library, so that both can be changed and rebuilt meanwhile.
         let own = target.join(format!("mutants-{}", std::process::id()));
         let program = own.join("parity");
         let library = built.with_file_name("libcuda.so");
@@ -133,13 +133,13 @@ impl Parity {
         Ok(Parity { program, names })
     }
 
-    /// What tells these tests from others.
+    /// A hash that changes with the tests.
     pub fn stamp(&self) -> Result<u64, String> {
         let bytes = std::fs::read(&self.program).map_err(|e| e.to_string())?;
         Ok(crate::hash(&bytes))
     }
 
-    /// Tests of what is in `file`.
+    /// The tests that launch the kernels of `file`, in the order in which they are run.
     fn tests(&self, file: &str) -> Vec<&str> {
         let family = |name: &&str| families(file).iter().position(|start| name.starts_with(start));
         let mut all: Vec<&str> = self.names.iter().map(String::as_str).collect();
@@ -149,8 +149,8 @@ impl Parity {
         all
     }
 
-    /// Runs test after test on the kernels in `folder`, where one is wrong, until one fails. The test
-    /// that did is named. `short` leaves out those that take long.
+    /// Runs one test after another on the mutated kernels in `folder` until one fails, and returns
+    /// the outcome with the name of that test. `short` leaves out tests that take long.
     pub fn judge(
         &self,
         folder: &Path,

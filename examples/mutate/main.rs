@@ -1,16 +1,17 @@
-//! Deliberate mistakes in our kernels, one at a time: does a test notice each?
+//! Mutation tests of our kernels: makes one deliberate mistake at a time and checks that a test
+//! notices it.
 //!
 //! ```text
 //! cargo run --example mutate -- [--jobs N] [--short] [--list] [--report] [FILE.cu ...]
 //! ```
 //!
-//! Every barrier and every wait for a copy is removed, every bound moved by one, every sum made an
-//! overwrite, in the text of `kernels/`. For each the parity tests of the families that the file
-//! serves run on the changed text, executed by softgpu with all its checks, until one fails. What is
-//! known goes to `target/mutants.tsv` line by line, so that a run goes on where one was interrupted:
-//! what was noticed is not tried again, what survived only once the tests have changed. `--short` runs the short tests alone, and leaves open
-//! what passes them, for a run without it. `--list` shows
-//! the mistakes, `--report` the tables of `kernels/MUTANTS.md` from what is known.
+//! In the text of `kernels/`, every barrier and every wait for a copy is removed, every bound moved
+//! by one, every sum turned into an assignment. For each mutant the parity tests of the families
+//! that the file serves run on the changed text, executed by softgpu with all its checks, until one
+//! fails. Results are appended to `target/mutants.tsv`, so that a run continues where the last one
+//! was interrupted: mutants that were caught are not tried again, survivors only once the tests
+//! have changed. `--short` runs only the short tests, and leaves what passes them to a run without
+//! it. `--list` prints the mutants, `--report` the tables of `kernels/MUTANTS.md`.
 
 mod changes;
 mod judge;
@@ -28,7 +29,7 @@ use std::time::Instant;
 use changes::{Mutant, mutants};
 use judge::{Fate, Parity};
 
-/// What is known of mutants, by the hash of their text.
+/// Results so far, by the hash of the mutant's text.
 pub struct Known {
     file: PathBuf,
     fates: HashMap<u64, (Fate, u64)>,
@@ -40,7 +41,7 @@ fn hash(what: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// Comments and white space make no other mutant.
+/// The hash of a mutant without comments and indentation, so that these can change.
 fn key(mutant: &Mutant) -> u64 {
     let lines = mutant.text.lines().map(|line| line.split("//").next().unwrap_or_default().trim());
     let code: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
@@ -63,12 +64,12 @@ impl Known {
         Known { file, fates }
     }
 
-    /// What `mutant` was found to be, whatever the tests were then.
+    /// The last outcome for `mutant`, whichever tests gave it.
     pub fn fate(&self, mutant: &Mutant) -> Option<&Fate> {
         self.fates.get(&key(mutant)).map(|(fate, _)| fate)
     }
 
-    /// Whether these tests have nothing new to say about `mutant`.
+    /// Whether `mutant` need not be run with these tests.
     fn settled(&self, mutant: &Mutant, tests: u64) -> bool {
         self.fates.get(&key(mutant)).is_some_and(|(fate, of)| {
             matches!(fate, Fate::Assertion | Fate::Check | Fate::Invalid) || *of == tests
@@ -86,7 +87,7 @@ impl Known {
     }
 }
 
-/// Tries what is not settled, `jobs` at a time.
+/// Tries the mutants that are not settled, `jobs` at a time.
 fn try_all(
     all: &[Mutant],
     sources: &[(String, String)],
@@ -127,8 +128,8 @@ fn try_all(
     };
     std::thread::scope(|scope| {
         let work = &work;
-        let hands: Vec<_> = (0..jobs).map(|job| scope.spawn(move || work(job))).collect();
-        hands.into_iter().try_for_each(|hand| hand.join().expect("a hand does not panic"))
+        let threads: Vec<_> = (0..jobs).map(|job| scope.spawn(move || work(job))).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().expect("no thread panics"))
     })
 }
 

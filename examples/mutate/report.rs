@@ -1,4 +1,4 @@
-//! What is known of the mistakes, as the tables of `kernels/MUTANTS.md`.
+//! Prints the results as the tables of `kernels/MUTANTS.md`.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use crate::Known;
 use crate::changes::{Kind, Mutant};
 use crate::judge::Fate;
 
-/// How many met each fate, in the order of the tables' columns.
+/// The number of mutants with each outcome, in the order of the tables' columns.
 struct Count {
     assertion: usize,
     check: usize,
@@ -80,7 +80,7 @@ pub fn tables(all: &[Mutant], known: &Known) -> String {
     text
 }
 
-/// Whether at least 95 of 100 were caught.
+/// Whether at least 95 % were caught.
 pub fn enough(all: &[Mutant], known: &Known) -> bool {
     let total = Count::of(all.iter(), known);
     total.caught() * 100 >= 95 * total.tried()

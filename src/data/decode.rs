@@ -1,4 +1,4 @@
-//! Decoding of files of any [format](super::format) to 8-bit RGB.
+//! Decoding of files of any [`super::format`] to 8-bit RGB.
 //!
 //! - The format is recognised by the file's content; its extension only helps to word a message.
 //! - The orientation that cameras write (EXIF, and TIFF's own tag) is applied.

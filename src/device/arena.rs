@@ -1,20 +1,20 @@
-//! The persistent front of a device's memory.
+//! Allocation of the persistent front part of a device's memory.
 
 use crate::tensor::{Shape, View};
 
-/// Every allocation starts at a multiple of this many elements: 256 bytes, what a GPU's widest
-/// copies want.
+/// Every allocation starts at a multiple of this many elements of 4 bytes: 256 bytes, the alignment
+/// of CUDA's own allocations.
 pub const ALIGNMENT: usize = 64;
 
-/// Hands out the persistent part of the arena, front to back. Nothing is given back: what lives
-/// here lives as long as the device's contents.
+/// Allocates the persistent part of the arena, front to back. It only computes addresses; nothing
+/// is ever freed.
 #[derive(Clone, Debug, Default)]
 pub struct Arena {
     len: usize,
 }
 
 impl Arena {
-    /// A dense View of `shape`, behind all that was taken before.
+    /// A dense f32 View of `shape`, after everything that was taken before.
     pub fn take(&mut self, shape: Shape) -> View {
         let view = View::dense(self.len, shape);
         self.len = (self.len + shape.count()).next_multiple_of(ALIGNMENT);

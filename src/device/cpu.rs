@@ -1,4 +1,4 @@
-//! The CPU: the arena is a vector, a kernel borrows disjoint parts of it.
+//! The CPU: the arena is a vector, of which a kernel borrows disjoint parts.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,17 +21,17 @@ pub(crate) struct Resources {
     pub pool: Arc<ThreadPool>,
     pub arch: pulp::Arch,
     pub state: StepState,
-    /// Losses of the last runs, and the row of the run to come.
+    /// The ring of losses, and the row that the current run writes.
     pub ring: Vec<[f32; RING_WIDTH]>,
     pub row: usize,
     /// Reused between kernels; grows to the largest request.
     pub scratch: Vec<f32>,
-    /// What kernels have derived from the arena.
+    /// Numbers that kernels have derived from the arena.
     pub memo: Memo,
 }
 
 impl Cpu {
-    /// A CPU device that runs on `threads` threads, or on one a core where that is 0.
+    /// A CPU device that runs on `threads` threads, or on one per core if that is 0.
     ///
     /// # Errors
     /// [`Error::Machine`] where the threads cannot be started.
@@ -53,31 +53,34 @@ impl Cpu {
         Ok(Cpu { data: Vec::new(), work })
     }
 
-    /// Threads it computes with.
+    /// The number of threads that it computes with.
     pub fn threads(&self) -> usize {
         self.work.pool.current_num_threads()
     }
 
-    /// The elements of a dense View, without a copy.
+    /// The elements of a View, without a copy.
+    ///
+    /// # Panics
+    /// Where the View is not dense or ends outside the arena.
     pub fn slice(&self, view: View) -> &[f32] {
         assert!(view.is_dense(), "only a dense view is one slice");
         &self.data[view.span()]
     }
 
-    /// Bytes of scratch and of derived numbers held beside the arena.
+    /// Bytes of scratch memory and derived numbers held in addition to the arena.
     pub fn side_bytes(&self) -> usize {
         4 * (self.work.scratch.capacity() + self.work.memo.capacity())
     }
 
-    /// Threads, scratch and state, for a kernel that needs them apart from the arena.
+    /// Threads, scratch memory and state, for a kernel that needs no part of the arena.
     pub(crate) fn work_mut(&mut self) -> &mut Resources {
         &mut self.work
     }
 
-    /// Mutable spans of `writes`, and shared access to all the rest.
+    /// Borrows the spans of `writes` mutably, and the rest of the arena for reading.
     ///
-    /// Spans of `writes` must not overlap, nor may a later read touch them: the planner keeps
-    /// values apart while they are alive, so a breach is a bug of ours and panics.
+    /// Spans of `writes` must not overlap each other, nor any View that is read: the planner keeps
+    /// values that are alive at the same time apart, so an overlap is a bug of ours and panics.
     pub(crate) fn split<const W: usize>(
         &mut self,
         writes: [View; W],
@@ -122,11 +125,11 @@ impl<'a> Rest<'a> {
     }
 }
 
-/// The first `len` elements of `scratch`, which grows to hold them and never shrinks: what they
-/// hold is left over from other kernels.
+/// The first `len` elements of `scratch`, which grows to hold them and never shrinks. They still
+/// hold the numbers of other kernels.
 pub(crate) fn grown(scratch: &mut Vec<f32>, len: usize) -> &mut [f32] {
     if scratch.len() < len {
-        // Not twice as much as is asked for, which a vector grows to by itself.
+        // `resize` alone would grow the vector to up to twice what is asked for.
         scratch.reserve_exact(len - scratch.len());
         scratch.resize(len, 0.0);
     }
@@ -186,8 +189,8 @@ impl Device for Cpu {
         Ok(rows.map(<[f32]>::to_vec).collect())
     }
 
-    /// What Linux calls available: free pages and those it can take back, and within a container no
-    /// more than its limit leaves. None elsewhere.
+    /// On Linux the available memory: free pages and those that the kernel can reclaim, within a
+    /// container no more than its limit leaves. None on other systems.
     fn free_memory(&self) -> Option<u64> {
         let text = std::fs::read_to_string("/proc/meminfo").ok()?;
         let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;

@@ -1,12 +1,12 @@
-//! Numbers derived from numbers in the arena, kept until those are written.
+//! A cache of numbers that are derived from parts of the arena, valid until these are written.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// What kernels have derived from parts of the arena, such as a filter in another form.
+/// What kernels have derived from parts of the arena, such as a transformed filter.
 #[derive(Default)]
 pub(crate) struct Memo {
-    /// By where the part begins, and what was derived from it.
+    /// By the start of the part, and the kind of what was derived from it.
     derived: HashMap<(usize, u8), Derived>,
     /// One past the last element of any part.
     end: usize,
@@ -14,15 +14,15 @@ pub(crate) struct Memo {
 
 struct Derived {
     part: Range<usize>,
-    /// False once something was written there.
+    /// False once the part has been written.
     fresh: bool,
     data: Vec<f32>,
 }
 
 impl Memo {
-    /// The `len` numbers of kind `kind` derived from `part`; `make` sets all of them, and is called
-    /// only where the part was written since. What two kinds of one part are, who derives them
-    /// decides.
+    /// The `len` numbers of kind `kind` derived from `part`. `make` must set all of them; it is
+    /// called where there are none yet or the part has been written since. The caller numbers the
+    /// kinds.
     pub(crate) fn get(
         &mut self,
         part: Range<usize>,
@@ -41,10 +41,10 @@ impl Memo {
         &derived.data
     }
 
-    /// Makes stale what was derived from any part of `span`, which is about to be written. The
-    /// memory is kept for the next time.
+    /// Invalidates what was derived from any element of `span`, which is about to be written. The
+    /// memory is kept for the next use.
     pub(super) fn forget(&mut self, span: &Range<usize>) {
-        // Parameters lie in front, most writes go to planned memory behind them.
+        // Parameters are at the front of the arena; most writes go to planned memory after them.
         if span.start >= self.end {
             return;
         }
@@ -53,7 +53,7 @@ impl Memo {
         }
     }
 
-    /// Numbers held.
+    /// Floats held.
     pub(super) fn capacity(&self) -> usize {
         self.derived.values().map(|derived| derived.data.capacity()).sum()
     }

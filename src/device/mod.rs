@@ -1,8 +1,9 @@
-//! Memory and time: all that a backend does that is not arithmetic.
+//! Devices: memory, transfers and step state, everything about a backend that is not arithmetic.
 //!
-//! One arena holds everything. Its front is persistent (parameters, moments, running statistics);
-//! what a [`Program`](crate::tape::Program) needs while it runs is planned behind that, so several
-//! programs of one device, such as a training step and a validation pass, share the same memory.
+//! One arena holds everything. Its front part is persistent (parameters, moments, running
+//! statistics); what a [`Program`](crate::tape::Program) needs while it runs is planned after that,
+//! so that several programs of one device, such as a training step and a validation pass, share the
+//! same memory.
 
 mod arena;
 mod cpu;
@@ -20,12 +21,12 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::tensor::{Elem, View};
 
-/// Runs whose losses are kept.
+/// Rows of the ring of losses: the number of runs whose losses are kept.
 pub const RING_ROWS: usize = 64;
-/// Losses of a run that are kept, at most.
+/// Columns of the ring of losses: the most losses that are kept per run.
 pub const RING_WIDTH: usize = 8;
 
-/// What changes from step to step; everything else about a program is fixed when it is compiled.
+/// What changes from step to step. Everything else about a program is fixed when it is compiled.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepState {
     /// Seed of the run: the key of every random number.
@@ -34,8 +35,8 @@ pub struct StepState {
     pub step: u64,
     /// Learning rate of this step.
     pub lr: f32,
-    /// Number of the batch within the step, from 0, where the gradients of several are added up:
-    /// each has dropout masks of its own. Below 2^24.
+    /// Micro-step: the number of the batch within the step, from 0 and below 2^24, where the
+    /// gradients of several batches are summed. Each has its own dropout masks.
     pub micro: u32,
 }
 
@@ -45,34 +46,42 @@ impl Default for StepState {
     }
 }
 
-/// Memory and time of a machine.
+/// Memory, transfers and step state of a device.
 pub trait Device {
-    /// Makes the arena at least `elements` f32 long; what it holds stays.
+    /// Makes the arena at least `elements` f32 numbers long and keeps its contents.
     ///
     /// # Errors
-    /// [`Error::Machine`](crate::Error::Machine) where the memory cannot be had.
+    /// [`Error::Machine`](crate::Error::Machine) where there is not enough memory.
     fn reserve(&mut self, elements: usize) -> Result<()>;
-    /// Copies host numbers, dense, into `to`.
-    fn upload(&mut self, to: View, from: &[f32]) -> Result<()>;
-    /// Copies numbers that never change into `to`, dense f32, as part of a program. A device with
-    /// memory of its own is given them once, and copies them from there in every run.
+    /// Copies numbers from the host, in dense (n,h,w,c) order, to `to`.
     ///
     /// # Errors
-    /// [`Error::Machine`](crate::Error::Machine) where the memory cannot be had.
+    /// [`Error::Shape`](crate::Error::Shape) where there are not as many as `to` has elements; what
+    /// the device reports.
+    fn upload(&mut self, to: View, from: &[f32]) -> Result<()>;
+    /// Copies numbers that never change to `to`, dense f32, as part of a program. A device with its
+    /// own memory is sent them once, and copies them from there in every run.
+    ///
+    /// # Errors
+    /// [`Error::Machine`](crate::Error::Machine) where there is not enough memory.
     fn copy_constant(&mut self, values: &Arc<[f32]>, to: View) -> Result<()>;
-    /// Copies `from` into host numbers, dense.
+    /// Copies `from` to numbers on the host, in dense (n,h,w,c) order.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) where `to` does not have as many as `from` has
+    /// elements; what the device reports.
     fn download(&self, from: View, to: &mut [f32]) -> Result<()>;
-    /// What the next run of a program is to use as step number, rate, seed and micro-step. Its losses are kept
-    /// in a new row of the ring.
+    /// Sets seed, step number, learning rate and micro-step for the next run of a program, whose
+    /// losses go to the next row of the ring.
     fn set_state(&mut self, state: StepState);
-    /// The first `count` losses of the last `runs` rows of the ring, oldest first; at most
+    /// The first `count` losses of the last `runs` rows of the ring, oldest first, at most
     /// [`RING_ROWS`] rows. Waits for those runs.
     ///
     /// # Errors
     /// [`Error::Machine`](crate::Error::Machine) where a run failed.
     fn kept_losses(&self, runs: usize, count: usize) -> Result<Vec<Vec<f32>>>;
-    /// How many runs a host should let pass before it waits for their losses: a device that works on
-    /// its own is kept busy while the host prepares what comes next.
+    /// How many runs the host should start before it waits for their losses, so that a device that
+    /// runs asynchronously stays busy while the host prepares the next batch.
     fn runs_ahead(&self) -> usize {
         1
     }
@@ -80,12 +89,12 @@ pub trait Device {
     fn is_host(&self) -> bool {
         true
     }
-    /// What it stores activations and their gradients as.
+    /// The type that activations and their gradients are stored as.
     fn elem(&self) -> Elem {
         Elem::F32
     }
-    /// Bytes of memory that are free now, if the device can tell.
+    /// Bytes of memory that are free now; None where the device cannot tell.
     fn free_memory(&self) -> Option<u64>;
-    /// A name for humans: "CPU, 2 threads, AVX-512".
+    /// A description for users: "CPU, 2 threads, AVX-512".
     fn describe(&self) -> String;
 }

@@ -1,4 +1,4 @@
-//! Adam, one call for all parameters of a network.
+//! Adam: one call updates all parameters of a network.
 
 use rayon::prelude::*;
 
@@ -6,8 +6,8 @@ use crate::device::Cpu;
 use crate::error::Result;
 use crate::tensor::View;
 
-/// Adam's settings that do not change during a run; the learning rate and the number of the step
-/// are in the device's [`StepState`](crate::device::StepState).
+/// The settings of Adam that do not change during a run. The learning rate lr and the step number
+/// t, from 1, are in the device's [`StepState`](crate::device::StepState).
 ///
 /// ```text
 /// m = beta1 m + (1 - beta1) g        v = beta2 v + (1 - beta2) g^2
@@ -17,16 +17,16 @@ use crate::tensor::View;
 /// Source: Kingma and Ba, ICLR 2015; eps is added after the bias correction, as PyTorch does.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adam {
-    /// Decay of the mean gradient; 0.5 in pix2pix.
+    /// Decay of the first moment, in 0..1; by default 0.5, as in pix2pix.
     pub beta1: f32,
-    /// Decay of the mean square; 0.999.
+    /// Decay of the second moment, in 0..1; by default 0.999.
     pub beta2: f32,
-    /// Added to the root; 1e-8.
+    /// Added to the square root; by default 1e-8.
     pub eps: f32,
 }
 
 impl Adam {
-    /// Names of what it keeps of each parameter: the first and the second moment.
+    /// Names of the state that it keeps for each parameter: the first and the second moment.
     pub const STATE: [&'static str; 2] = ["m", "v"];
 }
 
@@ -36,14 +36,17 @@ impl Default for Adam {
     }
 }
 
-/// Adam of a machine.
+/// Adam on a device.
 pub trait AdamKernels {
-    /// One step on `values` from their gradients; `m` and `v` are the moments. Four dense vectors
-    /// of one length.
+    /// Updates `values` and their moments `m` and `v` by one step, from their gradients. All four
+    /// are dense f32 vectors of one length.
+    ///
+    /// # Errors
+    /// What the device reports.
     fn adam(&mut self, adam: Adam, values: View, grads: View, m: View, v: View) -> Result<()>;
 }
 
-/// Elements of one task.
+/// Elements per task.
 const CHUNK: usize = 65_536;
 
 impl AdamKernels for Cpu {

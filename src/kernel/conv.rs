@@ -13,8 +13,8 @@
 //! and [`Pass::Fprop`] backward (Dumoulin and Visin, "A guide to convolution arithmetic for deep
 //! learning", section 4).
 //!
-//! On the CPU the way is chosen by shape alone ([`Way::of`]), so that results never depend on the
-//! machine's number of threads.
+//! The CPU chooses its algorithm by shape alone ([`Way::of`]), so that results never depend on the
+//! number of threads.
 
 use rayon::prelude::*;
 
@@ -31,26 +31,27 @@ pub struct Conv {
     pub r: usize,
     /// Columns of the filter.
     pub s: usize,
-    /// Pixels from one window to the next.
+    /// Pixels from one window to the next, at least 1.
     pub stride: usize,
-    /// Zeros on every side.
+    /// Rows and columns of zeros on every side.
     pub pad: usize,
 }
 
 impl Conv {
     /// 4 x 4, stride 2, pad 1: halves height and width; transposed it doubles them.
     pub const HALVE: Conv = Conv::square(4, 2, 1);
-    /// 4 x 4, stride 1, pad 1: the last layers of a PatchGAN; one pixel less each way.
+    /// 4 x 4, stride 1, pad 1: the last layers of a PatchGAN; one row and one column less.
     pub const PATCH: Conv = Conv::square(4, 1, 1);
-    /// 1 x 1: every pixel on its own.
+    /// 1 x 1, stride 1, no padding: a matrix product per pixel.
     pub const PIXEL: Conv = Conv::square(1, 1, 0);
 
-    /// A square window.
+    /// A window of `size` x `size`.
     pub const fn square(size: usize, stride: usize, pad: usize) -> Self {
         Conv { r: size, s: size, stride, pad }
     }
 
-    /// Extents of y from those of x: (h + 2 pad - r) / stride + 1 rows, `k` channels.
+    /// Shape of y for x (n,h,w,c): (h + 2 pad - r) / stride + 1 rows, columns likewise, `k`
+    /// channels.
     ///
     /// # Errors
     /// [`Error::Shape`] where the window is larger than the padded picture.
@@ -67,17 +68,18 @@ impl Conv {
         Ok(Shape::new(x.n, (h - self.r) / self.stride + 1, (w - self.s) / self.stride + 1, k))
     }
 
-    /// Extents of the transposed convolution's result: (h - 1) stride + r - 2 pad rows.
+    /// Shape of the transposed convolution's result for x (n,h,w,k): (h - 1) stride + r - 2 pad
+    /// rows, columns likewise, `c` channels.
     ///
     /// # Errors
-    /// [`Error::Shape`] where nothing would be left.
+    /// [`Error::Shape`] where no row or no column would be left.
     pub fn grow(self, x: Shape, c: usize) -> Result<Shape> {
         let full = |len: usize, taps: usize| {
             ((len.max(1) - 1) * self.stride + taps).checked_sub(2 * self.pad).filter(|&l| l > 0)
         };
         match (full(x.h, self.r), full(x.w, self.s)) {
             (Some(h), Some(w)) => Ok(Shape::new(x.n, h, w, c)),
-            _ => Err(Error::shape("conv_transpose", format!("nothing is left of {x}"))),
+            _ => Err(Error::shape("conv_transpose", format!("the padding leaves nothing of {x}"))),
         }
     }
 
@@ -86,7 +88,8 @@ impl Conv {
         self.r * self.s
     }
 
-    /// The input row that tap `r` of output row `p` reads, if it is inside 0..h. Columns alike.
+    /// The input row that tap `r` of output row `p` reads, if it is inside 0..h. The same formula
+    /// serves columns.
     #[inline(always)]
     pub(crate) fn source(self, p: usize, r: usize, h: usize) -> Option<usize> {
         (p * self.stride + r).checked_sub(self.pad).filter(|&i| i < h)
@@ -104,12 +107,11 @@ pub enum Pass {
     Wgrad,
 }
 
-/// A pass and its operands. Each stands under the letter of the formulas, whether it is a value or
-/// a gradient; which of them is the result, [`ConvArgs::pass`] says: y of fprop, x of dgrad, w of
-/// wgrad.
+/// A pass and its operands, named by the letters of the formulas whether they are values or
+/// gradients. The result is y of fprop, x of dgrad and w of wgrad.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConvArgs {
-    /// What is computed.
+    /// The pass to compute.
     pub pass: Pass,
     /// The window.
     pub conv: Conv,
@@ -122,12 +124,12 @@ pub struct ConvArgs {
     /// Added to every pixel of the result: (1,1,1,k) in fprop, (1,1,1,c) in dgrad, where it is the
     /// bias of a transposed convolution; wgrad takes none.
     pub bias: Option<View>,
-    /// How the result is written.
+    /// Whether the result is set or added to. With [`Write::Add`], a bias is added as well.
     pub mode: Write,
 }
 
 impl ConvArgs {
-    /// Where the result goes.
+    /// The operand that the pass writes.
     pub fn result(&self) -> View {
         match self.pass {
             Pass::Fprop => self.y,
@@ -137,7 +139,7 @@ impl ConvArgs {
     }
 }
 
-/// Convolutions of a device.
+/// Convolutions on a device.
 pub trait ConvKernels {
     /// Computes one pass.
     ///
@@ -145,10 +147,10 @@ pub trait ConvKernels {
     /// What the device reports.
     fn conv(&mut self, args: &ConvArgs) -> Result<()>;
 
-    /// What [`ConvKernels::conv`] takes beside its operands.
+    /// Memory that [`ConvKernels::conv`] takes in addition to its operands.
     fn conv_workspace(&self, args: &ConvArgs) -> Workspace;
 
-    /// Whether the device can compute it.
+    /// Checks that the device can compute the pass.
     ///
     /// # Errors
     /// [`Error::Machine`] where it cannot, with what to change.
@@ -157,20 +159,20 @@ pub trait ConvKernels {
     }
 }
 
-/// The ways in which the CPU computes a pass.
+/// The CPU's algorithms for a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// [`narrow`]: a product over taps, where the result of fprop has a few channels.
+    /// [`narrow`]: a matrix product over all taps, for y of a few channels.
     Narrow,
-    /// [`winograd`]: minimal filtering, for wide layers of many pixels.
+    /// [`winograd`]: minimal filtering, for many channels and many pixels.
     MinimalFiltering,
-    /// [`im2col`]: products of gathered windows, for all others.
+    /// [`im2col`]: matrix products of gathered windows, for everything else.
     Gathered,
 }
 
 impl Way {
-    /// The first that serves these shapes. What a way costs is not asked here: each says itself
-    /// from where on it was measured to be quicker than those after it.
+    /// The first algorithm that serves these shapes. Each module's `serves` has the bounds from
+    /// which it was measured to be faster than those after it.
     fn of(args: &ConvArgs) -> Way {
         let ConvArgs { conv, w, y, .. } = args;
         if narrow::serves(*conv, w.shape) {
@@ -211,8 +213,8 @@ impl ConvKernels for Cpu {
     }
 }
 
-/// `y[.., k] += bias[k]`. Only layers without a norm have a bias: the first and the last of a
-/// network, so one more pass over them costs less than an argument in every product.
+/// `y[.., k] += bias[k]`. Only layers without a norm have a bias, the first and the last of a
+/// network, so one more pass over y costs little.
 fn add_bias(cpu: &mut Cpu, bias: View, y: View) {
     let ([out], rest, work) = cpu.split([y]);
     let bias = rest.get(bias);

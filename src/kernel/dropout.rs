@@ -1,5 +1,5 @@
-//! Dropout whose mask is a function of (seed, step, micro-step, layer, index): nothing is stored, the backward
-//! pass draws the same numbers again.
+//! Dropout whose mask is a function of (seed, step, micro-step, stream, element): nothing is
+//! stored, the backward pass computes the same mask again.
 
 use rayon::prelude::*;
 
@@ -9,18 +9,18 @@ use crate::error::Result;
 use crate::random::{PURPOSE_BITS, Purpose, philox, uniform};
 use crate::tensor::View;
 
-/// Drops each element with probability `rate` and scales the rest by 1 / (1 - rate).
+/// Sets each element to 0 with probability `rate` and scales the rest by 1 / (1 - rate).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dropout {
     /// Probability of an element becoming 0, in 0..1.
     pub rate: f32,
-    /// Which dropout of the program this is: no two draw the same numbers.
+    /// The number of this dropout in its program: each has its own stream of random numbers.
     pub stream: u32,
 }
 
 impl Dropout {
-    /// The factors of the four elements from `4 * quad` on: 0 or 1 / (1 - rate). `quad` counts
-    /// elements of the dense tensor, channels fastest.
+    /// The factors, 0 or 1 / (1 - rate), of elements `4 * quad` to `4 * quad + 3` of the dense
+    /// tensor, channels fastest.
     #[inline(always)]
     pub(crate) fn factors(self, state: StepState, quad: usize) -> [f32; 4] {
         let purpose = Purpose::Dropout as u32 | state.micro << PURPOSE_BITS;
@@ -45,10 +45,13 @@ impl Dropout {
     }
 }
 
-/// Dropout of a machine.
+/// Dropout on a device.
 pub trait DropoutKernels {
-    /// y = x * mask / (1 - rate), or y += that. Forward and backward are the same map: the
-    /// gradient is `dropout(dy)` into dx.
+    /// y = x * mask / (1 - rate), or y += that. The backward pass is the same function, of dy into
+    /// dx.
+    ///
+    /// # Errors
+    /// What the device reports.
     fn dropout(&mut self, dropout: Dropout, x: View, y: View, mode: Write) -> Result<()>;
 }
 

@@ -1,9 +1,10 @@
-//! Convolutions as products of gathered windows: the way for any window, stride and padding.
+//! Convolutions as matrix products of gathered windows (im2col): serves any window, stride and
+//! padding.
 //!
 //! Layers of few pixels (the deep ones, 8 x 8 and below) read each filter once from memory and
-//! leave out the taps that only ever meet padding: at 2 x 2 -> 1 x 1 a 4 x 4 window uses 4 of 16.
-//! Layers of many pixels are gathered a tile at a time into a buffer that stays in cache: in NHWC
-//! the pixels of a filter row are one run of memory, so a row of the gathered matrix is r copies.
+//! leave out the taps that meet only padding: at 2 x 2 -> 1 x 1 a 4 x 4 window uses 4 of 16.
+//! Layers of many pixels are gathered one tile at a time into a buffer that stays in cache: in NHWC
+//! the pixels of a filter row are contiguous, so a row of the gathered matrix is r copies.
 
 use std::ops::Range;
 
@@ -17,23 +18,23 @@ use crate::tensor::{Shape, View};
 /// Pixels of a gathered tile: 48 rows of 1,024 floats stay in a core's second-level cache beside
 /// the filter.
 const TILE: usize = 48;
-/// Up to here a layer has few pixels: all its windows are gathered at once.
+/// Most output pixels of a layer "of few pixels", whose windows are all gathered at once.
 const FEW: usize = 64;
-/// Filters a task computes where pixels are few.
+/// Filters per task where pixels are few.
 const FILTERS: usize = 16;
 /// Length of the pieces of a window that are multiplied at once where pixels are few: 64 such
 /// pieces (512 KB) stay in a second-level cache of 1 MB.
 const PIECE: usize = 2048;
-/// Rows from which packing the filter pays.
+/// Fewest rows for which packing the filter pays off.
 const PACKED: usize = 32;
-/// Columns of the gathered gradient that a task computes where pixels are few.
+/// Columns of the gathered gradient per task where pixels are few.
 const COLUMNS: usize = 512;
-/// A window up to this long is gathered whole where a gradient is summed over many pixels.
+/// Longest window, in floats, that is gathered whole for a filter gradient over many pixels.
 const SHORT: usize = 512;
-/// Pixels summed by one task of a filter gradient, and then in order over the tasks.
+/// Pixels per task of a filter gradient; the tasks' sums are added in order.
 const CHUNK: usize = 2048;
 
-/// Scratch of a pass.
+/// Scratch memory of a pass, in floats.
 pub(super) fn scratch(args: &ConvArgs) -> usize {
     let w = args.w.shape;
     let (window, pixels) = (args.conv.taps() * w.c, args.y.shape.pixels());
@@ -49,7 +50,7 @@ pub(super) fn scratch(args: &ConvArgs) -> usize {
     }
 }
 
-/// Runs of neighbouring taps that meet at least one pixel inside the picture, as ranges of taps.
+/// The taps that meet at least one pixel inside the picture, as ranges of neighbouring taps.
 fn used_taps(conv: Conv, x: Shape, y: Shape) -> Vec<Range<usize>> {
     let meets = |taps: usize, outputs: usize, len: usize| -> Vec<bool> {
         (0..taps).map(|r| (0..outputs).any(|p| conv.source(p, r, len).is_some())).collect()
@@ -65,7 +66,7 @@ fn used_taps(conv: Conv, x: Shape, y: Shape) -> Vec<Range<usize>> {
     runs
 }
 
-/// Batch, row and column of pixel `i`.
+/// Picture, row and column of pixel `i`.
 #[inline(always)]
 fn position(i: usize, shape: Shape) -> (usize, usize, usize) {
     (i / (shape.h * shape.w), i / shape.w % shape.h, i % shape.w)
@@ -167,8 +168,8 @@ pub(super) fn dgrad(cpu: &mut Cpu, args: &ConvArgs) {
     }
 }
 
-/// First what every pixel of dy gives to its whole window, then for every pixel of dx the sum over
-/// the windows that hold it.
+/// First multiplies every pixel of dy by the filters, which gives its contribution to every tap of
+/// its window; then sums, for every pixel of dx, over the windows that contain it.
 fn dgrad_by_window(cpu: &mut Cpu, args: &ConvArgs, few: bool) {
     let ConvArgs { conv, x: dx, w, y: dy, mode, .. } = *args;
     let (c, k, pixels) = (dx.shape.c, dy.shape.c, dy.shape.pixels());
@@ -176,7 +177,7 @@ fn dgrad_by_window(cpu: &mut Cpu, args: &ConvArgs, few: bool) {
     let ([out], rest, work) = cpu.split([dx]);
     let (gradient, filter) = (rest.get(dy), rest.get(w));
     let arch = work.arch;
-    // Columns of the gathered gradient are cut into blocks that lie one after another.
+    // The gathered gradient is stored in blocks of columns, one after another.
     let block = if few { COLUMNS.min(window) } else { window };
     let runs = used_taps(conv, dx.shape, dy.shape);
     let scratch = grown(&mut work.scratch, pixels * window.next_multiple_of(block));
@@ -244,7 +245,7 @@ fn dgrad_by_window(cpu: &mut Cpu, args: &ConvArgs, few: bool) {
     });
 }
 
-/// Row `i` of dx from what every pixel of dy gives to its window, windows one after another.
+/// Row `i` of dx, from the contributions of every pixel of dy to its window.
 fn sum_windows(
     conv: Conv,
     sums: &[f32],
@@ -277,7 +278,8 @@ fn sum_windows(
     }
 }
 
-/// Calls `f(p, q, tap)` for every window (p, q) that holds the pixel (h, w) of dx, by rising tap.
+/// Calls `f(p, q, tap)` for every window (p, q) that contains the pixel (h, w) of dx, in increasing
+/// order of taps.
 #[inline(always)]
 fn each_window(conv: Conv, h: usize, w: usize, y: Shape, mut f: impl FnMut(usize, usize, usize)) {
     let from = |i: usize, tap: usize, len: usize| {
@@ -294,8 +296,8 @@ fn each_window(conv: Conv, h: usize, w: usize, y: Shape, mut f: impl FnMut(usize
     }
 }
 
-/// Pixels of dx of one parity (h + pad, w + pad modulo the stride) share their taps: each parity is
-/// a dense problem of its own and no tap is multiplied in vain.
+/// Pixels of dx of one parity (h + pad and w + pad modulo the stride) share their taps, so each
+/// parity is a dense problem of its own and no multiplication by an inserted zero is made.
 fn dgrad_by_parity(cpu: &mut Cpu, args: &ConvArgs) {
     let ConvArgs { conv, x: dx, w, y: dy, mode, .. } = *args;
     let (c, k) = (dx.shape.c, dy.shape.c);
@@ -405,7 +407,7 @@ pub(super) fn wgrad(cpu: &mut Cpu, args: &ConvArgs) {
         }
         return;
     }
-    // One task a tap: [k x pixels] times [pixels x c], pixels a chunk at a time.
+    // One task per tap: [k x pixels] times [pixels x c], one chunk of pixels at a time.
     let scratch = grown(&mut work.scratch, conv.taps() * k * c);
     work.pool.install(|| {
         scratch.par_chunks_mut(k * c).enumerate().for_each_init(Vec::new, |tile, (tap, part)| {
@@ -425,7 +427,7 @@ pub(super) fn wgrad(cpu: &mut Cpu, args: &ConvArgs) {
     });
 }
 
-/// What tap `tap` of the windows of `pixels` reads: c floats a pixel.
+/// Gathers what tap `tap` reads in the windows of `pixels`: c floats per pixel.
 fn gather_tap(
     conv: Conv,
     tap: usize,

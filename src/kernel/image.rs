@@ -1,4 +1,4 @@
-//! Images in and out: samples to numbers in [-1, 1], cropped and flipped, and back.
+//! Images to and from a device: samples to numbers in [-1, 1], cropped and flipped, and back.
 
 use crate::device::{Cpu, Device};
 use crate::error::{Error, Result};
@@ -6,26 +6,27 @@ use crate::tensor::{
     Crop, Sample, SampleRange, SampleSlice, SampleType, Samples, View, with_samples,
 };
 
-/// A batch of images as samples, and what is taken of each.
+/// A batch of images as samples, and the crop to take from each.
 #[derive(Clone, Copy, Debug)]
 pub struct ImageBatch<'a> {
     /// (n, height, width, c), dense.
     pub samples: SampleSlice<'a>,
-    /// The samples that become -1 and 1.
+    /// The sample that becomes -1, and the one that becomes 1.
     pub range: SampleRange,
     /// Rows of an image.
     pub height: usize,
     /// Pixels in a row.
     pub width: usize,
-    /// One an image.
+    /// One per image.
     pub crops: &'a [Crop],
 }
 
 impl ImageBatch<'_> {
-    /// Whether these fill `to`.
+    /// Checks that the crops fill `to`.
     ///
     /// # Errors
-    /// Another number of samples or of crops, a crop that ends outside its image, an empty range.
+    /// [`Error::Shape`] for a wrong number of samples or crops, a crop that ends outside its image,
+    /// or an empty range.
     pub(super) fn check(&self, to: View) -> Result<()> {
         let ImageBatch { samples, range, height, width, crops } = *self;
         check_range("upload_crops", range)?;
@@ -54,40 +55,42 @@ impl ImageBatch<'_> {
     }
 }
 
-/// A range from a number to a larger one.
+/// Checks that a range goes from a number to a larger one.
 pub(super) fn check_range(op: &'static str, range: SampleRange) -> Result<()> {
     if range.half() > 0.0 && range.half().is_finite() {
         return Ok(());
     }
     let SampleRange { low, high } = range;
-    Err(Error::shape(op, format!("samples from {low} to {high} are no range: high is above low")))
+    let detail = format!("{low} to {high} is not a range of samples: set a finite high above low");
+    Err(Error::shape(op, detail))
 }
 
-/// Images in and out. Samples are (n, h, w, c), dense.
+/// Images to and from a device. Samples are (n,h,w,c), dense.
 pub trait ImageKernels {
-    /// x[n, h, w, c] = (sample[n, y + h, x + w, c] - low) / half - 1 with the corner (x, y) of image
-    /// n's crop and half = (high - low) / 2; where that is flipped, w counts from its right end.
+    /// x[n, h, w, c] = (sample[n, y + h, x + w, c] - low) / half - 1 with the corner (x, y) of
+    /// image n's crop and half = (high - low) / 2; in a flipped crop w counts from the right end.
     ///
     /// # Errors
-    /// Samples or crops that do not fill `to`, a crop outside its image: nothing is sent then.
+    /// [`Error::Shape`] for samples or crops that do not fill `to`, a crop outside its image or an
+    /// empty range; nothing is sent then. Else what the device reports.
     fn upload_crops(&mut self, from: ImageBatch, to: View) -> Result<()>;
 
     /// [`ImageKernels::upload_crops`] of whole images.
     ///
     /// # Errors
-    /// Another number of samples, an empty range.
+    /// As [`ImageKernels::upload_crops`].
     fn upload_images(&mut self, samples: SampleSlice, range: SampleRange, to: View) -> Result<()> {
         let crops = vec![Crop::default(); to.shape.n];
         let (height, width) = (to.shape.h, to.shape.w);
         self.upload_crops(ImageBatch { samples, range, height, width, crops: &crops }, to)
     }
 
-    /// All of x as samples of type `of`: (x + 1) * half + low, whole numbers rounded and kept in
-    /// their type. Rounding, where the PyTorch port truncates, makes upload and download inverses of
-    /// each other.
+    /// All of x as samples of type `of`: (x + 1) * half + low, rounded and clamped where the type
+    /// is an integer. Rounding, where the PyTorch port truncates, makes download the inverse of
+    /// upload.
     ///
     /// # Errors
-    /// An empty range; what the device reports.
+    /// [`Error::Shape`] for an empty range; else what the device reports.
     fn download_images(
         &mut self,
         from: View,
@@ -96,7 +99,7 @@ pub trait ImageKernels {
     ) -> Result<Samples>;
 }
 
-/// Fills the memory of `to` with what is taken of each image.
+/// Writes the crops of all images to the memory of `to`.
 fn unpack<T: Sample>(samples: &[T], from: &ImageBatch, to: View, out: &mut [f32]) {
     let (shape, row) = (to.shape, from.width * to.shape.c);
     for (i, out) in out.chunks_mut(shape.w * to.pitch).enumerate() {

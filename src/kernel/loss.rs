@@ -1,4 +1,4 @@
-//! Losses: the mean over all elements, and its gradient.
+//! Losses: means over elements, and their gradients.
 
 use rayon::prelude::*;
 
@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::tensor::View;
 
 device_enum! {
-    /// A loss of one element x, against a number or another tensor's element t. The value is the
-    /// mean over all elements.
+    /// The loss of one element x against a target t, which is a label or an element of another
+    /// tensor. The loss of a tensor is the mean over its elements.
     pub enum Loss {
         /// Binary cross entropy of a logit: max(x, 0) - x t + ln(1 + exp(-|x|)); t is 0 or 1.
         Bce,
@@ -35,30 +35,31 @@ impl Loss {
         match self {
             Loss::Bce => sigmoid(x) - t,
             Loss::Mse => 2.0 * (x - t),
-            // As PyTorch, 0 where both are equal.
+            // 0 where both are equal, as in PyTorch.
             Loss::L1 => f32::from(i8::from(x > t) - i8::from(x < t)),
         }
     }
 }
 
-/// 1 / (1 + exp(-x)) without overflow on either side.
+/// 1 / (1 + exp(-x)), without overflow for large |x|.
 fn sigmoid(x: f32) -> f32 {
     let e = (-x.abs()).exp();
     if x >= 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) }
 }
 
-/// What a loss compares with.
+/// The target of a loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Target<'a> {
-    /// A number for every element of a run of pictures ("real" is 1, "fake" is 0): the batch parts
-    /// into as many runs of equal length as there are labels, each with a loss of its own.
+    /// Labels, such as 1 for real and 0 for fake. The batch is divided into as many consecutive
+    /// runs of equal length as there are labels; each run is compared with its label and has its
+    /// own loss.
     Labels(&'a [f32]),
     /// The element at the same place of another tensor.
     Tensor(View),
 }
 
 impl Target<'_> {
-    /// Losses that come of it: one a label, or one.
+    /// The number of losses: one per label, or one.
     pub const fn runs(&self) -> usize {
         match self {
             Target::Labels(labels) => labels.len(),
@@ -70,38 +71,38 @@ impl Target<'_> {
 /// Operands of a loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LossArgs<'a> {
-    /// Of an element.
+    /// The loss of an element.
     pub loss: Loss,
-    /// What is judged, (n,h,w,c); n is a multiple of [`Target::runs`].
+    /// The tensor that is compared, (n,h,w,c); n is a multiple of [`Target::runs`].
     pub x: View,
     /// What it is compared with.
     pub target: Target<'a>,
-    /// Of the mean.
+    /// Factor of the mean.
     pub weight: f32,
-    /// Where the losses go: a number a run, f32.
+    /// Where the losses go: f32, one number per run.
     pub y: View,
 }
 
 /// Operands of a loss's gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LossGradArgs<'a> {
-    /// Of an element.
+    /// The loss of an element.
     pub loss: Loss,
-    /// What was judged.
+    /// The tensor that was compared.
     pub x: View,
     /// What it was compared with.
     pub target: Target<'a>,
-    /// Of the mean.
+    /// Factor of the mean.
     pub weight: f32,
-    /// Gradients of the losses: a number a run, f32.
+    /// Gradients of the losses: f32, one number per run.
     pub dy: View,
     /// Where the gradient of x goes.
     pub dx: View,
-    /// How it is written.
+    /// Whether that is set or added to.
     pub mode: Write,
 }
 
-/// Losses of a device.
+/// Losses on a device.
 pub trait LossKernels {
     /// `y[run] = weight * mean of loss(x, target)` over the pictures of each run.
     ///
@@ -109,10 +110,10 @@ pub trait LossKernels {
     /// What the device reports.
     fn loss(&mut self, args: &LossArgs) -> Result<()>;
 
-    /// What [`LossKernels::loss`] takes beside its operands.
+    /// Memory that [`LossKernels::loss`] takes in addition to its operands.
     fn loss_workspace(&self, args: &LossArgs) -> Workspace;
 
-    /// Whether the device can compute it, and its gradient.
+    /// Checks that the device can compute the loss and its gradient.
     ///
     /// # Errors
     /// [`Error::Machine`](crate::Error::Machine) where it cannot, with what to change.
@@ -120,15 +121,15 @@ pub trait LossKernels {
         Ok(())
     }
 
-    /// `dx = dy[run] * weight / count * loss'(x, target)`, or dx += that; `count` is the elements of
-    /// a run.
+    /// `dx = dy[run] * weight / count * loss'(x, target)`, or dx += that; `count` is the number of
+    /// elements of a run.
     ///
     /// # Errors
     /// What the device reports.
     fn loss_grad(&mut self, args: &LossGradArgs) -> Result<()>;
 
-    /// Copies single numbers, at most [`RING_WIDTH`](crate::device::RING_WIDTH), to the row of the
-    /// ring that is this run's.
+    /// Copies single f32 numbers, at most [`RING_WIDTH`](crate::device::RING_WIDTH), to the row of
+    /// the ring that belongs to the current run of the program.
     ///
     /// # Errors
     /// What the device reports.
@@ -138,13 +139,13 @@ pub trait LossKernels {
 /// The pictures of run `i` of `runs`.
 ///
 /// # Errors
-/// A batch that does not part into as many runs.
+/// [`Error::Shape`](crate::Error::Shape) for pictures outside the batch.
 pub(super) fn run_of(view: View, i: usize, runs: usize) -> Result<View> {
     let each = view.shape.n / runs;
     view.pictures(i * each..(i + 1) * each)
 }
 
-/// Pixels that one task sums, in f64; the tasks' sums are added in order.
+/// Pixels per task, summed in f64; the tasks' sums are added in order.
 const CHUNK: usize = 4096;
 
 impl LossKernels for Cpu {
@@ -181,12 +182,12 @@ impl LossKernels for Cpu {
     }
 }
 
-/// What each element of a run is compared with.
+/// What the elements of a run are compared with.
 #[derive(Clone, Copy)]
 enum Compared<'a> {
-    /// One number.
+    /// One label.
     Label(f32),
-    /// A tensor's elements, and how many lie from a pixel to the next.
+    /// The elements of a tensor, and its pitch.
     Elements(&'a [f32], usize),
 }
 
@@ -209,7 +210,7 @@ impl<'a> Compared<'a> {
 }
 
 impl Cpu {
-    /// The loss of one run, whose pictures and whose number `args` has.
+    /// The loss of one run: x and y of `args` are that run's part.
     fn loss_of_run(&mut self, args: &LossArgs, run: usize) {
         let LossArgs { loss, x, target, weight, y } = *args;
         let ([out], rest, work) = self.split([y]);
@@ -233,7 +234,7 @@ impl Cpu {
         out[0] = (f64::from(weight) * mean) as f32;
     }
 
-    /// The gradient of one run.
+    /// The gradient of one run: x, dy and dx of `args` are that run's part.
     fn loss_grad_of_run(&mut self, args: &LossGradArgs, run: usize) {
         let LossGradArgs { loss, x, target, weight, dy, dx, mode } = *args;
         let ([out], rest, work) = self.split([dx]);

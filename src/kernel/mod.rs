@@ -1,11 +1,12 @@
-//! What a machine must be able to do: one contract per kernel family, the CPU's loops beside it.
+//! The contracts that a device must fulfil: one trait per kernel family, with the CPU's loops in
+//! the same file.
 //!
 //! A kernel is a function of Views. It knows nothing of tapes, networks or training; everything it
-//! needs arrives as an argument, in a struct of its family where there is much. Beside each method
-//! of a contract stand two questions that can be asked before anything runs, with the same
-//! arguments: `<method>_workspace`, the memory it takes beside its operands (none where there is no
-//! such method), and `<method>_supports`, whether the device can do it (yes where there is none).
-//! What a device has said it supports does not fail on a shape later.
+//! needs is an argument, or a field of its family's struct of arguments. A method of a contract may
+//! have two companions that can be called before anything runs, with the same arguments:
+//! `<method>_workspace`, the memory it takes in addition to its operands (none where there is no
+//! such method), and `<method>_supports`, whether the device can run it (yes where there is none).
+//! A kernel that a device has said it supports does not fail on a shape later.
 
 mod adam;
 mod conv;
@@ -42,9 +43,8 @@ pub use vector::VectorKernels;
 use crate::device::{Cpu, Device};
 use crate::error::Result;
 
-/// Whether a result replaces what is there or is added to it. Gradients of a value with several
-/// readers are set by the first and added to by the others; who does which is decided when a
-/// program is recorded.
+/// Whether a result replaces the old contents or is added to them. The gradient of a value with
+/// several readers is set by the first and added to by the others; the tape decides which is first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Write {
     /// Replace.
@@ -54,7 +54,7 @@ pub enum Write {
 }
 
 impl Write {
-    /// `old` or the new sum.
+    /// The number to store, given the one stored before.
     #[inline(always)]
     pub(crate) fn merge(self, old: f32, new: f32) -> f32 {
         match self {
@@ -64,23 +64,23 @@ impl Write {
     }
 }
 
-/// Memory that a kernel takes beside its operands, in units of 4 bytes.
+/// Memory that a kernel takes in addition to its operands, in units of 4 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Workspace {
-    /// Kept for its filter, from the first use on.
+    /// Held from the first use on, such as a transformed filter.
     pub kept: usize,
-    /// Shared by all kernels, one after another.
+    /// Needed only while the kernel runs; all kernels share it.
     pub scratch: usize,
 }
 
 impl Workspace {
-    /// Nothing is kept.
+    /// Scratch memory alone.
     pub const fn scratch(units: usize) -> Self {
         Workspace { kept: 0, scratch: units }
     }
 }
 
-/// Everything a machine must be able to do.
+/// A device with all kernel families.
 pub trait Backend:
     Send
     + Device
@@ -97,9 +97,9 @@ pub trait Backend:
     + VectorKernels
     + ImageKernels
 {
-    /// Runs a program: `work` is all its kernels in order, the same each time for one `program`
-    /// number. The CPU does it on one of its own threads, so that the kernels need not wake a
-    /// thread each; a GPU records the second time what it does and launches the record from then on.
+    /// Runs a program: `work` calls all its kernels in order, the same each time for one `program`
+    /// number. The CPU runs it on one of its own threads, so that not every kernel has to wake one;
+    /// a GPU captures the second run as a graph and replays that from then on.
     ///
     /// # Errors
     /// Those of `work`.

@@ -1,9 +1,9 @@
 //! Stride-1 convolutions to a few channels, such as the last layer of a PatchGAN (512 to 1).
 //!
-//! With k output channels and r * s taps there are only k * r * s numbers a pixel to compute, so
-//! the input is read once, in place: every input pixel is multiplied by all taps, and an output
-//! pixel is the sum of what its window's pixels hold for it. Gathering windows first would move
-//! r * s times the input.
+//! With k output channels and r * s taps there are only k * r * s numbers to compute per pixel, so
+//! the input is read once, in place: every input pixel is multiplied by the filters' values at all
+//! taps, and an output pixel is the sum, over its window, of the product at its own tap. Gathering
+//! windows first would move r * s times the input.
 
 use rayon::prelude::*;
 
@@ -12,19 +12,19 @@ use super::{Conv, ConvArgs, Pass, Write};
 use crate::device::{Cpu, grown};
 use crate::tensor::{Shape, View};
 
-/// Numbers a pixel up to which this way is quicker than gathering.
+/// Most numbers per pixel for which this is faster than gathering.
 const NARROW: usize = 64;
-/// Input pixels of one task.
+/// Input pixels per task.
 const TILE: usize = 64;
-/// Input pixels summed by one task of the filter gradient, and then in order over the tasks.
+/// Input pixels per task of the filter gradient; the tasks' sums are added in order.
 const CHUNK: usize = 256;
 
-/// True where this module computes the products of the filter (k, r, s, c).
+/// Whether this module computes the passes of a layer with the filter (k,r,s,c).
 pub(super) fn serves(conv: Conv, filter: Shape) -> bool {
     conv.stride == 1 && filter.n * conv.taps() <= NARROW && filter.c >= 16
 }
 
-/// Scratch of a pass.
+/// Scratch memory of a pass, in floats.
 pub(super) fn scratch(args: &ConvArgs) -> usize {
     let (x, w) = (args.x.shape, args.w.shape);
     let numbers = w.n * args.conv.taps();
@@ -67,7 +67,7 @@ pub(super) fn fprop(cpu: &mut Cpu, args: &ConvArgs) {
     }
 }
 
-/// For the input pixels from `from`: dy of the output pixel that reads them by each tap, or 0.
+/// For the input pixels from `from` on: dy of the output pixel that reads them at each tap, or 0.
 fn gather(conv: Conv, dy: &[f32], view: View, x: Shape, from: usize, to: &mut [f32]) {
     let (taps, y) = (conv.taps(), view.shape);
     for (i, row) in to.chunks_exact_mut(y.c * taps).enumerate() {

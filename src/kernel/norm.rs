@@ -6,11 +6,11 @@
 //!            dx = weight / sqrt(var + eps) * (g - mean(g) - xhat mean(g xhat))
 //! ```
 //!
-//! Mean and variance (biased) are taken a channel, over the batch for batch norm and over each
+//! Mean and (biased) variance are taken per channel, over the batch for batch norm and over each
 //! picture for instance norm. Running statistics move by `momentum` towards the mean and the
-//! unbiased variance. Sources: Ioffe and Szegedy, ICML 2015; Ulyanov et al., 2016. The three
-//! follow each other in every block of the networks, and apart they would each read and write the
-//! tensor once more.
+//! unbiased variance. Sources: Ioffe and Szegedy, ICML 2015; Ulyanov et al., 2016. Norm, dropout
+//! and activation are one kernel because they follow each other in most blocks of the networks, and
+//! separate kernels would each read and write the tensor once more.
 
 use rayon::prelude::*;
 
@@ -19,13 +19,14 @@ use crate::device::{Cpu, StepState, grown};
 use crate::error::Result;
 use crate::tensor::{Shape, View};
 
-/// Over what a mean is taken.
+/// The pixels that each mean and variance is taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NormScope {
     /// All pixels of the batch.
     Batch,
-    /// All pixels of each of so many runs of pictures, as if each were a batch of its own that came
-    /// after the one before: one pass over the filters where there would be several.
+    /// The batch is divided into this many consecutive runs of equal length; each has the
+    /// statistics of its own pixels, as if it were a batch of its own, passed after the one before.
+    /// So several batches can share one pass through the network.
     Runs(usize),
     /// The pixels of each picture.
     Instance,
@@ -34,40 +35,40 @@ pub enum NormScope {
 /// Which mean and variance are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Statistics {
-    /// Those of the tensor at hand: in training, and in translation by default.
+    /// Those of the input itself: in training, and by default in translation.
     Batch,
-    /// The running ones.
+    /// The running statistics.
     Running,
 }
 
-/// A normalisation and what follows it.
+/// A normalisation, with the dropout and the activation that follow it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Norm {
-    /// Batch or instance.
+    /// The pixels that each mean and variance is taken over.
     pub scope: NormScope,
-    /// At hand or running.
+    /// Which mean and variance normalise x.
     pub statistics: Statistics,
-    /// Added to the variance; 1e-5.
+    /// Added to the variance; usually 1e-5.
     pub eps: f32,
-    /// How far running statistics move; 0.1.
+    /// How far running statistics move in a step, in 0..1; usually 0.1.
     pub momentum: f32,
-    /// After normalisation.
+    /// Applied to the normalised, scaled and shifted x.
     pub dropout: Option<Dropout>,
-    /// Last.
+    /// Applied last.
     pub activation: Activation,
 }
 
-/// Parameters and state of a norm, each (1, 1, 1, c); absent for a norm without them.
+/// Parameters and state of a norm, each (1,1,1,c) f32; None for a norm without them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NormParams {
-    /// Scale and shift.
+    /// Weight (scale) and bias (shift).
     pub affine: Option<[View; 2]>,
     /// Running mean and variance.
     pub running: Option<[View; 2]>,
 }
 
 impl Norm {
-    /// Shape of the mean, and of 1 / sqrt(var + eps), of `x`.
+    /// Shape (groups,1,1,c) of the mean, and of 1 / sqrt(var + eps), of an input of shape `x`.
     pub fn statistics_shape(&self, x: Shape) -> Shape {
         match self.scope {
             NormScope::Batch => Shape::vector(x.c),
@@ -80,18 +81,19 @@ impl Norm {
 /// Operands of a norm.
 #[derive(Clone, Copy, Debug)]
 pub struct NormArgs {
-    /// What is computed.
+    /// The norm to compute.
     pub norm: Norm,
     /// The input, (n,h,w,c).
     pub x: View,
-    /// Its parameters; the running statistics are moved where the tensor's own are used.
+    /// Its parameters; running statistics are updated under [`Statistics::Batch`], except those of
+    /// an instance norm.
     pub params: NormParams,
-    /// Where mean and 1 / sqrt(var + eps) are left for the backward pass, of
+    /// Where mean and 1 / sqrt(var + eps) are kept for the backward pass, f32 of
     /// [`Norm::statistics_shape`].
     pub kept: [View; 2],
     /// The result, of x's shape.
     pub y: View,
-    /// Where max(y, 0) goes too: what a skip connection takes.
+    /// The skip output: where max(y, 0) is written for a skip connection, if there is one.
     pub skip: Option<View>,
 }
 
@@ -104,31 +106,31 @@ pub struct NormGradArgs {
     pub x: View,
     /// Its parameters.
     pub params: NormParams,
-    /// Mean and 1 / sqrt(var + eps), as the forward pass left them.
+    /// Mean and 1 / sqrt(var + eps), as the forward pass kept them.
     pub kept: [View; 2],
     /// Gradient of y.
     pub dy: View,
-    /// Gradient of max(y, 0), where that was taken.
+    /// Gradient of the skip output max(y, 0), if there is one.
     pub dskip: Option<View>,
     /// Where the gradient of x goes, if it is wanted.
     pub dx: Option<(View, Write)>,
-    /// Where those of scale and shift go.
+    /// Where the gradients of weight and bias go, each if it is wanted.
     pub daffine: [Option<(View, Write)>; 2],
 }
 
-/// Norms of a device.
+/// Norms on a device.
 pub trait NormKernels {
-    /// Statistics (and the running ones, where they are there and the tensor's own are used), then
-    /// y and the skip output.
+    /// Computes the statistics, updates the running ones where [`NormArgs::params`] says so, then
+    /// computes y and the skip output.
     ///
     /// # Errors
     /// What the device reports.
     fn norm(&mut self, args: &NormArgs) -> Result<()>;
 
-    /// What [`NormKernels::norm`] takes beside its operands.
+    /// Memory that [`NormKernels::norm`] takes in addition to its operands.
     fn norm_workspace(&self, args: &NormArgs) -> Workspace;
 
-    /// Whether the device can compute it.
+    /// Checks that the device can compute the norm and its gradient.
     ///
     /// # Errors
     /// [`Error::Machine`](crate::Error::Machine) where it cannot, with what to change.
@@ -136,20 +138,21 @@ pub trait NormKernels {
         Ok(())
     }
 
-    /// dx, and the gradients of scale and shift. What supports the norm supports its gradient.
+    /// Computes the wanted gradients of x, weight and bias.
     ///
     /// # Errors
     /// What the device reports.
     fn norm_grad(&mut self, args: &NormGradArgs) -> Result<()>;
 
-    /// What [`NormKernels::norm_grad`] takes beside its operands.
+    /// Memory that [`NormKernels::norm_grad`] takes in addition to its operands.
     fn norm_grad_workspace(&self, args: &NormGradArgs) -> Workspace;
 }
 
-/// Pixels whose sums one task makes in f32; the tasks' sums are added in f64, in order.
+/// Pixels per task, summed in f32; the tasks' sums are added in f64, in order.
 const CHUNK: usize = 64;
 
-/// Sums over the pixels of `range` of what `f` adds for pixel i to `sums`, `width` numbers.
+/// Sums of `width` numbers over the pixels of `range`: `f(i, sums)` adds those of pixel i to
+/// `sums`.
 fn sum_pixels(
     (pool, arch): (&rayon::ThreadPool, pulp::Arch),
     range: std::ops::Range<usize>,
@@ -172,7 +175,7 @@ fn sum_pixels(
     (0..width).map(|j| parts.iter().map(|p| f64::from(p[j])).sum()).collect()
 }
 
-/// Mean, scale and shift of each channel of one group of pixels.
+/// Statistics, weight and bias of each channel, for one group of pixels.
 struct Line<'a> {
     mean: &'a [f32],
     rstd: &'a [f32],
@@ -193,7 +196,7 @@ impl Line<'_> {
     }
 }
 
-/// Ones and zeros stand for a scale and a shift that are not there.
+/// Weight and bias as given, or the ones and zeros of `plain` for a norm without them.
 fn affine<'a>(given: Option<[&'a [f32]; 2]>, plain: &'a (Vec<f32>, Vec<f32>)) -> [&'a [f32]; 2] {
     given.unwrap_or([&plain.0, &plain.1])
 }
@@ -244,7 +247,7 @@ impl NormKernels for Cpu {
             if let (Some([m, v]), true) = (params.running, norm.scope != NormScope::Instance) {
                 let ([mean, var], _, _) = self.split([m, v]);
                 let keep = 1.0 - f64::from(norm.momentum);
-                // A run after the other, as if each were a pass of its own.
+                // One run after another, as if each had been a pass of its own.
                 for (i, (to_mean, to_var)) in moves.iter().enumerate() {
                     let (k, step) = (i % c, f64::from(norm.momentum));
                     mean[k] = (keep * f64::from(mean[k]) + step * to_mean) as f32;
@@ -285,7 +288,7 @@ impl NormKernels for Cpu {
         let c = x.shape.c;
         let groups = norm.statistics_shape(x.shape).n;
         let pixels = x.shape.pixels() / groups;
-        // g is made once, in scratch memory, and read by the second pass.
+        // g is computed once, into scratch memory, and read again for dx.
         let mut scratch = std::mem::take(&mut self.work_mut().scratch);
         let g = grown(&mut scratch, x.shape.count());
         let mut sums: Vec<Vec<f64>> = Vec::new();
@@ -402,7 +405,7 @@ fn finish(norm: Norm, state: StepState, first: usize, pixel: &mut [f32]) {
     norm.activation.apply(pixel);
 }
 
-/// g = dy activation' mask of a pixel that begins at element `first`.
+/// g = dy activation' mask, for a pixel that begins at element `first`.
 #[inline(always)]
 fn start(norm: Norm, state: StepState, first: usize, y: &[f32], dy: &[f32], g: &mut [f32]) {
     norm.activation.pull(y, dy, g);

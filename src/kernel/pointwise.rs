@@ -1,4 +1,4 @@
-//! Functions of one element: activations, sums, copies.
+//! Pointwise functions: activations, sums, copies; and sums per channel.
 
 use rayon::prelude::*;
 
@@ -7,7 +7,7 @@ use crate::device::Cpu;
 use crate::error::Result;
 use crate::tensor::View;
 
-/// A function of one element.
+/// An activation function.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Activation {
     /// y = x
@@ -21,7 +21,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// y from x.
+    /// y = activation(x).
     #[inline(always)]
     pub fn value(self, x: f32) -> f32 {
         match self {
@@ -38,8 +38,8 @@ impl Activation {
         }
     }
 
-    /// [`Activation::value`] of every element. The choice is made once, so that the loop is one of
-    /// vectors.
+    /// [`Activation::value`] of every element, in place. The activation is matched outside the
+    /// loop, so that the compiler vectorises it.
     #[inline(always)]
     pub(crate) fn apply(self, values: &mut [f32]) {
         match self {
@@ -52,7 +52,7 @@ impl Activation {
         }
     }
 
-    /// g = dy times [`Activation::slope`] of y.
+    /// g = dy times [`Activation::slope`] of y, element by element.
     #[inline(always)]
     pub(crate) fn pull(self, y: &[f32], dy: &[f32], g: &mut [f32]) {
         let all = g.iter_mut().zip(y.iter().zip(dy));
@@ -66,8 +66,8 @@ impl Activation {
         }
     }
 
-    /// dy/dx from y: every one of these keeps the sign, so x need not be kept. At 0 the slope is
-    /// that of the left side, as in PyTorch.
+    /// The derivative dy/dx, computed from y: all of these functions keep the sign of x, so that y
+    /// is enough. At 0 it is the left derivative, as in PyTorch.
     #[inline(always)]
     pub fn slope(self, y: f32) -> f32 {
         match self {
@@ -85,13 +85,14 @@ impl Activation {
     }
 }
 
-/// tanh(x) to 3e-7 of its value, in arithmetic that a loop does many of at once: a call of the C
+/// tanh(x) to a relative error of 3e-7, in arithmetic that the compiler vectorises: calling the C
 /// library for each of the 196,608 values of a picture took 1.3 of 60 ms (EPYC Zen 4, 2026-11-23).
 ///
-/// From 0.25 on (1 - e) / (1 + e) with e = exp(-2 |x|) = 2^n 2^f, below that the odd series to x^11.
+/// From 0.25 on (1 - e) / (1 + e) with e = exp(-2 |x|) = 2^n 2^f, below that the odd series to
+/// x^11.
 #[inline(always)]
 fn tanh(x: f32) -> f32 {
-    /// Adding it rounds to a whole number, which the low bits of the sum then hold.
+    /// 1.5 * 2^23: adding it rounds to an integer, which the low bits of the sum then hold.
     const ROUND: f32 = 12_582_912.0;
     let a = x.abs().min(10.0);
     let t = a * -2.0 * std::f32::consts::LOG2_E;
@@ -111,7 +112,7 @@ fn tanh(x: f32) -> f32 {
                 - s * (2.0 / 15.0
                     - s * (17.0 / 315.0 - s * (62.0 / 2835.0 - s * (1382.0 / 155_925.0))))));
     let y = if a < 0.25 { near } else { far };
-    // A number that is none stays none: `min` above has lost it.
+    // NaN stays NaN: `min` above has replaced it.
     if x.is_nan() { x } else { y.copysign(x) }
 }
 
@@ -126,20 +127,21 @@ pub struct ActivationGradArgs {
     pub dy: View,
     /// Where the gradient of its input goes.
     pub dx: View,
-    /// How it is written.
+    /// Whether that is set or added to.
     pub mode: Write,
 }
 
-/// Functions of one element, of a device. All Views of a call have one shape.
+/// Pointwise functions on a device. All Views of a call have one shape, except in
+/// [`PointwiseKernels::stack`] and [`PointwiseKernels::channel_sum`]. Errors are what the device
+/// reports.
 pub trait PointwiseKernels {
     /// y = activation(x)
     fn activation(&mut self, activation: Activation, x: View, y: View) -> Result<()>;
 
-    /// dx = dy * activation'(x), found from y; or dx += that.
+    /// dx = dy * activation'(x), computed from y; or dx += that.
     fn activation_grad(&mut self, args: &ActivationGradArgs) -> Result<()>;
 
-    /// Copies the first tensor of each pair into the second: the parts of a concatenation that do
-    /// not already lie in it.
+    /// Copies the first tensor of each pair to the second, which has its shape.
     fn stack(&mut self, parts: &[(View, View)]) -> Result<()> {
         parts.iter().try_for_each(|&(x, y)| self.scale(1.0, x, y, Write::Set))
     }
@@ -150,8 +152,8 @@ pub trait PointwiseKernels {
     /// y = scale * x, or y += that.
     fn scale(&mut self, scale: f32, x: View, y: View, mode: Write) -> Result<()>;
 
-    /// Whether the device can read and write these tensors in one call of [`PointwiseKernels::scale`]
-    /// or [`PointwiseKernels::stack`].
+    /// Checks that the device can read and write these tensors in one call of
+    /// [`PointwiseKernels::scale`] or [`PointwiseKernels::stack`].
     ///
     /// # Errors
     /// [`Error::Machine`](crate::Error::Machine) where it cannot, with what to change.
@@ -159,13 +161,14 @@ pub trait PointwiseKernels {
         Ok(())
     }
 
-    /// `db[c] = sum over pixels of dy[.., c]`, or db += that: the gradient of a bias.
+    /// `db[c] = sum over pixels of dy[.., c]`, or db += that: the gradient of a bias, (1,1,1,c)
+    /// f32.
     fn channel_sum(&mut self, dy: View, db: View, mode: Write) -> Result<()>;
 
-    /// What [`PointwiseKernels::channel_sum`] takes beside its operands.
+    /// Memory that [`PointwiseKernels::channel_sum`] takes in addition to its operands.
     fn channel_sum_workspace(&self, dy: View) -> Workspace;
 
-    /// Whether the device can sum the channels of `dy`.
+    /// Checks that the device can sum the channels of `dy`.
     ///
     /// # Errors
     /// [`Error::Machine`](crate::Error::Machine) where it cannot, with what to change.
@@ -174,15 +177,15 @@ pub trait PointwiseKernels {
     }
 }
 
-/// Elements that one task handles.
+/// Elements per task.
 const CHUNK: usize = 16_384;
 
-/// Whole pixels of `view` that make up about [`CHUNK`] elements.
+/// The number of pixels of `view` that have about [`CHUNK`] elements.
 fn pixels_of(view: View) -> usize {
     CHUNK.div_ceil(view.pitch)
 }
 
-/// Calls `f(out pixel, in pixels)` for every pixel, in parallel: y from the pixels of `inputs`.
+/// Calls `f(pixel of y, pixels of inputs)` for every pixel, in parallel.
 fn each_pixel<const N: usize>(
     cpu: &mut Cpu,
     inputs: [View; N],

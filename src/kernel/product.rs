@@ -1,8 +1,8 @@
-//! Matrix products on one thread: the `gemm` crate behind checked slices, and one kernel of our own
-//! for products with few rows.
+//! Matrix products on one thread: the `gemm` crate behind checked slices, and two kernels of our
+//! own for products with few rows.
 //!
-//! Who calls decides how the work is cut among threads, always by shape and never by the number of
-//! threads, so that the same numbers come out on any machine with the same instruction set.
+//! The callers divide the work among threads, by shape and never by the number of threads, so that
+//! results are the same on every machine with the same instruction set.
 #![allow(unsafe_code)]
 
 use pulp::{Arch, Simd, WithSimd};
@@ -26,13 +26,13 @@ impl<'a> Mat<'a> {
         Mat { data, row: 1, col: row }
     }
 
-    /// The matrix's elements lie inside the slice.
+    /// Whether all elements of a matrix of this size are inside the slice.
     fn holds(&self, rows: usize, cols: usize) -> bool {
         rows == 0 || cols == 0 || (rows - 1) * self.row + (cols - 1) * self.col < self.data.len()
     }
 }
 
-/// c = a b, or c += a b: (m, k) times (k, n), c with rows `c_row` apart.
+/// c = a b, or c += a b: (m, k) times (k, n), with the rows of c `c_row` elements apart.
 pub(crate) fn product(
     [m, n, k]: [usize; 3],
     a: Mat,
@@ -73,10 +73,10 @@ pub(crate) fn product(
     }
 }
 
-/// c = a b, or c += a b, for few rows: (m, k) times (k, n), all row-major.
+/// c = a b, or c += a b, for few rows m: (m, k) times (k, n), all row-major.
 ///
-/// A general product packs more than it computes there (15 GFLOP/s for m = 4 and 43 for m = 16, EPYC Zen 4,
-/// 2026-11-23).
+/// There a general product spends more time on packing than on arithmetic (15 GFLOP/s for m = 4 and
+/// 43 for m = 16, EPYC Zen 4, 2026-11-23).
 pub(crate) fn product_few_rows(
     arch: Arch,
     size: [usize; 3],
@@ -121,7 +121,7 @@ impl WithSimd for FewRows<'_> {
             let add = add || t0 > 0;
             for j0 in (0..whole).step_by(PANEL_COLS) {
                 let columns = PANEL_COLS.min(whole - j0);
-                // Where one block of rows is all, nothing would be read a second time.
+                // With a single block of rows, the copy would not be read a second time.
                 let again = m > SUM_ROWS;
                 if again {
                     for (t, row) in packed.chunks_exact_mut(columns).take(depth).enumerate() {
@@ -171,14 +171,14 @@ impl WithSimd for FewRows<'_> {
 
 /// Rows of `a` that [`product_rows_dot`] holds in registers at once.
 const DOT_A: usize = 6;
-/// Rows of `b` it holds beside them: 6 x 4 sums fill 24 of 32 registers.
+/// Rows of `b` that it holds at the same time: 6 x 4 sums fill 24 of 32 registers.
 const DOT_B: usize = 4;
 
 /// c = a b^T for rows of equal length k: (m, k) times (n, k), both row-major.
 ///
-/// For few rows m and long rows, as in the deep layers where `b` is a filter that is read once from
-/// memory: a general product packs `b` first, and for m of 16 to 48 spends most of its time so (24
-/// of 110 GFLOP/s a core, EPYC Zen 4, 2026-11-23).
+/// For few rows m and long rows, as in the deep layers, where `b` is a filter that is read once
+/// from memory: a general product packs `b` first, which for m of 16 to 48 takes most of its time
+/// (24 of 110 GFLOP/s per core, EPYC Zen 4, 2026-11-23).
 pub(crate) fn product_rows_dot(
     arch: Arch,
     size: [usize; 3],
@@ -266,8 +266,8 @@ mod tests {
         (0..n).map(|i| crate::random::normal(seed, [i as u32, 0, 0, 0])[0]).collect()
     }
 
-    /// Sums of k products of normal numbers in f32 and f64 differ by about sqrt(k) * 2^-24 each;
-    /// 1e-5 times sqrt(k) leaves two orders of room, and an index mistake gives an error near 1.
+    /// Sums of k products of normal numbers in f32 and f64 differ by about sqrt(k) * 2^-24; 1e-5
+    /// times sqrt(k) leaves a factor of 100, and a wrong index gives an error near 1.
     #[test]
     fn products_agree_with_f64() {
         for [m, n, k] in [[1, 1, 1], [7, 5, 33], [6, 4, 64], [13, 9, 100], [3, 150, 7]] {

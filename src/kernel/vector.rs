@@ -1,5 +1,5 @@
-//! Functions of all parameters of a network at once: their moving average, the norm of their
-//! gradients.
+//! Functions of dense vectors, such as all parameters of a network: their moving average, the norm
+//! of their gradients.
 
 use rayon::prelude::*;
 
@@ -8,20 +8,20 @@ use crate::device::Cpu;
 use crate::error::Result;
 use crate::tensor::View;
 
-/// Functions of dense f32 vectors, of a machine.
+/// Functions of dense f32 vectors on a device. Errors are what the device reports.
 pub trait VectorKernels {
-    /// `mean = decay mean + (1 - decay) x`, computed as `mean + (1 - decay)(x - mean)`, so that a mean
-    /// of one number stays that number. Two vectors of one length.
+    /// `mean = decay mean + (1 - decay) x`, computed as `mean + (1 - decay)(x - mean)`, so that the
+    /// mean of a constant is exactly that constant. Two vectors of one length.
     fn moving_average(&mut self, decay: f32, x: View, mean: View) -> Result<()>;
 
     /// `y[0] = sqrt(sum of x^2)`, summed in f64 in a fixed order.
     fn vector_norm(&mut self, x: View, y: View) -> Result<()>;
 
-    /// What the norm of a vector of `count` numbers takes beside its operands.
+    /// Memory that the norm of a vector of `count` numbers takes in addition to its operands.
     fn vector_norm_workspace(&self, count: usize) -> Workspace;
 }
 
-/// Elements of one task.
+/// Elements per task.
 const CHUNK: usize = 65_536;
 
 impl VectorKernels for Cpu {

@@ -11,9 +11,9 @@ const DROPOUT: f32 = 0.5;
 /// Blocks of an encoder and its decoder, in the order in which they run: `down` from level 1, which
 /// has the whole picture, to level `depth`, and `up` from there back.
 pub(super) struct Levels {
-    /// down1 to down<depth>.
+    /// down1 to down`depth`.
     pub down: Vec<BlockSpec>,
-    /// up1, the innermost, to up<depth>.
+    /// up1, the innermost, to up`depth`.
     pub up: Vec<BlockSpec>,
 }
 
@@ -24,7 +24,7 @@ pub(super) fn levels(config: &GeneratorConfig, skips: bool) -> Levels {
     // Channels between level `i` and the next: they double up to 8 times the base.
     let width = |i: usize| base_channels << (i - 1).min(3);
     let scope = config.norm.scope();
-    // Under batch norm, as in the port, down1 and down<depth> have neither norm nor bias.
+    // Under batch norm, as in the port, down1 and down`depth` have neither norm nor bias.
     let bias = config.norm.inner_bias();
     let down = |i: usize| BlockSpec {
         name: format!("down{i}"),
@@ -38,7 +38,7 @@ pub(super) fn levels(config: &GeneratorConfig, skips: bool) -> Levels {
         port: None,
     };
     let up = |i: usize| {
-        // up1 reads down<depth>; up<i> reads what joins down<depth + 1 - i> and up<i - 1>.
+        // up1 reads down`depth`; up<i> reads what joins down<depth + 1 - i> and up<i - 1>.
         let level = depth + 1 - i;
         let last = level == 1;
         let from = width(level) * if i > 1 && skips { 2 } else { 1 };

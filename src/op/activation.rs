@@ -1,4 +1,4 @@
-//! Activations of their own, where no norm comes before them: LeakyReLU, ReLU, tanh.
+//! Activations that do not follow a norm: LeakyReLU, ReLU, tanh, and the copy.
 
 use super::{gradients, stored_alike};
 use crate::error::{Error, Result};

@@ -1,4 +1,4 @@
-//! Weighted sums: y = sum of weight_i x_i, for tensors of one shape; of losses too.
+//! Weighted sums of tensors or losses of one shape: y = sum of weight_i x_i.
 
 use super::{gradients, stored_alike};
 use crate::error::{Error, Result};
@@ -59,10 +59,10 @@ impl Op for Weighted {
 }
 
 impl Tape {
-    /// Sum of weight * x over all terms.
+    /// y = sum of weight * x over all terms (weight, x), which have one shape.
     ///
     /// # Errors
-    /// [`Error::Shape`] where shapes differ or there is no term.
+    /// [`Error::Shape`] where shapes differ or `terms` is empty.
     pub fn weighted_sum(&mut self, terms: &[(f32, Var)]) -> Result<Var> {
         let (weights, inputs): (Vec<f32>, Vec<Var>) = terms.iter().copied().unzip();
         self.push(Weighted { weights }, &inputs)

@@ -1,5 +1,5 @@
-//! Concatenation along channels, without a kernel: each input lives inside the output's buffer, in
-//! its own channels, and so does its gradient.
+//! Concatenation along channels, without a kernel: each input is stored in its own channels of the
+//! output's buffer, and so is its gradient.
 
 use crate::error::{Error, Result};
 use crate::kernel::Backend;
@@ -50,12 +50,14 @@ impl Op for Concat {
 }
 
 impl Tape {
-    /// The channels of all inputs behind each other. Each input must be the result of an operation
-    /// and can live in one concat only: [`Tape::copy`] it where it lives elsewhere.
+    /// The channels of all inputs one after another: (n,h,w,sum of c) from inputs (n,h,w,c). Each
+    /// input must be the result of an operation, and can be part of one concat only: [`Tape::copy`]
+    /// any other first.
     ///
     /// # Errors
-    /// [`Error::Shape`] where pictures differ in size, an input already has a place, or one is
-    /// computed from another part of the same buffer.
+    /// [`Error::Shape`] where pictures differ in number or size, an input is a parameter, an input
+    /// of the program or part of another concat, or is computed from another part of the same
+    /// buffer.
     pub fn concat(&mut self, inputs: &[Var]) -> Result<Var> {
         let begin = |end: &mut usize, &v: &Var| {
             *end += self.shape(v).c;

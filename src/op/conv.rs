@@ -1,10 +1,10 @@
 //! Convolution, y = conv(x, w) + bias, and its transpose, y = adjoint(x, w) + bias.
 //!
-//! Convolution: y (n,p,q,k) from x (n,h,w,c), filter (k,r,s,c) and, if there is one, bias (1,1,1,k);
-//! p = (h + 2 pad - r) / stride + 1. Transposed: y (n,h',w',c) from x (n,h,w,k), filter (k,r,s,c) and
-//! bias (1,1,1,c); h' = (h - 1) stride + r - 2 pad. It is the data gradient of a convolution, so both
-//! are made of the same three passes. Source: Dumoulin and Visin, "A guide to convolution arithmetic
-//! for deep learning", section 4.
+//! Convolution: y (n,p,q,k) from x (n,h,w,c), filter (k,r,s,c) and, if there is one, bias
+//! (1,1,1,k); p = (h + 2 pad - r) / stride + 1. Transposed: y (n,h',w',c) from x (n,h,w,k), filter
+//! (k,r,s,c) and bias (1,1,1,c); h' = (h - 1) stride + r - 2 pad. It is the data gradient of a
+//! convolution, so both are made of the same three passes. Source: Dumoulin and Visin, "A guide to
+//! convolution arithmetic for deep learning", section 4.
 
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, Conv, ConvArgs, Pass, Write};
@@ -27,7 +27,7 @@ impl Convolution {
         ConvArgs { pass: Pass::Fprop, conv, x: io.x[0], w, y: io.y, bias, mode }
     }
 
-    /// The passes of the wanted gradients, but for that of the bias.
+    /// The passes that compute the wanted gradients, except that of the bias.
     fn backward_args(&self, io: &Io) -> Vec<ConvArgs> {
         let (conv, input, w, bias) = (self.conv, io.x[0], io.x[1], None);
         let of_input = io.dx[0].map(|(dx, mode)| match self.transposed {
@@ -47,13 +47,13 @@ impl Convolution {
         }
     }
 
-    /// The gradient whose sum is the bias's, where that is wanted.
+    /// The output's gradient, where the gradient of the bias, its sum over pixels, is wanted.
     fn summed(io: &Io, phase: Phase) -> Option<View> {
         let bias = io.dx.get(2).is_some_and(Option::is_some);
         (phase == Phase::Backward && bias).then_some(io.dy)
     }
 
-    /// The filter has the window's extents and the bias one number a channel of the output.
+    /// Checks that the filter has the window's extents and the bias one number per output channel.
     fn check_filter(&self, w: Shape, bias: Option<Shape>, channels: usize) -> Result<()> {
         if (w.h, w.w) != (self.conv.r, self.conv.s) {
             let detail = format!("the window is {} x {}, the filter {w}", self.conv.r, self.conv.s);
@@ -97,7 +97,7 @@ impl Op for Convolution {
         Ok(())
     }
 
-    /// 2 x pixels x taps x c x k for each pass, of the pixels of the smaller side.
+    /// 2 x pixels x taps x c x k for each pass, with the pixels of the smaller of input and output.
     fn operations(&self, io: &Io, phase: Phase) -> u64 {
         let passes = match phase {
             Phase::Forward => 1,
@@ -134,8 +134,8 @@ impl Tape {
     /// y = conv(x, w) + bias.
     ///
     /// # Errors
-    /// Shapes that do not fit: channels of x and filter, window and filter, bias and filters, or a
-    /// window larger than the padded picture.
+    /// [`Error::Shape`] where channels of x and filter, window and filter, or bias and filter do
+    /// not agree, or the window is larger than the padded picture.
     pub fn conv(&mut self, conv: Conv, x: Var, w: Var, bias: Option<Var>) -> Result<Var> {
         self.convolve(Convolution { conv, transposed: false }, x, w, bias)
     }
@@ -143,7 +143,8 @@ impl Tape {
     /// y = adjoint(x, w) + bias. Doubles height and width when `conv` is [`Conv::HALVE`].
     ///
     /// # Errors
-    /// Shapes that do not fit: channels of x and filter, window and filter, bias and filter.
+    /// [`Error::Shape`] where channels of x and filter, window and filter, or bias and filter do
+    /// not agree, or the padding leaves nothing of the result.
     pub fn conv_transpose(&mut self, conv: Conv, x: Var, w: Var, bias: Option<Var>) -> Result<Var> {
         self.convolve(Convolution { conv, transposed: true }, x, w, bias)
     }

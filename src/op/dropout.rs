@@ -1,4 +1,4 @@
-//! Dropout of its own, where no norm comes before it.
+//! Dropout that does not follow a norm.
 
 use super::{gradients, stored_alike};
 use crate::error::{Error, Result};
@@ -50,7 +50,8 @@ impl Op for DropoutOp {
 }
 
 impl Tape {
-    /// Drops elements with probability `rate`, in 0..1, and scales the others by 1 / (1 - rate).
+    /// Sets each element to 0 with probability `rate`, in 0..1, and scales the others by
+    /// 1 / (1 - rate).
     ///
     /// # Errors
     /// [`Error::Shape`] where the rate is not in 0..1.
@@ -59,7 +60,7 @@ impl Tape {
         self.push(DropoutOp { dropout }, &[x])
     }
 
-    /// A dropout with random numbers of its own, for an operation that holds one.
+    /// A dropout with its own stream of random numbers, for an operation that includes one.
     pub(super) fn next_dropout(&mut self, rate: f32) -> Result<Dropout> {
         if !(0.0..1.0).contains(&rate) {
             return Err(Error::shape("dropout", format!("the rate {rate} is not in 0..1")));

@@ -1,5 +1,5 @@
-//! Losses: binary cross entropy with logits, mean squared difference, mean absolute difference. Each
-//! is the mean over all elements, a scalar.
+//! Losses: binary cross entropy with logits, mean squared difference, mean absolute difference.
+//! Each is a mean over elements.
 
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, Loss, LossArgs, LossGradArgs, Target};
@@ -9,10 +9,9 @@ use crate::tensor::Shape;
 #[derive(Debug)]
 struct MeanLoss {
     loss: Loss,
-    /// The number that the elements of each run of pictures are compared with; none where the second
-    /// input is.
+    /// The label of each run of pictures; empty where the second input is the target.
     labels: Vec<f32>,
-    /// Of the mean; 1 against labels.
+    /// Factor of the mean; 1 against labels.
     weight: f32,
 }
 
@@ -27,7 +26,8 @@ impl MeanLoss {
         LossArgs { loss, x: io.x[0], target, weight, y: io.y }
     }
 
-    /// One a wanted gradient: a difference is the same seen from either side.
+    /// The arguments for each wanted gradient. That of the target is found by exchanging the
+    /// inputs: the losses between two tensors are symmetric.
     fn backward_args(&self, io: &Io) -> Vec<LossGradArgs<'_>> {
         let (loss, weight, dy) = (self.loss, self.weight, io.dy);
         let wanted = io.dx.iter().enumerate().filter_map(|(i, dx)| Some((i, (*dx)?)));
@@ -59,7 +59,17 @@ impl Op for MeanLoss {
                 Ok(Shape::vector(self.labels.len()))
             }
             ([x], 1..) => {
-                let detail = format!("{x} does not part into {} runs", self.labels.len());
+                let detail = format!(
+                    "{x} cannot be divided into {} runs of equal length",
+                    self.labels.len()
+                );
+                Err(Error::shape(self.name(), detail))
+            }
+            // The gradient of the second tensor is taken with both exchanged: true of differences.
+            ([x, t], 0) if self.loss == Loss::Bce => {
+                let detail = format!(
+                    "cross entropy of {x} with {t} is not a distance; compare it with labels"
+                );
                 Err(Error::shape(self.name(), detail))
             }
             ([x, t], 0) if x == t => Ok(Shape::SCALAR),
@@ -79,7 +89,7 @@ impl Op for MeanLoss {
         }
     }
 
-    /// The gradient reads and writes tensors stored as those of the loss.
+    /// A device that supports a loss supports its gradient where that is stored like x.
     fn supports(&self, b: &dyn Backend, io: &Io, _: Phase) -> Result<()> {
         b.loss_supports(&self.forward_args(io))?;
         io.dx.iter().flatten().try_for_each(|(dx, _)| b.scale_supports(io.x[0], *dx))
@@ -120,14 +130,14 @@ impl Tape {
         self.labelled(Loss::Mse, x, &[label])
     }
 
-    /// The mean of a loss over each run of pictures, against a label a run: a vector of as many
-    /// losses as there are labels.
+    /// Divides the batch into as many consecutive runs of equal length as there are labels, and
+    /// takes the mean of a loss over each run against its label: a vector of one loss per label.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the batch does not part into as many runs, or there is no label.
+    /// [`Error::Shape`] where the batch cannot be divided so, or there is no label.
     pub fn labelled(&mut self, loss: Loss, x: Var, labels: &[f32]) -> Result<Var> {
         if labels.is_empty() {
-            return Err(Error::shape("loss", "a loss against labels has at least one"));
+            return Err(Error::shape("loss", "a loss against labels needs at least one label"));
         }
         self.push(MeanLoss { loss, labels: labels.to_vec(), weight: 1.0 }, &[x])
     }
@@ -148,7 +158,8 @@ impl Tape {
         self.distance(Loss::Mse, 1.0, x, target)
     }
 
-    /// A weight times the mean of a loss between two tensors. Both sides get a gradient.
+    /// A weight times the mean of a loss, [`Loss::Mse`] or [`Loss::L1`], between two tensors of one
+    /// shape. Both sides get a gradient.
     ///
     /// # Errors
     /// [`Error::Shape`] where shapes differ.

@@ -8,9 +8,9 @@ use crate::kernel::{
 use crate::tape::{Attribute, Io, Need, Op, Phase, Tape, Var};
 use crate::tensor::{Shape, View};
 
-/// PyTorch's default, and the Torch original's: added to the variance.
+/// Added to the variance; the default of PyTorch and of Torch.
 const EPS: f32 = 1e-5;
-/// PyTorch's default: how far running statistics move a step.
+/// How far running statistics move in a step, as a fraction; PyTorch's default.
 const MOMENTUM: f32 = 0.1;
 
 #[derive(Debug)]
@@ -21,7 +21,7 @@ struct Normalise {
 }
 
 impl Normalise {
-    /// The inputs behind x: weight and bias, then running mean and variance.
+    /// The inputs after x: weight and bias, then running mean and variance.
     fn params(&self, io: &Io) -> NormParams {
         let at = 1 + 2 * usize::from(self.affine);
         NormParams {
@@ -66,7 +66,8 @@ impl Op for Normalise {
         if let NormScope::Runs(runs) = self.norm.scope
             && (runs == 0 || !x.n.is_multiple_of(runs))
         {
-            return Err(Error::shape(self.name(), format!("{x} does not part into {runs} runs")));
+            let detail = format!("{x} cannot be divided into {runs} runs of equal length");
+            return Err(Error::shape(self.name(), detail));
         }
         if let Some(other) = inputs[1..].iter().find(|s| **s != Shape::vector(x.c)) {
             return Err(Error::shape(self.name(), format!("{other} for {} channels", x.c)));
@@ -74,7 +75,7 @@ impl Op for Normalise {
         let values = x.pixels() / self.norm.statistics_shape(x).n;
         if self.norm.statistics == Statistics::Batch && values < 2 {
             let detail = format!(
-                "one value a channel in {x} has no deviation; use a larger picture, a larger batch \
+                "one value per channel in {x} has no deviation; use a larger picture, a larger batch \
                  or one layer less"
             );
             return Err(Error::shape(self.name(), detail));
@@ -97,7 +98,7 @@ impl Op for Normalise {
         })]
     }
 
-    /// What supports the norm supports its gradient, of tensors stored alike.
+    /// A device that supports a norm supports its gradient where all tensors are stored alike.
     fn supports(&self, b: &dyn Backend, io: &Io, phase: Phase) -> Result<()> {
         b.norm_supports(&self.forward_args(io))?;
         match phase {
@@ -162,38 +163,39 @@ impl Op for Normalise {
 pub struct NormVars {
     /// Scale and shift.
     pub affine: Option<[Var; 2]>,
-    /// Running mean and variance: moved where the tensor's own statistics are used, used where they
-    /// are asked for.
+    /// Running mean and variance: updated under [`Statistics::Batch`], used under
+    /// [`Statistics::Running`].
     pub running: Option<[Var; 2]>,
 }
 
-/// What a norm on a tape is asked for beside its input and parameters.
+/// The settings of a norm on a tape.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NormUse {
-    /// Batch, instance, or runs.
+    /// The pixels that each mean and variance is taken over.
     pub scope: NormScope,
-    /// At hand or running.
+    /// Which mean and variance normalise x.
     pub statistics: Statistics,
-    /// Rate of the dropout behind it, 0 for none.
+    /// Rate of the dropout that follows, in 0..1; 0 for none.
     pub dropout: f32,
-    /// Last.
+    /// Applied last.
     pub activation: Activation,
 }
 
 impl Tape {
-    /// y = activation(dropout(weight (x - mean) / sqrt(var + 1e-5) + bias)), dropout where there is
-    /// a rate above 0.
+    /// y = activation(dropout(weight (x - mean) / sqrt(var + 1e-5) + bias)). Without
+    /// [`NormVars::affine`], weight is 1 and bias 0.
     ///
     /// # Errors
-    /// [`Error::Shape`] where parameters do not have x's channels, where there is one value a
-    /// channel, where running statistics are asked for and not there, or for a bad rate.
+    /// [`Error::Shape`] where parameters do not have one number per channel of x, a mean would be
+    /// taken over a single value, running statistics are asked for but missing, or the rate is not
+    /// in 0..1.
     pub fn norm(&mut self, how: NormUse, x: Var, vars: NormVars) -> Result<Var> {
         let (op, inputs) = self.normalise(how, x, vars)?;
         self.push(op, &inputs)
     }
 
-    /// [`Tape::norm`], and max(y, 0) in memory of its own: what a skip connection takes, written in
-    /// the same pass.
+    /// [`Tape::norm`], and max(y, 0) in separate memory: the skip output, for a skip connection,
+    /// which the same kernel writes.
     ///
     /// # Errors
     /// As [`Tape::norm`].

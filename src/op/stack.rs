@@ -1,4 +1,4 @@
-//! Tensors side by side in one: some behind each other as pictures of a batch, some as channels.
+//! Stacking: copies of several tensors in one, next to each other in the batch or in the channels.
 
 use super::{gradients, stored_alike};
 use crate::error::{Error, Result};
@@ -90,12 +90,13 @@ impl Op for Stack {
 }
 
 impl Tape {
-    /// Copies each value to a place of its own in one tensor: given with it are the picture and the
-    /// channel where it begins.
+    /// Copies each value (n,h,w,c) into one tensor, at the picture and the channel given with it:
+    /// (value, first picture, first channel). The parts must fill the tensor without gap or
+    /// overlap.
     ///
     /// # Errors
-    /// [`Error::Shape`] where pictures differ in size, or where the values do not have as many
-    /// elements as the smallest tensor that holds them.
+    /// [`Error::Shape`] where there is no value, pictures differ in size, or the values do not have
+    /// as many elements as the smallest tensor that holds them all.
     pub fn stack(&mut self, values: &[(Var, usize, usize)]) -> Result<Var> {
         let corners =
             values.iter().map(|&(_, picture, channel)| Corner { picture, channel }).collect();

@@ -1,5 +1,5 @@
-//! From a loss back to the parameters of one network: which operations, what they set, what they
-//! add to.
+//! Records the backward pass from losses to the parameters of one network: which operations take
+//! part, and which gradients each of them sets or adds to.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::kernel::Write;
 use crate::tensor::View;
 
-/// Where a gradient lies: in the parameters' gradient vector, or in channels of a planned buffer.
+/// Where a gradient is stored: in the parameters' gradient vector, or in channels of a planned
+/// buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum GradPlace {
     /// A parameter's gradient.
@@ -18,32 +19,32 @@ pub(super) enum GradPlace {
     Planned { buffer: usize, from: usize, channels: usize },
 }
 
-/// What is known of the gradients while one network's way back is walked.
+/// State of the recording of one network's backward pass.
 struct Walk<'a> {
     group: &'a Group,
-    /// What the first to reach a parameter's gradient does.
+    /// Whether the first writer of a parameter's gradient sets it or adds to it.
     first: Write,
-    /// Gradient buffer of each owner, with a mark for every channel that was written.
+    /// Gradient buffer of each owner, with a mark for every channel that has been written.
     buffers: HashMap<Var, (usize, Vec<bool>)>,
-    /// Parameters whose gradient was written.
+    /// Parameters whose gradient has been written.
     params: HashSet<Var>,
 }
 
 impl Tape {
-    /// Gradients of the sum of weight * loss over all terms with respect to the parameters of a group
-    /// alone; a vector of losses counts with the sum of its elements. Nothing is computed that only
-    /// other parameters would need.
+    /// Records the gradients of the sum of weight * loss over all terms, with respect to the
+    /// parameters of one group. A loss is a vector (1,1,1,c), which counts as the sum of its
+    /// elements. Nothing is computed that only other parameters would need.
     ///
-    /// `first` says what is done with the gradients that are there: [`Write::Set`] replaces them,
-    /// [`Write::Add`] adds to them, so that the gradients of several batches become one sum.
+    /// `first` says what happens to gradients that are already stored: [`Write::Set`] replaces
+    /// them, [`Write::Add`] adds to them, so that the gradients of several batches are summed.
     ///
     /// # Errors
-    /// [`Error::Shape`] where a term is no vector or is named twice, or the terms do not depend on
-    /// every parameter of the group.
+    /// [`Error::Shape`] where a term is not a vector, is a parameter or is named twice, or where
+    /// the terms do not depend on every parameter of the group.
     pub fn backward(&mut self, terms: &[(f32, Var)], of: &Group, first: Write) -> Result<()> {
         let wide = terms.iter().map(|t| self.shape(t.1)).find(|s| s.pixels() != 1);
         if let Some(shape) = wide {
-            let detail = format!("a loss is a number or a few, this is {shape}");
+            let detail = format!("a loss must be a vector (1,1,1,c), this is {shape}");
             return Err(Error::shape("backward", detail));
         }
         let reached = self.reached_from(of);
@@ -75,7 +76,7 @@ impl Tape {
             let dskip = skip.map(|skip| self.complete(&mut walk, skip)).transpose()?;
             let mut dx = Vec::with_capacity(inputs.len());
             for (i, &input) in inputs.iter().enumerate() {
-                // What lives inside the output gets its gradient by address.
+                // An input stored inside the output shares the output's gradient buffer.
                 let lives_inside = self.nodes[node].op.alias(&shapes, i).is_some();
                 dx.push(if reached.contains(&input) && !lives_inside {
                     Some(self.claim(&mut walk, input)?)
@@ -127,8 +128,8 @@ impl Tape {
         path
     }
 
-    /// Where the gradient of `v` goes, and whether the writer sets or adds. Where some channels were
-    /// written and others not, those are set to 0 first.
+    /// Where the gradient of `v` goes, and whether its next writer sets or adds. Where only some of
+    /// its channels have been written, the others are set to 0 first.
     fn claim(&mut self, walk: &mut Walk, v: Var) -> Result<(GradPlace, Write)> {
         if let Source::Param(view) = self.values[v.0].source {
             let place = walk.group.part(walk.group.grads, view).ok_or_else(|| {
@@ -148,7 +149,7 @@ impl Tape {
         Ok((place, Write::Add))
     }
 
-    /// The gradient of `v`, with every channel written.
+    /// The gradient of `v`; channels that nothing has written are set to 0 first.
     fn complete(&mut self, walk: &mut Walk, v: Var) -> Result<GradPlace> {
         let place = self.place(walk, v);
         self.zero_rest(walk, v);

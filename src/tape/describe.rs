@@ -1,4 +1,4 @@
-//! What an operation is, in words and numbers: for printed programs, for export, for tests.
+//! Name and attributes of an operation, for printed programs, export and tests.
 
 use std::fmt;
 
@@ -7,27 +7,27 @@ use std::fmt;
 pub enum Attribute {
     /// A count or an extent.
     Count(usize),
-    /// Several of them: an extent each way, an offset an input.
+    /// Several counts: rows and columns of a window, one offset per input.
     Counts(Vec<usize>),
-    /// A number.
+    /// A real number.
     Number(f32),
-    /// Several of them.
+    /// Several real numbers.
     Numbers(Vec<f32>),
-    /// One of a few.
+    /// One of a few named alternatives.
     Choice(&'static str),
 }
 
-/// An operation with its attributes, all that it does beside what its inputs' shapes say.
+/// An operation with its attributes: all that its inputs' shapes do not say.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Describe {
-    /// Which operation: "conv", "batch_norm".
+    /// The name of the operation: "conv", "batch_norm".
     pub kind: &'static str,
     /// Names and values, in the order in which they are printed.
     pub attributes: Vec<(&'static str, Attribute)>,
 }
 
 impl Describe {
-    /// An attribute by name.
+    /// The attribute of this name, None where the operation has none.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
         self.attributes.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
     }

@@ -1,5 +1,5 @@
-//! What a tape records. An entry knows which buffers it touches, for the planner, and which
-//! instruction it becomes once they have their places.
+//! The entries that a tape records. An entry tells the planner which buffers it touches, and
+//! becomes an instruction once these have addresses.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -14,18 +14,18 @@ use crate::tensor::View;
 
 /// One entry of a tape, in the order in which it runs.
 pub(super) trait TapeEntry: Debug + Send + Sync {
-    /// The planned buffers that it reads or writes.
+    /// The planned buffers that the entry reads or writes.
     fn touches(&self, tape: &Tape) -> Vec<Buffer>;
 
-    /// The same with addresses.
+    /// The instruction, with the addresses of the plan.
     fn place(&self, tape: &Tape, plan: &Plan) -> Box<dyn Instruction>;
 }
 
-/// Node `.0` of the tape forward.
+/// The forward pass of node `.0` of the tape.
 #[derive(Debug)]
 pub(super) struct Forward(pub usize);
 
-/// The gradients of a node's inputs.
+/// The backward pass of a node: the gradients of its inputs.
 #[derive(Debug)]
 pub(super) struct Backward {
     pub node: usize,
@@ -34,11 +34,11 @@ pub(super) struct Backward {
     pub dx: Vec<Option<(GradPlace, Write)>>,
 }
 
-/// Sets a gradient's channels: the weight of a loss, 0 for channels that nobody wrote.
+/// Sets a gradient to a number: that of a loss to its weight, channels that nothing writes to 0.
 #[derive(Debug)]
 pub(super) struct Fill(pub GradPlace, pub f32);
 
-/// Keeps outputs, by their place in `Tape::outputs`, for the host to read some runs later.
+/// Copies outputs, by their index in `Tape::outputs`, to the ring that the host reads later.
 #[derive(Debug)]
 pub(super) struct Keep(pub Vec<usize>);
 
@@ -117,7 +117,7 @@ impl TapeEntry for Fill {
 }
 
 impl TapeEntry for Keep {
-    /// Outputs stay to the end by themselves.
+    /// None: outputs are pinned, so they stay alive to the end of the program without this.
     fn touches(&self, _: &Tape) -> Vec<Buffer> {
         Vec::new()
     }
@@ -228,7 +228,7 @@ impl Instruction for Applied {
     }
 }
 
-/// Sets every element of a gradient.
+/// Sets every element of a gradient to one number.
 #[derive(Debug)]
 struct Filled {
     view: View,
@@ -257,7 +257,7 @@ impl Instruction for Filled {
     }
 }
 
-/// Copies losses to the row of the ring that is this run's.
+/// Copies losses to this run's row of the ring.
 #[derive(Debug)]
 struct Kept {
     losses: Vec<View>,
@@ -276,7 +276,8 @@ impl Instruction for Kept {
         Vec::new()
     }
 
-    /// Written to the ring, which is no part of the arena.
+    /// Each loss is read once and written once; the ring is outside the arena, so `writes` lacks
+    /// it.
     fn work(&self) -> Work {
         Work { operations: 0, bytes: 2 * bytes(&self.losses) }
     }
@@ -290,7 +291,8 @@ impl Instruction for Kept {
     }
 }
 
-/// Copies a constant to its place, in every run: planned memory is shared, with other programs too.
+/// Copies a constant to its place in every run: planned memory is reused within a program and
+/// shared between programs, so the constant may have been overwritten.
 #[derive(Debug)]
 struct Copied {
     values: Arc<[f32]>,
@@ -310,12 +312,13 @@ impl Instruction for Copied {
         vec![self.to]
     }
 
-    /// Read from memory that is no part of the arena.
+    /// Each number is read once and written once; it is read from outside the arena, so `reads`
+    /// lacks it.
     fn work(&self) -> Work {
         Work { operations: 0, bytes: 2 * bytes(&[self.to]) }
     }
 
-    /// What a device with memory of its own copies from.
+    /// The copy that a device with its own memory keeps outside the arena.
     fn workspace(&self, b: &dyn Backend) -> Vec<Need> {
         let kept = if b.is_host() { 0 } else { self.values.len() };
         vec![Need::of(Workspace { kept, scratch: 0 })]

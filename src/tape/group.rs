@@ -1,5 +1,5 @@
-//! What is done with all parameters of a network at once: an optimiser's step, their average, the
-//! norm of their gradients.
+//! Instructions on all parameters of a network at once: an optimiser's step, the moving average of
+//! the parameters, the norm of their gradients.
 
 use super::entry::TapeEntry;
 use super::instruction::{Instruction, Need, place};
@@ -9,21 +9,22 @@ use crate::error::{Error, Result};
 use crate::kernel::{Adam, Backend};
 use crate::tensor::{Shape, View};
 
-/// The parameters of one network in the arena: vectors of one length, so that an optimiser's step is
-/// one call. Between parameters lie gaps that hold 0 in all of them.
+/// The parameters of one network, with their gradients and optimiser state: dense f32 vectors of
+/// one length in the arena, so that an optimiser's step is one call. Parameters are aligned; the
+/// gaps between them hold 0 in every vector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     /// The parameters.
     pub values: View,
-    /// Their gradients, at the same places.
+    /// Their gradients, at the same offsets.
     pub grads: View,
     /// What an optimiser or an average keeps from step to step, by name: "m" and "v" are Adam's
-    /// moments.
+    /// first and second moment.
     pub state: Vec<(&'static str, View)>,
 }
 
 impl Group {
-    /// The name of the average of the values.
+    /// The name of the state that holds the moving average of the values.
     pub const AVERAGE: &'static str = "ema";
 
     /// The part of `vector` (the gradients, or a state) that belongs to a parameter of this group;
@@ -34,7 +35,7 @@ impl Group {
             .then(|| View::dense(vector.at + one.start - all.start, param.shape))
     }
 
-    /// A state by name.
+    /// The state of this name, None where the group has none.
     pub fn state(&self, name: &str) -> Option<View> {
         self.state.iter().find(|(n, _)| *n == name).map(|(_, view)| *view)
     }
@@ -52,7 +53,9 @@ impl Group {
 }
 
 impl Tape {
-    /// Adam's step of the parameters of a group, from the gradients that [`Tape::backward`] has left.
+    /// Records a step of Adam on the parameters of a group, with the gradients that
+    /// [`Tape::backward`] has stored. The learning rate and the step number are those of the run:
+    /// [`StepState`](crate::device::StepState).
     ///
     /// # Errors
     /// [`Error::Shape`] where the group was placed without the moments "m" and "v".
@@ -63,12 +66,12 @@ impl Tape {
         Ok(())
     }
 
-    /// Moves the average of a group's values, its state [`Group::AVERAGE`], towards them:
-    /// average = decay average + (1 - decay) values. 0.999 is usual for a generator (Yazici et al.,
-    /// ICLR 2019).
+    /// Records an update of the moving average of a group's values, its state [`Group::AVERAGE`]:
+    /// average = decay average + (1 - decay) values. A decay of 0.999 is usual for a generator
+    /// (Yazici et al., ICLR 2019).
     ///
     /// # Errors
-    /// [`Error::Shape`] where the group was placed without that state, or decay is not in 0..1.
+    /// [`Error::Shape`] where the group was placed without that state, or `decay` is not in 0..1.
     pub fn average(&mut self, of: &Group, decay: f32) -> Result<()> {
         if !(0.0..1.0).contains(&decay) {
             return Err(Error::shape("average", format!("the decay {decay} is not in 0..1")));
@@ -78,8 +81,8 @@ impl Tape {
         Ok(())
     }
 
-    /// The Euclidean norm of a group's gradients as [`Tape::backward`] has left them, over all its
-    /// parameters: one f32 number, which [`Tape::output`] and [`Tape::keep`] take.
+    /// The Euclidean norm of all gradients of a group that [`Tape::backward`] has stored: one f32
+    /// number, which [`Tape::output`] and [`Tape::keep`] accept.
     ///
     /// # Errors
     /// None for a group that was placed for training.
@@ -100,7 +103,7 @@ struct AdamStep {
     v: View,
 }
 
-/// Parameters lie in the persistent arena.
+/// Touches no planned buffer: parameters are in the persistent part of the arena.
 impl TapeEntry for AdamStep {
     fn touches(&self, _: &Tape) -> Vec<Buffer> {
         Vec::new()

@@ -1,4 +1,4 @@
-//! What a program does, one thing after another.
+//! The instructions of a program.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -8,50 +8,51 @@ use crate::error::Result;
 use crate::kernel::{Backend, Pass, Workspace};
 use crate::tensor::View;
 
-/// One thing that a program does, with every address in it: an operation forward or backward, a
-/// fill, a step of an optimiser. Who wants to know something of a program asks its instructions.
+/// One step of a program, with all its addresses: the forward or backward pass of an operation, a
+/// fill, a step of an optimiser. Whatever needs to know something about a program asks its
+/// instructions.
 pub trait Instruction: Debug + Send + Sync {
     /// The name in printed programs and reports: "forward conv", "adam".
     fn name(&self) -> String;
 
-    /// The tensors whose elements it reads. What it adds to is among them.
+    /// The tensors whose elements it reads, including those that it adds to.
     fn reads(&self) -> Vec<View>;
 
     /// The tensors whose elements it writes.
     fn writes(&self) -> Vec<View>;
 
-    /// Necessary work, by definition and not by what a device does: every tensor is moved once where
-    /// it is read and once where it is written.
+    /// The necessary work, whatever a device does beyond it: every tensor is moved once where it is
+    /// read and once where it is written.
     fn work(&self) -> Work {
         Work { operations: 0, bytes: bytes(&self.reads()) + bytes(&self.writes()) }
     }
 
-    /// Memory of the device that it takes beside its operands.
+    /// Memory of the device that it takes in addition to its operands.
     fn workspace(&self, _b: &dyn Backend) -> Vec<Need> {
         Vec::new()
     }
 
-    /// Whether the device can do it. [`Tape::compile`](super::Tape::compile) asks once, so that no
-    /// shape fails in a run.
+    /// Checks that the device can run it. [`Tape::compile`](super::Tape::compile) asks once, so
+    /// that a run never fails on a shape.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape): what does not fit, and what to do.
+    /// [`Error::Machine`](crate::Error::Machine) where it cannot, with what to change.
     fn supports(&self, _b: &dyn Backend) -> Result<()> {
         Ok(())
     }
 
-    /// Does it.
+    /// Runs it.
     ///
     /// # Errors
     /// What the device reports.
     fn run(&self, b: &mut dyn Backend) -> Result<()>;
 
-    /// What a printed program shows behind the name: what is written, from what.
+    /// What a printed program shows after the name: the tensors written and the tensors read.
     fn detail(&self) -> String {
         format!("{} <- {}", places(&self.writes()), places(&self.reads()))
     }
 
-    /// The operation that it applies, where it applies one.
+    /// The operation that it applies; None for an instruction that applies none.
     fn application(&self) -> Option<Application<'_>> {
         None
     }
@@ -60,31 +61,31 @@ pub trait Instruction: Debug + Send + Sync {
 /// Necessary work of an instruction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Work {
-    /// Multiplications and additions of matrix products, 2 x pixels x taps x c x k for each pass of
-    /// a convolution, pixels being those of the smaller side. 0 where bytes are what takes time.
+    /// Multiplications and additions of convolutions: 2 x pixels x taps x c x k for each pass, with
+    /// the pixels of the smaller of x and y. 0 for everything else, which is bound by memory.
     pub operations: u64,
     /// Bytes read and written.
     pub bytes: u64,
 }
 
-/// Memory of a device that an instruction takes beside its operands.
+/// Memory of a device that an instruction takes in addition to its operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Need {
-    /// The filter, and the pass, for which `workspace.kept` is kept: once for all instructions that
-    /// use it. None where it is kept for this instruction alone.
+    /// The filter and the pass that `workspace.kept` belongs to: it is held once for all
+    /// instructions that share both. None where it belongs to this instruction alone.
     pub filter: Option<(View, Pass)>,
-    /// How much.
+    /// The amount.
     pub workspace: Workspace,
 }
 
 impl Need {
-    /// What is not kept for a filter.
+    /// A need whose memory belongs to no filter.
     pub fn of(workspace: Workspace) -> Need {
         Need { filter: None, workspace }
     }
 }
 
-/// Which way an operation is applied.
+/// The direction in which an operation is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// The output from the inputs.
@@ -96,11 +97,11 @@ pub enum Phase {
 /// An operation as an instruction applies it.
 #[derive(Clone, Copy, Debug)]
 pub struct Application<'a> {
-    /// The operation: one object in its forward and in its backward instructions.
+    /// The operation: its forward and its backward instruction share one object.
     pub op: &'a Arc<dyn Op>,
-    /// On what.
+    /// Its operands.
     pub io: &'a Io,
-    /// Which way.
+    /// The direction.
     pub phase: Phase,
 }
 
@@ -109,13 +110,13 @@ pub(super) fn bytes(views: &[View]) -> u64 {
     views.iter().map(|v| (v.shape.count() * v.elem.size()) as u64).sum()
 }
 
-/// A View as a printed program has it: "1x64x64x3@1024", with "/PITCH" where it is not dense.
+/// A View in a printed program: "1x64x64x3@1024", followed by "/PITCH" where it is not dense.
 pub(super) fn place(v: &View) -> String {
     let pitch = if v.is_dense() { String::new() } else { format!("/{}", v.pitch) };
     format!("{}@{}{pitch}", v.shape, v.at)
 }
 
-/// Several of them.
+/// Several Views in a printed program.
 pub(super) fn places(views: &[View]) -> String {
     views.iter().map(place).collect::<Vec<_>>().join(", ")
 }

@@ -4,13 +4,13 @@
 //! ```text
 //! Tape::push      appends an operation; shapes are checked here, before anything runs
 //! Tape::backward  walks back from losses to the parameters of one network
-//! Tape::optimise  steps them
-//! Tape::compile   gives every value its place and asks the device: a Program of Instructions
+//! Tape::optimise  updates them by a step of an optimiser
+//! Tape::compile   places every value and asks the device: a Program of Instructions
 //! ```
 //!
-//! Gradients set where they are the first to arrive and add where they are not. That is kept a
-//! channel of the buffer that owns the memory, not a value: the inputs of a concat live inside its
-//! output, so one buffer's channels may be reached on several ways.
+//! The first operation to write a gradient sets it, later ones add to it. This is tracked per
+//! channel of the buffer that owns the memory, not per value: the inputs of a concat are stored
+//! inside its output, so several values may share channels of one buffer.
 
 mod backward;
 mod describe;
@@ -45,15 +45,15 @@ pub struct Var(usize);
 enum Source {
     /// The host writes it before a run.
     Input,
-    /// It lies in the persistent arena.
+    /// It is stored in the persistent part of the arena.
     Param(View),
-    /// The recording holds its numbers.
+    /// The tape holds its numbers.
     Constant,
-    /// An entry that no gradient flows through computes it.
+    /// An entry without a backward pass computes it.
     Entry,
     /// An operation computes it.
     Node(usize),
-    /// The same memory as another value, with no path back.
+    /// It shares the memory of another value, but no gradient flows back to that.
     Detached(Var),
 }
 
@@ -62,11 +62,11 @@ struct Value {
     name: String,
     shape: Shape,
     source: Source,
-    /// The value inside whose channels this one lies, and from which channel.
+    /// The value inside which this one is stored, and the channel at which it begins there.
     alias: Option<(Var, usize)>,
-    /// Kept to the end of the program, for the host to read.
+    /// Alive to the end of the program, for the host to read.
     pinned: bool,
-    /// Stored as f32 whatever values are stored as.
+    /// Stored as f32 in every precision.
     keep_f32: bool,
 }
 
@@ -75,9 +75,9 @@ struct Node {
     op: Arc<dyn Op>,
     inputs: Vec<Var>,
     output: Var,
-    /// A second output of the same extents.
+    /// A second output of the same shape.
     skip: Option<Var>,
-    /// What forward keeps for backward.
+    /// Shapes of what the forward pass keeps for the backward pass.
     kept: Vec<Shape>,
 }
 
@@ -87,10 +87,10 @@ pub struct Tape {
     values: Vec<Value>,
     nodes: Vec<Node>,
     entries: Vec<Box<dyn TapeEntry>>,
-    /// Owners of gradient memory: the value and the shape, for each [`Tape::backward`].
+    /// The owner of each gradient buffer; every [`Tape::backward`] has buffers of its own.
     grads: Vec<Var>,
     inputs: Vec<Var>,
-    /// Names the host reads values under, and which channel where it is one.
+    /// Names under which the host reads values, and the channel where it reads only one.
     outputs: Vec<(String, Var, Option<usize>)>,
     params: HashMap<usize, Var>,
     streams: u32,
@@ -125,8 +125,8 @@ impl Tape {
         var
     }
 
-    /// A value of the persistent arena: a parameter or a running statistic. Asked for twice, it is
-    /// one value.
+    /// A value of the persistent part of the arena: a parameter or a running statistic. A second
+    /// call for the same memory returns the same value.
     pub fn param(&mut self, name: &str, view: View) -> Var {
         if let Some(&var) = self.params.get(&view.at) {
             return var;
@@ -136,11 +136,11 @@ impl Tape {
         var
     }
 
-    /// Numbers that never change, f32 on every device: a fixed filter, say. They belong to the program,
-    /// are no parameter, and never reach a checkpoint.
+    /// Numbers that never change, such as a fixed filter; f32 in every precision. They belong to
+    /// the program: they are not parameters, and no checkpoint holds them.
     ///
     /// # Errors
-    /// [`Error::Shape`] where there are not as many numbers as the shape has elements.
+    /// [`Error::Shape`] where the number of `values` is not that of the shape's elements.
     pub fn constant(&mut self, name: &str, shape: Shape, values: Vec<f32>) -> Result<Var> {
         if values.len() != shape.count() {
             let detail =
@@ -153,13 +153,13 @@ impl Tape {
         Ok(var)
     }
 
-    /// The same memory, with no path back.
+    /// The same value in the same memory, but no gradient flows back through it.
     pub fn detach(&mut self, v: Var) -> Var {
         let name = format!("{} detached", self.values[v.0].name);
         self.value(&name, self.shape(v), Source::Detached(v))
     }
 
-    /// Keeps a value until the program ends, so that the host can read it by `name`.
+    /// Keeps a value alive until the program ends, so that the host can read it by `name`.
     pub fn output(&mut self, name: &str, v: Var) {
         self.values[v.0].name = name.to_string();
         self.values[v.0].pinned = true;
@@ -172,12 +172,13 @@ impl Tape {
         self.outputs.push((name.to_string(), v, Some(channel)));
     }
 
-    /// Keeps single numbers, by the names they are outputs under, run by run: the host reads them
-    /// when it likes, without waiting for every run. They are f32: losses.
+    /// Copies single f32 numbers, such as losses, to the device's ring in every run, given the
+    /// names of their outputs: the host reads them later with
+    /// [`Device::kept_losses`](crate::device::Device::kept_losses), without waiting for every run.
     ///
     /// # Errors
-    /// [`Error::Shape`] for a name that is no output of one f32 number, or for more than
-    /// [`RING_WIDTH`] of them.
+    /// [`Error::Shape`] for a name that is not an output of one f32 number, or for more than
+    /// [`RING_WIDTH`] names.
     pub fn keep(&mut self, names: &[&str]) -> Result<()> {
         let find = |name: &&str| {
             let single = |(n, v, channel): &(String, Var, Option<usize>)| {
@@ -185,22 +186,24 @@ impl Tape {
                 n == name && self.values[v.0].keep_f32 && count == 1
             };
             let found = self.outputs.iter().position(single);
-            found.ok_or_else(|| Error::shape("keep", format!("\"{name}\" is no loss")))
+            found.ok_or_else(|| Error::shape("keep", format!("\"{name}\" is not a loss")))
         };
         let found: Vec<usize> = names.iter().map(find).collect::<Result<_>>()?;
         if found.len() > RING_WIDTH {
-            return Err(Error::shape("keep", format!("{} losses are too many", found.len())));
+            let count = found.len();
+            let detail = format!("{count} losses are too many: at most {RING_WIDTH} can be kept");
+            return Err(Error::shape("keep", detail));
         }
         self.entries.push(Box::new(entry::Keep(found)));
         Ok(())
     }
 
-    /// Extents of a value.
+    /// The shape of a value.
     pub fn shape(&self, v: Var) -> Shape {
         self.values[v.0].shape
     }
 
-    /// A number that no other dropout of this tape has: the stream of its random numbers.
+    /// The stream of random numbers of a new dropout, different from all others of this tape.
     pub fn next_stream(&mut self) -> u32 {
         self.streams += 1;
         self.streams - 1
@@ -209,14 +212,14 @@ impl Tape {
     /// Appends an operation.
     ///
     /// # Errors
-    /// What [`Op::infer`] finds wrong with the inputs' shapes; an input of a concat that already
-    /// lives in another one, or that is computed from another part of the same one.
+    /// The error of [`Op::infer`] for the inputs' shapes; [`Error::Shape`] for an input of a concat
+    /// that is already stored inside another one, or is computed from another part of the same one.
     pub fn push(&mut self, op: impl Op + 'static, inputs: &[Var]) -> Result<Var> {
         self.record(Arc::new(op), inputs, false).map(|(output, _)| output)
     }
 
-    /// [`Tape::push`] of an operation that writes two tensors of the extents that [`Op::infer`] gives,
-    /// the second to [`Io::skip`].
+    /// [`Tape::push`] of an operation that writes two tensors of the shape that [`Op::infer`]
+    /// gives, the second one to [`Io::skip`].
     ///
     /// # Errors
     /// As [`Tape::push`].
@@ -259,12 +262,13 @@ impl Tape {
         Ok((output, skip))
     }
 
-    /// No operation may read channels of the buffer that it writes to: a kernel borrows whole spans.
+    /// No operation may read channels of the buffer that it writes to: the CPU's kernels borrow the
+    /// whole span of a View.
     fn check_apart(&self, concat: &'static str) -> Result<()> {
         for node in &self.nodes {
             for output in [Some(node.output), node.skip].into_iter().flatten() {
                 let (owner, _) = self.owner(output);
-                // A concat's own inputs are its output.
+                // A concat's own inputs are part of its output.
                 let lives_inside = |v: &Var| self.values[v.0].alias.is_some_and(|h| h.0 == output);
                 let reads = |v: &&Var| !lives_inside(v) && self.owner(**v).0 == owner;
                 if let Some(&read) = node.inputs.iter().find(reads) {

@@ -1,4 +1,4 @@
-//! What an operation is.
+//! The trait of differentiable operations.
 
 use std::fmt::Debug;
 
@@ -8,62 +8,73 @@ use crate::error::Result;
 use crate::kernel::{Backend, Write};
 use crate::tensor::{Shape, View};
 
-/// One differentiable operation: a shape rule, the work, and the work back.
+/// One differentiable operation: its shape rule, its forward pass and its backward pass.
 ///
-/// Forward always sets its output. Backward sets or adds, as each entry of [`Io::dx`] says.
+/// The forward pass always sets its output. The backward pass sets each gradient or adds to it, as
+/// the entries of [`Io::dx`] say.
 pub trait Op: Debug + Send + Sync {
     /// The name in printed programs and error messages.
     fn name(&self) -> &'static str;
 
-    /// Extents of the output from those of the inputs, or what is wrong with them.
+    /// The shape of the output from those of the inputs.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) where they do not fit, or their number is wrong.
     fn infer(&self, inputs: &[Shape]) -> Result<Shape>;
 
-    /// The output from the inputs.
+    /// Computes the output from the inputs.
+    ///
+    /// # Errors
+    /// What the device reports.
     fn forward(&self, b: &mut dyn Backend, io: &Io) -> Result<()>;
 
-    /// The wanted gradients of the inputs from that of the output.
+    /// Computes the wanted gradients of the inputs from that of the output.
+    ///
+    /// # Errors
+    /// What the device reports.
     fn backward(&self, b: &mut dyn Backend, io: &Io) -> Result<()>;
 
-    /// What backward reads; the planner may give the rest's memory to others.
+    /// What the backward pass reads. The memory of everything else may be reused before it runs.
     fn reads_back(&self) -> Reads {
         Reads::INPUTS
     }
 
-    /// Whether the result is f32 whatever values are stored as: losses are. What is computed from
-    /// such values alone is, too.
+    /// Whether the result is stored as f32 in every precision, as losses are. What is computed only
+    /// from such values is f32 without being asked.
     fn keep_f32(&self) -> bool {
         false
     }
 
-    /// Small results that forward keeps for backward, such as mean and 1/deviation.
+    /// Shapes of small f32 results that the forward pass keeps for the backward pass, such as the
+    /// mean and 1 / sqrt(var + eps).
     fn keeps(&self, _inputs: &[Shape]) -> Vec<Shape> {
         Vec::new()
     }
 
-    /// Inputs, by their number, that forward also changes: running statistics.
+    /// Indices of the inputs that the forward pass changes: running statistics.
     fn moves(&self) -> Vec<usize> {
         Vec::new()
     }
 
-    /// Operations of its matrix products, as [`Work`](super::Work) counts them.
+    /// Arithmetic operations, as [`Work`](super::Work) counts them.
     fn operations(&self, _io: &Io, _phase: Phase) -> u64 {
         0
     }
 
-    /// Memory of the device that the work takes beside its operands.
+    /// Memory of the device that a pass takes in addition to its operands.
     fn workspace(&self, _b: &dyn Backend, _io: &Io, _phase: Phase) -> Vec<Need> {
         Vec::new()
     }
 
-    /// Whether the device can do it.
+    /// Checks that the device can run a pass.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape): what does not fit, both shapes, what to do.
+    /// [`Error::Machine`](crate::Error::Machine) where it cannot, with what to change.
     fn supports(&self, _b: &dyn Backend, _io: &Io, _phase: Phase) -> Result<()> {
         Ok(())
     }
 
-    /// All that it does beside what the inputs' shapes say: window, stride, slope, rate.
+    /// All that the inputs' shapes do not say: window, stride, slope, rate.
     fn attributes(&self) -> Vec<(&'static str, Attribute)> {
         Vec::new()
     }
@@ -73,13 +84,14 @@ pub trait Op: Debug + Send + Sync {
         Describe { kind: self.name(), attributes: self.attributes() }
     }
 
-    /// The channel at which input `i` lives inside the output. Concat only.
+    /// The channel of the output at which input `i` is stored, for an operation that only places
+    /// its inputs side by side; None for an input with memory of its own.
     fn alias(&self, _inputs: &[Shape], _i: usize) -> Option<usize> {
         None
     }
 }
 
-/// What a backward pass reads beside the gradient of the output.
+/// What a backward pass reads in addition to the gradient of the output and what was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reads {
     /// The inputs.
@@ -89,15 +101,15 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// The inputs alone.
+    /// Only the inputs.
     pub const INPUTS: Reads = Reads { inputs: true, output: false };
-    /// The output alone.
+    /// Only the output.
     pub const OUTPUT: Reads = Reads { inputs: false, output: true };
-    /// Nothing but the gradient.
+    /// Neither.
     pub const NOTHING: Reads = Reads { inputs: false, output: false };
 }
 
-/// What an operation sees when it runs.
+/// The operands of an operation.
 #[derive(Clone, Debug)]
 pub struct Io {
     /// The inputs.
@@ -106,12 +118,13 @@ pub struct Io {
     pub y: View,
     /// The second output, of an operation that was recorded with one.
     pub skip: Option<View>,
-    /// What forward keeps for backward.
+    /// What the forward pass keeps for the backward pass, in the shapes of [`Op::keeps`].
     pub kept: Vec<View>,
-    /// Gradient of the output; the output itself while forward runs, when there is none.
+    /// Gradient of the output; in a forward pass, which has none, the output itself.
     pub dy: View,
     /// Gradient of the second output, where the loss depends on it.
     pub dskip: Option<View>,
-    /// Gradients of the inputs: None where none is wanted, else whether to set or to add.
+    /// For each input, where its gradient goes and whether to set it or add to it; None where none
+    /// is wanted.
     pub dx: Vec<Option<(View, Write)>>,
 }

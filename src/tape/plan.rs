@@ -1,22 +1,22 @@
-//! The plan: when each buffer is alive, and where it lies.
+//! The memory plan: when each buffer is alive, and where it is placed.
 
 use super::backward::GradPlace;
 use super::{Source, Tape, Var};
 use crate::device::ALIGNMENT;
 use crate::tensor::{Elem, Shape, View};
 
-/// Buffers of a tape, by what they hold.
+/// A buffer of a tape, by what it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Buffer {
-    /// A value; of those that share memory, the one that owns it.
+    /// A value; the owner, where several share memory.
     Value(Var),
     /// A gradient buffer.
     Grad(usize),
-    /// What node .0 keeps, entry .1.
+    /// Element `.1` of what node `.0` keeps for its backward pass.
     Kept(usize, usize),
 }
 
-/// What a value and its gradient are stored as: `elem`, but losses as f32.
+/// How a value and its gradient are stored: as `elem`, but losses as f32.
 fn elem_of(tape: &Tape, v: Var, elem: Elem) -> Elem {
     if tape.values[v.0].keep_f32 { Elem::F32 } else { elem }
 }
@@ -26,11 +26,12 @@ pub(super) struct Plan {
     values: Vec<Option<View>>,
     grads: Vec<View>,
     kept: Vec<Vec<View>>,
-    /// One past the last element.
+    /// One past the last unit of 4 bytes.
     pub end: usize,
 }
 
-/// From the first entry that writes to the last that reads, both counted; `len` in units of 4 bytes.
+/// The entries from the first to the last that touches a buffer, both included; `len` is its size
+/// in units of 4 bytes.
 #[derive(Clone, Copy, Debug)]
 struct Life {
     buffer: Buffer,
@@ -40,8 +41,9 @@ struct Life {
 }
 
 impl Plan {
-    /// Places every buffer at `base` or behind, those alive at the same time apart. Values and
-    /// gradients are stored as `elem`; losses and what operations keep are f32.
+    /// Places every buffer at `base` or after it, so that no two buffers that are alive at the same
+    /// time overlap. Values and gradients are stored as `elem`; losses and what operations keep as
+    /// f32.
     pub fn new(tape: &Tape, base: usize, elem: Elem) -> Plan {
         let lives = lives(tape, elem);
         let view = |at, v: Var| View::dense_of(elem_of(tape, v, elem), at, tape.shape(v));
@@ -86,7 +88,7 @@ impl Plan {
         }
     }
 
-    /// The View of an output, by its place in [`Tape::outputs`].
+    /// The View of an output, by its index in [`Tape::outputs`].
     pub fn output(&self, tape: &Tape, i: usize) -> View {
         let (_, v, channel) = &tape.outputs[i];
         let all = self.value(tape, *v);
@@ -132,7 +134,7 @@ fn lives(tape: &Tape, elem: Elem) -> Vec<Life> {
             }
         }
     }
-    // What the host writes is there from the start, what it reads stays to the end.
+    // What the host writes is alive from the start, what it reads to the end.
     for (i, v) in tape.values.iter().enumerate().filter(|(_, v)| v.pinned) {
         value(Var(i), end, &mut touch);
         if v.source == Source::Input {
@@ -142,7 +144,8 @@ fn lives(tape: &Tape, elem: Elem) -> Vec<Life> {
     lives
 }
 
-/// Largest first, each at the lowest place where nothing alive at the same time lies.
+/// Places the largest buffer first, each at the lowest address where it overlaps none that is alive
+/// at the same time. Returns the addresses and one past the last unit.
 fn place(lives: &[Life], base: usize) -> (Vec<usize>, usize) {
     let mut order: Vec<usize> = (0..lives.len()).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(lives[i].len), lives[i].first, i));
@@ -175,7 +178,7 @@ fn place(lives: &[Life], base: usize) -> (Vec<usize>, usize) {
 mod tests {
     use super::*;
 
-    /// Two hundred buffers of random sizes and lives: those alive together lie apart.
+    /// Two hundred buffers of random sizes and lives: those alive at the same time do not overlap.
     #[test]
     fn what_lives_together_lies_apart() {
         let lives: Vec<Life> = (0..200)

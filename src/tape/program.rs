@@ -1,4 +1,4 @@
-//! A planned tape: what runs, where everything lies.
+//! Programs: planned tapes, ready to run.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,10 +10,11 @@ use crate::error::{Error, Result};
 use crate::kernel::Backend;
 use crate::tensor::View;
 
-/// A training step, or a translation, ready to run. Printed, it is its own documentation.
+/// A recorded training step or translation, with every address in it. `Display` prints one line per
+/// instruction.
 #[derive(Debug)]
 pub struct Program {
-    /// No two programs of a process have the same.
+    /// Unique among all programs of the process.
     number: u64,
     instructions: Vec<Box<dyn Instruction>>,
     views: HashMap<String, View>,
@@ -22,11 +23,13 @@ pub struct Program {
 }
 
 impl Tape {
-    /// Places everything behind `base`, the end of the persistent arena. Values and gradients are
-    /// stored as the device stores activations; losses and what operations keep are f32.
+    /// Plans the memory of all buffers after `base`, the end of the persistent part of the arena.
+    /// Values and gradients are stored as the device stores activations; losses and what operations
+    /// keep are f32.
     ///
     /// # Errors
-    /// What the device cannot do, as [`Instruction::supports`] says.
+    /// [`Error::Machine`] for an instruction that the device cannot run, as
+    /// [`Instruction::supports`] says.
     pub fn compile(&self, b: &dyn Backend, base: usize) -> Result<Program> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let plan = Plan::new(self, base, b.elem());
@@ -53,15 +56,15 @@ impl Program {
         })
     }
 
-    /// What a run does, in order.
+    /// The instructions of a run, in order.
     pub fn instructions(&self) -> &[Box<dyn Instruction>] {
         &self.instructions
     }
 
-    /// An input or an output, by the name it was recorded under.
+    /// The View of an input or output, by the name under which it was recorded.
     ///
     /// # Errors
-    /// [`Error::Shape`] where there is none of that name.
+    /// [`Error::Shape`] where nothing has that name.
     pub fn view(&self, name: &str) -> Result<View> {
         self.views
             .get(name)
@@ -69,7 +72,8 @@ impl Program {
             .ok_or_else(|| Error::shape("program", format!("no input or output \"{name}\"")))
     }
 
-    /// One past the last unit of the arena, 4 bytes each, that it touches.
+    /// One past the last unit (4 bytes) of the arena that the program touches: what
+    /// [`Device::reserve`](crate::device::Device::reserve) must be called with.
     pub fn end(&self) -> usize {
         self.end
     }
@@ -79,7 +83,7 @@ impl Program {
         self.end - self.base
     }
 
-    /// Elements that the device takes beside the arena.
+    /// Memory that the device takes in addition to the arena, in units of 4 bytes.
     pub fn workspace(&self, b: &dyn Backend) -> usize {
         let (mut filters, mut kept, mut scratch) = (HashMap::new(), 0, 0);
         for need in self.instructions.iter().flat_map(|instruction| instruction.workspace(b)) {
@@ -95,18 +99,18 @@ impl Program {
         filters.values().sum::<usize>() + kept + scratch
     }
 
-    /// Instructions of a run.
+    /// The number of instructions.
     pub fn len(&self) -> usize {
         self.instructions.len()
     }
 
-    /// True where nothing was recorded.
+    /// Whether nothing was recorded.
     pub fn is_empty(&self) -> bool {
         self.instructions.is_empty()
     }
 }
 
-/// One line an instruction: number, name, shapes, places, attributes.
+/// One line per instruction: number, name, shapes, addresses, attributes.
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         for (i, instruction) in self.instructions.iter().enumerate() {

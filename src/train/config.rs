@@ -66,7 +66,7 @@ impl Default for RunConfig {
     }
 }
 
-/// The form of the discriminators in files: see [`checkpoint::none_one_or_many`].
+/// The form of the discriminators in files: see [`crate::checkpoint`].
 mod none_one_or_many {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -1,19 +1,17 @@
-//! How fast a GPU is at a training step: each step of the program by itself, then steps as training
-//! takes them.
+//! The speed of a GPU in training: first every instruction of a training step by itself, then whole
+//! steps as training runs them.
 //!
-//! A step of the program is timed by events, after the cache was emptied. Beside its time stands what
-//! it has at least to move and to compute:
+//! An instruction is timed by events, after the cache was emptied. Its time is reported with its
+//! necessary work, as [`Instruction::work`](crate::tape::Instruction::work) counts it:
 //!
-//! * bytes: each tensor counts once where it is read and once where it is written, twice in all where
-//!   it is added to, as many bytes as its elements have. Backward of an operation reads the gradient of
-//!   the output, what forward kept, and the inputs or the output as its formula needs;
-//! * operations, of convolutions: 2 x pixels x taps x c x k for each pass, pixels being those of the
-//!   smaller side. Of all else none: there bytes are what takes time.
+//! * bytes: every tensor counts once where it is read and once where it is written, so twice where
+//!   it is added to. A backward pass reads the gradient of the output, what the forward pass kept,
+//!   and the inputs or the output where its formula needs them;
+//! * operations, of convolutions only: 2 x pixels x taps x c x k for each pass, with the pixels of
+//!   the smaller of x and y. Everything else is bound by memory.
 //!
-//! Both are what [`Instruction::work`](crate::tape::Instruction::work) says.
-//!
-//! So a rate is one of necessary work, and a kernel that reads twice what it could read once shows a
-//! lower one. The measure of a byte rate is the device's own copy.
+//! Rates are of necessary work, so a kernel that reads twice what it could read once shows a lower
+//! one. Byte rates are compared with the device's own copy.
 
 use std::fmt;
 use std::time::Instant;
@@ -25,72 +23,73 @@ use crate::kernel::{ImageKernels, cuda};
 use crate::tensor::{SampleRange, SampleSlice};
 use crate::train::RunConfig;
 
-/// How often and how much.
+/// How much is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effort {
-    /// Runs of a step of the program before it is timed: the first compiles and takes memory.
+    /// Runs of an instruction before it is timed; the first compiles and allocates.
     pub warm: usize,
-    /// Timed runs of each, of which the median counts.
+    /// Timed runs of an instruction; their median is reported.
     pub repetitions: usize,
-    /// What is written before each, in sizes of the L2 cache.
+    /// Memory written before each of these to empty the cache, in sizes of the L2 cache.
     pub caches: usize,
-    /// Whole steps that are timed, after as many as it takes to record one.
+    /// Whole steps that are timed, after those that capture the graph.
     pub steps: usize,
-    /// Bytes of the copy that rates are compared with.
+    /// Bytes of the copy that byte rates are compared with.
     pub copied: usize,
 }
 
-/// Writing four caches takes 50 us or more on every card, longer than the host needs to have the few
-/// launches of one step of a program on their way. 256 MB are more than any cache holds.
+/// Writing four caches takes 50 us or more on every GPU, longer than the host needs to submit the
+/// few launches of one instruction. 256 MB are more than any cache holds.
 impl Default for Effort {
     fn default() -> Self {
         Effort { warm: 3, repetitions: 15, caches: 4, steps: 50, copied: 256 << 20 }
     }
 }
 
-/// One step of the program.
+/// One instruction of the program.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// What it does: "forward conv".
+    /// Its name: "forward conv".
     pub what: String,
-    /// Shapes and places, as a printed program has them.
+    /// Shapes and addresses, as in a printed program.
     pub detail: String,
     /// Kernels that it launches.
     pub launches: u64,
-    /// Bytes that it has to move.
+    /// Bytes that it must move.
     pub bytes: u64,
-    /// Operations of its products.
+    /// Floating-point operations that it must compute.
     pub flops: u64,
-    /// The median of its times, in seconds.
+    /// Its median time, in seconds.
     pub seconds: f64,
 }
 
-/// Seconds a step: a set of pictures uploaded, everything launched, nothing waited for between two.
+/// Seconds per training step: upload of the pictures and all launches, without waiting between
+/// steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Whole {
     /// Replayed as a graph.
     pub graph: f64,
     /// Launched kernel by kernel.
     pub launched: f64,
-    /// Pairs of pictures of a step.
+    /// Pairs of pictures per step.
     pub pictures: usize,
 }
 
 /// All that was measured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timings {
-    /// Bytes a second of the device's own copy, read and written.
+    /// Bytes per second of the device's own copy, read plus written.
     pub copy: f64,
-    /// The steps of the program that launch anything, in order.
+    /// The instructions that launch a kernel, in order.
     pub rows: Vec<Row>,
     /// Whole steps.
     pub whole: Whole,
 }
 
-/// Measures a card.
+/// Measures a GPU.
 ///
 /// # Errors
-/// As [`a_card`]; a machine that fails, or lacks the memory.
+/// As [`a_card`]; [`Error::Machine`] where the GPU fails or lacks memory.
 pub fn bench(config: &RunConfig, choice: &cuda::Choice, effort: &Effort) -> Result<Timings> {
     a_card(choice)?;
     let (copy, rows) = kernels(config, cuda::open(choice)?, effort)?;
@@ -101,10 +100,11 @@ pub fn bench(config: &RunConfig, choice: &cuda::Choice, effort: &Effort) -> Resu
     Ok(Timings { copy, rows, whole })
 }
 
-/// Passes where the GPU is one that has a speed.
+/// Checks that the GPU is a real one, whose speed can be measured.
 ///
 /// # Errors
-/// [`Error::Input`] for softgpu; no driver, no such GPU.
+/// [`Error::Input`] for softgpu; [`Error::Machine`] for no driver or no such
+/// GPU.
 pub fn a_card(choice: &cuda::Choice) -> Result<()> {
     if device::gpu(choice.ordinal)?.emulated() {
         return Err(Error::input(
@@ -115,17 +115,17 @@ pub fn a_card(choice: &cuda::Choice) -> Result<()> {
     Ok(())
 }
 
-/// The rate of a copy, and every step of the program that launches anything.
+/// The rate of a copy in bytes per second, and every instruction that launches a kernel.
 ///
 /// # Errors
-/// A machine that fails, or lacks the memory.
+/// [`Error::Machine`] where the GPU fails or lacks memory.
 pub fn kernels(config: &RunConfig, gpu: Cuda, effort: &Effort) -> Result<(f64, Vec<Row>)> {
     let OnDevice { mut b, step, .. } = OnDevice::new(config, gpu)?;
     let copy = b.copy_rate(effort.copied, effort.repetitions)?;
     let mut watch = b.stopwatch(effort.caches * b.cache_bytes()?)?;
     let mut rows = Vec::new();
     let lines = step.program.to_string();
-    // In order: each finds what those before it have computed.
+    // In order, so that each finds the results of those before it.
     for (instruction, line) in step.program.instructions().iter().zip(lines.lines()) {
         let before = b.launches();
         instruction.run(&mut b)?;
@@ -154,12 +154,12 @@ pub fn kernels(config: &RunConfig, gpu: Cuda, effort: &Effort) -> Result<(f64, V
     Ok((copy, rows))
 }
 
-/// Seconds of a step of training without its data, on average.
+/// Mean seconds of a training step, without loading its data.
 ///
 /// # Errors
-/// A machine that fails, or lacks the memory.
+/// [`Error::Machine`] where the GPU fails or lacks memory.
 pub fn steps(config: &RunConfig, gpu: Cuda, effort: &Effort) -> Result<f64> {
-    // Launched once kernel by kernel, once recorded, once replayed.
+    // One launched kernel by kernel, one captured, one replayed.
     const FIRST: u64 = 3;
     let mut machine = OnDevice::new(config, gpu)?;
     let program = &machine.step.program;
@@ -186,7 +186,7 @@ pub fn steps(config: &RunConfig, gpu: Cuda, effort: &Effort) -> Result<f64> {
     Ok(begun.elapsed().as_secs_f64() / steps as f64)
 }
 
-/// Rows added up.
+/// The sum of some rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Sum {
     times: usize,
@@ -207,7 +207,7 @@ impl Sum {
         })
     }
 
-    /// Times, launches, microseconds, MB, GB/s, percent of the copy's, TFLOP/s.
+    /// Count, launches, microseconds, MB, GB/s, percent of the copy's rate, TFLOP/s.
     fn cells(&self, copy: f64) -> String {
         let seconds = self.seconds.max(f64::MIN_POSITIVE);
         let rate = self.bytes as f64 / seconds;
@@ -227,11 +227,11 @@ impl Sum {
     }
 }
 
-/// Names of [`Sum::cells`].
+/// Headings for [`Sum::cells`].
 const HEAD: &str = "times launches         us       MB     GB/s  of copy  TFLOP/s";
 
 impl Timings {
-    /// A line for each kind of step, their sum, and the times of whole steps.
+    /// A line for each kind of instruction, their sum, and the times of whole steps.
     pub fn summary(&self) -> String {
         let mut kinds: Vec<&str> = Vec::new();
         for row in &self.rows {
@@ -261,7 +261,7 @@ impl Timings {
     }
 }
 
-/// The summary, and a line for each step of the program.
+/// The summary, and a line for each instruction.
 impl fmt::Display for Timings {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         writeln!(f, "{}\n{HEAD}", self.summary())?;

@@ -1,9 +1,9 @@
-//! A GPU against the CPU, on the machine of a user: every kernel of a training step at the shapes of
-//! the networks, then whole steps, recorded against not, and twice.
+//! Compares a GPU with the CPU on a user's machine: every instruction of a training step at the
+//! shapes of the networks, then whole steps, captured as a graph and not, and run twice.
 //!
-//! Each operation of the step runs on both machines from the same numbers: those that the CPU has
-//! come to, rounded to what the GPU stores. So an error is that of one kernel, and where one fails
-//! the report names it. How long each takes is for [`mod@bench`] to say.
+//! Each instruction of the step runs on both devices from the same numbers: the CPU's results so
+//! far, rounded to what the GPU stores. So an error is that of a single instruction, which the
+//! report names. [`mod@bench`] measures times.
 
 pub mod bench;
 
@@ -17,9 +17,9 @@ use crate::tape::{Instruction, Program};
 use crate::tensor::{SampleRange, SampleSlice, View};
 use crate::train::{Networks, RunConfig, Step};
 
-/// Normalised mean square error allowed for what a kernel writes, by precision: sums of 1,024 to
-/// 16,384 products were simulated at 3e-13 to 5e-12 in f32, 9e-8 in tf32 and 8e-6 in bf16; the rest
-/// is room for the order of sums.
+/// Normalised mean square error allowed for the results of an instruction, by precision; `product`
+/// for convolutions. In simulation, sums of 1,024 to 16,384 products had 3e-13 to 5e-12 in f32,
+/// 9e-8 in tf32 and 8e-6 in bf16; the rest is margin for the order of sums.
 pub fn tolerance(precision: Precision, product: bool) -> f64 {
     match (precision, product) {
         (Precision::Bf16, _) => 5e-5,
@@ -28,8 +28,8 @@ pub fn tolerance(precision: Precision, product: bool) -> f64 {
     }
 }
 
-/// Relative error allowed for a loss of the first step, which the rounding of all layers before it
-/// reaches.
+/// Relative error allowed for a loss of the first step, which accumulates the rounding of all
+/// layers before it.
 pub fn loss_tolerance(precision: Precision) -> f64 {
     match precision {
         Precision::F32 => 1e-4,
@@ -43,37 +43,37 @@ pub fn loss_tolerance(precision: Precision) -> f64 {
 pub struct Check {
     /// What was compared: "forward conv", "graph against loop".
     pub what: String,
-    /// Where: shapes and places, as a printed program has them.
+    /// Shapes and addresses, as in a printed program, or the numbers compared.
     pub detail: String,
-    /// The error found.
+    /// The error that was found.
     pub error: f64,
-    /// The error allowed.
+    /// The error that is allowed.
     pub bound: f64,
 }
 
 impl Check {
-    /// Whether the error is within its bound; an error that is no number is not.
+    /// Whether the error is within its bound; false for NaN.
     pub fn passed(&self) -> bool {
         self.error <= self.bound
     }
 }
 
-/// What was found.
+/// The results of all comparisons.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
-    /// The machine, in words.
+    /// Description of the GPU.
     pub device: String,
     /// Every comparison, in order.
     pub checks: Vec<Check>,
 }
 
 impl Report {
-    /// Whether all comparisons are within their bounds.
+    /// Whether all errors are within their bounds.
     pub fn passed(&self) -> bool {
         self.checks.iter().all(Check::passed)
     }
 
-    /// A line for each kind of comparison: how many, the worst error, the bound.
+    /// A line for each kind of comparison: how many, the largest error, the bound.
     pub fn summary(&self) -> String {
         let mut kinds: Vec<(&str, Vec<&Check>)> = Vec::new();
         for check in &self.checks {
@@ -99,7 +99,7 @@ impl Report {
     }
 }
 
-/// The whole table, for a report to attach.
+/// All comparisons, one per line, to attach to a bug report.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         writeln!(f, "{}\n\n{}", self.device, self.summary())?;
@@ -115,8 +115,8 @@ impl fmt::Display for Report {
     }
 }
 
-/// Sum of squared differences over the sum of squares of what is expected; 0 where both are the
-/// same, skip where both are 0.
+/// Normalised mean square error: the sum of squared differences over the sum of squares of
+/// `expected`; 0 where both are the same.
 fn nmse(got: &[f32], expected: &[f32]) -> f64 {
     let (mut error, mut size) = (0.0f64, 0.0f64);
     for (g, e) in got.iter().zip(expected) {
@@ -138,24 +138,24 @@ fn views(instruction: &dyn Instruction) -> Vec<View> {
     all
 }
 
-/// The networks and a step of them on one machine.
+/// The networks and their training step on one device.
 struct OnDevice<B> {
     b: B,
     networks: Networks,
     step: Step,
 }
 
-/// Input and target of a step.
+/// Names of a step's input and target.
 const NAMES: [&str; 2] = ["a", "b"];
 
-/// Bytes for `view` that are noise, a function of `key`.
+/// Random bytes for the pictures of `view`, a function of `key`.
 fn pictures(view: View, key: u64) -> Vec<u8> {
     let count = view.shape.count();
     let words = (0..count.div_ceil(16) as u32).flat_map(|q| philox(key, [q; 4]));
     words.flat_map(u32::to_le_bytes).take(count).collect()
 }
 
-/// Seed of the weights, the pictures and the dropout.
+/// Seed of the weights, pictures and dropout masks.
 const SEED: u64 = 1;
 
 impl<B: Backend> OnDevice<B> {
@@ -170,7 +170,7 @@ impl<B: Backend> OnDevice<B> {
         Ok(machine)
     }
 
-    /// Step number, rate and pictures of step `number`.
+    /// Sets the state of step `number` and uploads its pictures.
     fn begin(&mut self, config: &RunConfig, number: u64) -> Result<()> {
         self.b.set_state(StepState { seed: SEED, step: number, lr: config.lr, micro: 0 });
         for (i, name) in NAMES.into_iter().enumerate() {
@@ -181,7 +181,7 @@ impl<B: Backend> OnDevice<B> {
         Ok(())
     }
 
-    /// Runs steps `1..=count` and gives the losses of each.
+    /// Runs steps `1..=count` and returns the losses of each.
     fn run(&mut self, config: &RunConfig, count: u64) -> Result<Vec<Vec<f32>>> {
         for number in 1..=count {
             self.begin(config, number)?;
@@ -206,13 +206,14 @@ impl<B: Backend> OnDevice<B> {
     }
 }
 
-/// Steps that are compared whole.
+/// Whole steps that are run and compared.
 const STEPS: u64 = 4;
 
-/// Compares a GPU with the CPU; `told` hears of every comparison as it is made.
+/// Compares a GPU with the CPU; `told` is called with every comparison as it is made.
 ///
 /// # Errors
-/// A machine that fails, or lacks the memory. A comparison that fails is in the report.
+/// [`Error::Machine`](crate::Error::Machine) where a device fails or lacks memory. A comparison
+/// outside its bound is no error here; it is in the report.
 pub fn verify(
     config: &RunConfig,
     choice: &cuda::Choice,
@@ -227,7 +228,7 @@ pub fn verify(
     };
     each_kernel(&mut cpu, &mut gpu, choice.precision, &mut add)?;
 
-    // From first weights again: the walk above has left the GPU with the CPU's.
+    // Back to the initial weights: the comparison above has left the GPU with the CPU's results.
     let reset = |machine: &mut OnDevice<Cuda>| machine.networks.init(&mut machine.b, SEED);
     cpu.networks.init(&mut cpu.b, SEED)?;
     reset(&mut gpu)?;
@@ -244,7 +245,8 @@ pub fn verify(
     }
     drop(cpu);
 
-    // The first run launches kernel by kernel, the second is recorded, from the third on it is replayed.
+    // With a graph, the first step is launched kernel by kernel, the second is captured, the others
+    // are replayed.
     let mut weights = Vec::new();
     for graph in [true, true, false] {
         let choice = cuda::Choice { graph, ..choice.clone() };
@@ -268,7 +270,7 @@ pub fn verify(
     Ok(report)
 }
 
-/// Each step of the program on both machines, from the same numbers.
+/// Compares each instruction on both devices, starting from the same numbers.
 fn each_kernel(
     cpu: &mut OnDevice<Cpu>,
     gpu: &mut OnDevice<Cuda>,

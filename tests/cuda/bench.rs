@@ -1,5 +1,5 @@
-//! What `verify --bench` measures, played on softgpu: which rows there are, what they have to move and
-//! to compute. Its times say nothing and are not looked at.
+//! What `verify --bench` measures, executed by softgpu: its rows, and their bytes and operations.
+//! Times of softgpu mean nothing and are not checked.
 
 use pix2pix_engine::device::{Cuda, Precision};
 use pix2pix_engine::train::RunConfig;
@@ -37,13 +37,15 @@ fn every_kernel_has_its_bytes_and_operations() {
         let device = || Cuda::new(options(precision)).unwrap();
         let (copy, rows) = kernels(&config, device(), &EFFORT).unwrap();
         assert!(copy > 0.0 && rows.iter().all(|row| row.seconds > 0.0 && row.launches > 0));
-        // 3 channels at 32 x 32 to 8 at 16 x 16 by 4 x 4 taps; the bias, where there is one, is in f32.
+        // 3 channels at 32 x 32 to 8 at 16 x 16 by 4 x 4 taps; the bias, where there is one, is in
+        // f32.
         let first = row(&rows, "forward conv", "1x16x16x8@");
         let filter = 8 * 4 * 4 * 3;
         assert_eq!(first.flops, 2 * 16 * 16 * filter);
         let values = elem * (32 * 32 * 3 + 16 * 16 * 8);
         assert!([0, 4 * 8].contains(&(first.bytes - values - 4 * filter)), "{first:?}");
-        // Both products of the way back, from 16 x 16 on: the picture itself wants no gradient.
+        // The backward pass has two passes, except in the first layer: no gradient of the picture
+        // is wanted.
         let second = row(&rows, "forward conv", "1x8x8x16@");
         let back = row(&rows, "backward conv", "<- 1x8x8x16@");
         assert_eq!(back.flops, 2 * second.flops);
@@ -51,13 +53,13 @@ fn every_kernel_has_its_bytes_and_operations() {
         // Transposed, the smaller side is the input: 16 x 16 with 2 x 8 channels.
         let up = row(&rows, "forward conv_transpose", "1x32x32x3@");
         assert_eq!(up.flops, 2 * 16 * 16 * 4 * 4 * 16 * 3);
-        // Three numbers of each parameter are read and written, the gradient is read.
+        // Three numbers per parameter are read and written, and the gradient is read.
         let adam = row(&rows, "adam", "parameters");
         let words: Vec<&str> = adam.detail.split_whitespace().collect();
         let at = words.iter().position(|word| *word == "parameters").unwrap();
         assert_eq!(adam.bytes, 28 * words[at - 1].parse::<u64>().unwrap());
         assert!(rows.iter().filter(|row| !row.what.contains("conv")).all(|row| row.flops == 0));
-        // A concat is a place, and takes no time.
+        // A concat only places its inputs and launches nothing.
         assert!(rows.iter().all(|row| !row.what.contains("concat")));
         for what in ["forward batch_norm", "backward batch_norm", "backward conv_transpose"] {
             row(&rows, what, "");
@@ -70,7 +72,7 @@ fn every_kernel_has_its_bytes_and_operations() {
     assert_eq!(gpu.findings(), []);
 }
 
-/// What a user sees of it.
+/// Checks the text that a user sees.
 fn told(timings: &Timings) {
     let summary = timings.summary();
     for what in ["copy ", "forward conv ", "adam ", "all ", "a step as a graph", "images/s"] {

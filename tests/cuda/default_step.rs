@@ -1,6 +1,6 @@
-//! One whole default training step, 256 x 256 and 64 channels, on softgpu with its default checks
-//! against the CPU: about a minute of two cores a precision, so asked for by name. The same step on
-//! small pictures is in every run of the tests (`verify.rs`).
+//! One whole default training step, 256 x 256 and 64 channels, executed by softgpu with its default
+//! checks, against the CPU. It takes about a minute of two cores per precision, so it runs only
+//! when asked for. The same step on small pictures is in every run of the tests (`verify.rs`).
 //!
 //! ```text
 //! cargo test --test cuda default_step -- --ignored --nocapture
@@ -16,14 +16,14 @@ use pix2pix_engine::verify::{loss_tolerance, tolerance};
 
 use crate::desk::options;
 
-/// Normalised mean square error allowed for the generated picture: that of a product
-/// (`verify::tolerance`) for each of the 16 that stand behind each other. Found 2026-11-24: 6.9e-12
+/// Normalised mean square error allowed for the generated picture: that of a convolution
+/// (`verify::tolerance`) for each of the 16 that follow one another. Measured 2026-11-24: 6.9e-12
 /// in f32, 1.5e-6 in tf32, 1.3e-4 in bf16.
 fn picture_tolerance(precision: Precision) -> f64 {
     16.0 * tolerance(precision, true)
 }
 
-/// Losses by name, and the picture generated, of the first step from seed 1.
+/// Losses by name, and the generated picture, of the first step from seed 1.
 fn first_step(b: &mut dyn Backend) -> (Vec<(String, f32)>, Vec<f32>) {
     let config = RunConfig::default();
     let recipe = config.recipe();

@@ -1,5 +1,5 @@
 //! The built program with `--device cuda`, executed by softgpu with all checks on: training,
-//! resuming, stopping, translating, verifying, and what it says where something is missing.
+//! resuming, stopping, translating, verifying, and its messages where something is missing.
 
 #[path = "../cli/program.rs"]
 #[allow(dead_code)]

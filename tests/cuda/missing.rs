@@ -1,11 +1,11 @@
-//! What the program says where something is not there: one sentence and the cure.
+//! The program's message where something is missing: one sentence, with the remedy.
 
 use std::path::Path;
 
 use crate::on_gpu::{ended, on_gpu};
 use crate::program::{SMALL, bench, command, words};
 
-/// A line that must fail as a machine does, with these settings in its environment.
+/// Runs a command line that must fail with exit code 2, with these environment variables.
 fn refused(cwd: &Path, line: &str, settings: &[(&str, &str)], says: &[&str]) {
     let mut command = on_gpu(cwd, line);
     command.envs(settings.iter().copied());
@@ -83,7 +83,7 @@ fn devices_lists_what_there_is() {
         assert!(listed.out.contains(line), "no {line:?} in {listed:#?}");
     }
     assert!(listed.out.contains("compute capability 7.5, f32\n"), "{listed:#?}");
-    // softgpu is no faster than the CPU: nobody gets it without asking.
+    // softgpu is slower than the CPU, so `auto` does not choose it.
     let auto = ended(on_gpu(folder.path(), &format!("train data --out run {SMALL} --steps 1")));
     assert!(auto.out.contains("device    CPU") && auto.out.contains("softgpu"), "{auto:#?}");
 }

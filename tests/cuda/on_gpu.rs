@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::program::{Ended, command, words};
 
-/// The program on softgpu; what its checks find goes to stderr, where [`ok`] finds it.
+/// A command for the program on softgpu, whose findings go to stderr, where [`ok`] sees them.
 pub fn on_gpu(cwd: &Path, line: &str) -> Command {
     let library = cuda::find_library().unwrap();
     let nvrtc = cuda::nvrtc::find().expect("the test has asked for it");
@@ -33,7 +33,7 @@ pub fn ended(mut command: Command) -> Ended {
     }
 }
 
-/// Runs the program on softgpu; it must end well, and no check may find anything.
+/// Runs the program on softgpu; it must succeed, and no check may find anything.
 pub fn ok(cwd: &Path, line: &str) -> Ended {
     let ended = ended(on_gpu(cwd, line));
     assert_eq!(ended.code, Some(0), "{line}: {ended:#?}");
@@ -41,7 +41,7 @@ pub fn ok(cwd: &Path, line: &str) -> Ended {
     ended
 }
 
-/// A folder with our kernels, in which `change` changes the text of `file`.
+/// Makes a folder with our kernels, in which the text of `file` is changed by `change`.
 pub fn kernels(into: &Path, file: &str, change: impl Fn(&str) -> String) -> PathBuf {
     let folder = into.join("kernels");
     std::fs::create_dir_all(&folder).unwrap();

@@ -1,5 +1,5 @@
-//! A card of compute capability 6.0, with kernels that NVRTC 12 has compiled: f32 trains, translates
-//! and verifies there as on a new one.
+//! A GPU of compute capability 6.0, with kernels compiled by NVRTC 12: f32 trains, translates and
+//! verifies as on a newer one.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -15,14 +15,14 @@ fn on_p100(cwd: &Path, line: &str, nvrtc: &Path) -> Command {
     command
 }
 
-/// Runs it to its end; no check may find anything.
+/// Runs a command to its end; it must succeed, and no check may find anything.
 fn ok(command: Command) -> Ended {
     let ended = ended(command);
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{ended:#?}");
     ended
 }
 
-/// Both compilers, or neither: says that `test` was not run.
+/// NVRTC 12, where NVRTC 13 is found as well; otherwise prints that `test` was not run.
 fn nvrtc12(test: &str) -> Option<&'static Path> {
     let twelve = cuda::nvrtc::twelve_or_skip(test)?;
     cuda::nvrtc::or_skip(test).then_some(twelve)
@@ -40,8 +40,8 @@ fn a_p100_trains_and_translates_in_f32() {
     let [ours, cpu] = ["gpu", "cpu"].map(|run| steps(&cwd.join(run)));
     assert_eq!((ours.len(), cpu.len()), (3, 3));
     for (step, (ours, cpu)) in ours.iter().zip(&cpu).enumerate() {
-        // Rounding of f32 in a first step; from then on Adam carries the signs of the smallest
-        // gradients on.
+        // Rounding of f32 in the first step; after that Adam amplifies it, as it turns the signs of
+        // the smallest gradients into full steps.
         let bound = if step == 0 { 1e-4 } else { 2e-2 };
         for name in ["g_gan", "g_l1", "d_real", "d_fake"] {
             let [ours, cpu] = [ours, cpu].map(|line| line[name].as_f64().unwrap());
@@ -86,7 +86,7 @@ fn tensor_cores_and_too_new_a_compiler_are_refused() {
     assert!(!cwd.join("new").exists());
 }
 
-/// A Python environment with both wheels: each card gets the compiler that knows it.
+/// A Python environment with both wheels: each GPU gets the compiler that supports it.
 #[test]
 fn both_wheels_of_an_environment_are_found() {
     let Some(twelve) = nvrtc12("both_wheels_of_an_environment_are_found") else { return };

@@ -38,8 +38,8 @@ fn losses_and_weights_follow_the_cpu() {
         cwd,
         &crate::program::words(&format!("train data --out cpu {WIDE} --steps 4 --device cpu")),
     );
-    // Rounding of a product is 6e-8, 5e-4 and 4e-3; a first step's losses see some tens of them, and
-    // each step of Adam carries the signs of the smallest gradients on.
+    // The rounding of a number is 6e-8, 5e-4 and 4e-3; the losses of the first step accumulate some
+    // tens of roundings, and Adam then turns the signs of the smallest gradients into full steps.
     for (precision, first, last) in [("f32", 1e-4, 2e-2), ("tf32", 1e-2, 5e-2), ("bf16", 5e-2, 0.2)]
     {
         let line = format!("train data --out {precision} {WIDE} --steps 4 --device cuda");
@@ -59,11 +59,11 @@ fn losses_and_weights_follow_the_cpu() {
                 (sum, count, most) = (sum + difference, count + 1.0, most.max(difference));
             }
         }
-        // Adam moves a weight by the rate, 2e-4, a step at most; where a gradient is so small that its
-        // sign is noise, the two move apart by twice that.
+        // Adam moves a weight by about the rate, 2e-4, per step; where a gradient is so small that
+        // its sign is noise, the two differ by twice that.
         println!("{precision}: weights {:.1e} apart, at most {most:.1e}", sum / count);
         assert!(most <= 4.0 * 2.0 * 2e-4 * 1.5, "{precision}: {most}");
-        // On the mean by less than one step of Adam: most signs are no noise.
+        // The mean difference is less than one step of Adam: most signs are not noise.
         assert!(sum / count <= 2e-4, "{precision}: {}", sum / count);
     }
 }

@@ -20,13 +20,14 @@ fn a_translation_is_the_cpus_within_a_grey_level() {
     let folder = bench();
     let cwd = folder.path();
     train(cwd, "run", "--steps 3 --device cpu");
-    // One that the network takes as it is, one that is padded.
+    // One picture of a size that the network takes, and one that must be padded.
     save(&cwd.join("in/even.png"), &picture(64, 32, 5));
     save(&cwd.join("in/odd.png"), &picture(37, 45, 6));
     for flags in ["", "--norm running", "--dropout on --seed 9"] {
         let line = format!("translate run in --output cpu --device cpu {flags}");
         crate::program::ok(cwd, &words(&line));
-        // bf16 holds a value in -1..1 to 2^-9 at best, half a grey level, before anything is summed.
+        // bf16 holds a value in -1..1 to 2^-9 at best, half a grey level, before anything is
+        // summed.
         for (precision, levels) in [("f32", 1), ("tf32", 1), ("bf16", 4)] {
             let line = format!("translate run in --output gpu --device cuda {flags}");
             ok(cwd, &format!("{line} --precision {precision}"));

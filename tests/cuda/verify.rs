@@ -1,4 +1,4 @@
-//! `verify`: passes on our kernels, and finds a wrong one.
+//! `verify` passes with our kernels, and finds a wrong one.
 
 use crate::on_gpu::{ended, kernels, ok, on_gpu};
 use crate::program::bench;

@@ -1,4 +1,4 @@
-//! Errors and the cache.
+//! Compile errors, architectures, and the cache.
 
 use pix2pix_engine::device::{Cache, Compiled, find_nvrtc};
 
@@ -22,7 +22,7 @@ fn a_mistake_is_shown_with_file_and_line() {
     assert!(error.contains("a.cu(4)") && error.contains("onne"), "{error}");
     let error = nvrtc.compile("c.cu", &files(text), &options).unwrap_err().to_string();
     assert!(error.contains("no kernel file c.cu"), "{error}");
-    // The assembler sees what the compiler hands through.
+    // The assembler checks inline assembly, which the compiler passes on unchecked.
     let text = "extern \"C\" __global__ void f() { asm(\"no.such.instruction;\"); }";
     assert!(nvrtc.compile("a.cu", &files(text), &options).is_err());
     let good = nvrtc.compile("a.cu", &files(&text.replace("no.such.instruction;", "")), &options);
@@ -41,7 +41,7 @@ fn an_architecture_is_the_devices_or_the_newest_below() {
     assert_eq!(nvrtc.architecture(newest + 50).unwrap(), newest);
 }
 
-/// Many threads write and read one entry: each sees the whole of one writer's, or nothing.
+/// Many threads write and read one entry: each reads the whole entry of one writer, or nothing.
 #[test]
 fn a_cache_is_used_by_many_at_once() {
     let folder = tempfile::tempdir().unwrap();

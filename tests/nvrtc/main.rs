@@ -1,5 +1,5 @@
-//! NVRTC: what it says of a mistake, the machine code of our kernels, cards that only NVRTC 12 knows,
-//! and the cache under concurrent use.
+//! NVRTC: its messages, the machine code of our kernels, GPUs that only NVRTC 12 supports, and the
+//! cache under concurrent use.
 
 mod compile;
 mod pascal;

@@ -1,11 +1,11 @@
-//! f32 on cards from compute capability 6.0: NVRTC 12 compiles for them, NVRTC 13 does not.
+//! f32 on GPUs of compute capability 6.0 to 7.0: NVRTC 12 compiles for them, NVRTC 13 does not.
 
 use std::sync::Mutex;
 
 use pix2pix_engine::device::{Nvrtc, Precision, compile_options, find_nvrtc};
 use pix2pix_engine::kernel::cuda;
 
-/// Two of Pascal, one of Volta: what lies below NVRTC 13's oldest, 7.5.
+/// Two of Pascal and one of Volta, older than NVRTC 13's oldest, 7.5.
 const DROPPED: [i32; 3] = [60, 61, 70];
 
 #[test]
@@ -32,7 +32,7 @@ fn all_kernels_compile_in_f32_for_pascal_and_volta() {
                     let place = format!("{file}, sm_{generation}");
                     assert!(compiled.ptx.contains(&format!(".target sm_{generation}")), "{place}");
                     assert!(!compiled.cubin.is_empty(), "{place}: the assembler takes it too");
-                    // Copies that run beside the arithmetic begin with 8.0.
+                    // Asynchronous copies exist from 8.0 on.
                     assert!(!compiled.ptx.contains("cp.async"), "{place}");
                 }
             });
@@ -65,7 +65,7 @@ fn a_card_that_it_has_dropped_is_refused_with_the_cure() {
         return;
     }
     let mut nvrtc = find_nvrtc().unwrap();
-    // As NVRTC 13 is, whichever was found.
+    // Like NVRTC 13, whichever version was found.
     nvrtc.architectures.retain(|architecture| *architecture >= 75);
     for (device, says) in [(60, "6.0"), (70, "7.0")] {
         let error = nvrtc.architecture(device).unwrap_err().to_string();

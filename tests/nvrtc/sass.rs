@@ -1,5 +1,5 @@
-//! What the assembler makes of the products on tensor cores: their loops multiply there (HMMA) what
-//! they load as whole fragments (LDSM), and nothing in them multiplies elsewhere (FFMA).
+//! The machine code of convolutions on tensor cores: their loops multiply on tensor cores (HMMA),
+//! load whole fragments (LDSM), and contain no other multiplication (FFMA).
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -10,13 +10,13 @@ use std::sync::Mutex;
 use pix2pix_engine::device::{Precision, compile_options, find_nvrtc};
 use pix2pix_engine::kernel::cuda;
 
-/// Compute capabilities with tensor cores for tf32 and bf16 that the instruction is emitted for.
+/// Compute capabilities with tensor cores for tf32 and bf16 on which mma.sync becomes HMMA.
 const GENERATIONS: [i32; 4] = [80, 86, 89, 90];
 /// Where `tools/provide-cuda` puts the disassembler, below cargo's target folder.
 const PROVIDED: &str = "nvrtc/nvidia/cu13/bin/nvdisasm";
 
-/// The system's disassembler, a toolkit's, or the one provided; says that `test` was not run where
-/// there is none, and fails where `SOFTGPU_REQUIRE_NVDISASM` is set: then nothing may be left out.
+/// The disassembler of the system, of a toolkit, or the one provided. Where there is none, prints
+/// that `test` was not run, or fails if `SOFTGPU_REQUIRE_NVDISASM` is set.
 fn nvdisasm(test: &str) -> Option<PathBuf> {
     let mut places: Vec<PathBuf> = vec!["nvdisasm".into(), "/usr/local/cuda/bin/nvdisasm".into()];
     if let Ok(program) = std::env::current_exe() {
@@ -39,23 +39,23 @@ fn nvdisasm(test: &str) -> Option<PathBuf> {
 struct Code {
     /// Instructions, in order.
     lines: Vec<String>,
-    /// Labels, and the instruction each stands before.
+    /// Labels, and the index of the instruction after each.
     labels: BTreeMap<String, usize>,
 }
 
-/// An instruction without its predicate and its suffixes: "HMMA" of "@P0 HMMA.1688.F32.TF32 R4, ...".
+/// An instruction without predicate and suffixes: "HMMA" for "@P0 HMMA.1688.F32.TF32 R4, ...".
 fn opcode(line: &str) -> &str {
     let mut words = line.split_whitespace();
     let word = words.find(|word| !word.starts_with('@')).unwrap_or_default();
     word.split('.').next().unwrap_or_default()
 }
 
-/// How many of `lines` are `name`.
+/// The number of `lines` with the opcode `name`.
 fn count(lines: &[String], name: &str) -> usize {
     lines.iter().filter(|line| opcode(line) == name).count()
 }
 
-/// Kernels of a disassembly.
+/// The kernels of a disassembly, by name.
 fn parse(text: &str) -> BTreeMap<String, Code> {
     let mut all: BTreeMap<String, Code> = BTreeMap::new();
     let mut kernel = String::new();
@@ -78,7 +78,7 @@ fn parse(text: &str) -> BTreeMap<String, Code> {
 }
 
 impl Code {
-    /// What lies between a backward branch and where it goes to, and multiplies on tensor cores.
+    /// The code between a backward branch and its target, where it multiplies on tensor cores.
     fn loops(&self) -> Vec<&[String]> {
         let mut found = Vec::new();
         for (i, line) in self.lines.iter().enumerate().filter(|(_, line)| opcode(line) == "BRA") {
@@ -138,8 +138,8 @@ fn products_run_on_tensor_cores_alone() {
             });
         }
     });
-    // Three products in four shapes of tiles or more and two of few channels, each at every generation
-    // and precision.
+    // Three passes with four kernels or more each, and two kernels for few channels, for every
+    // generation and precision.
     assert!(kernels.into_inner().unwrap() >= (3 * 4 + 2) * GENERATIONS.len() * 2);
 }
 
@@ -148,8 +148,8 @@ fn check(place: &str, kernel: &str, code: &Code, precision: Precision) {
     assert!(!loops.is_empty(), "{place}: no loop multiplies on tensor cores");
     for body in loops {
         let [hmma, ldsm, lds] = ["HMMA", "LDSM", "LDS"].map(|name| count(body, name));
-        // A gradient of a filter sums over pixels, across which both operands lie: fragments of 4
-        // bytes must be turned, which LDSM does for 2 bytes alone.
+        // A filter gradient sums over pixels, and both operands are stored across these: fragments
+        // of 4-byte elements would have to be transposed, which LDSM does only for 2-byte elements.
         let turned = precision == Precision::Tf32 && kernel.starts_with("conv_wgrad");
         let loaded = if turned { lds } else { ldsm };
         assert!(loaded > 0, "{place}: {hmma} HMMA, {ldsm} LDSM, {lds} LDS");
@@ -159,7 +159,7 @@ fn check(place: &str, kernel: &str, code: &Code, precision: Precision) {
     }
 }
 
-/// The reader of machine code finds the loop, and what is wrong in it.
+/// The reader of machine code finds a loop, and a wrong instruction in it.
 #[test]
 fn a_loop_is_from_its_label_to_its_branch() {
     let text = "\

@@ -10,7 +10,7 @@ use crate::desk::{ORDERS, on_softgpu};
 #[test]
 fn adam_is_that_of_the_cpu() {
     on_softgpu("adam_is_that_of_the_cpu", Precision::F32, &ORDERS, |desk| {
-        // One number a thread too few and too many for a block, and more than one turn.
+        // One thread too few and too many for a block, and more than one iteration.
         for (seed, count) in [(1, 4), (2, 1020), (3, 1024), (4, 1028), (5, 40_000)] {
             let shape = Shape::vector(count);
             let [w, g, m, v] = [0, 1, 2, 3].map(|i| {

@@ -1,4 +1,4 @@
-//! What the families' tests share: precisions, comparisons by name of the tolerance.
+//! Shared by the families' tests: precisions, shapes, and comparisons with named tolerances.
 
 use pix2pix_engine::device::Precision;
 use pix2pix_engine::tensor::Shape;
@@ -6,13 +6,14 @@ use pix2pix_engine::tensor::Shape;
 use crate::common::{POINTWISE, POINTWISE_FLOOR, nmse};
 use crate::desk::{Desk, Place};
 
-/// Elements are f32 in tf32 too: only products differ.
+/// The precisions that store activations differently; tf32, which stores f32, differs only in
+/// convolutions.
 pub const STORED: [Precision; 2] = [Precision::F32, Precision::Bf16];
 
-/// Relative error of one rounding to bf16: half a unit of 7 bits of fraction.
+/// Relative error of one rounding to bf16: half a unit in the last of 7 bits of fraction.
 pub const BF16: f64 = 1.0 / 256.0;
 
-/// Shapes on and off vectors, warps and blocks; more than one picture.
+/// Shapes that vectors, warps and blocks divide or not; more than one picture.
 pub const SHAPES: [Shape; 7] = [
     Shape::new(1, 1, 1, 512),
     Shape::new(1, 4, 4, 64),
@@ -23,7 +24,8 @@ pub const SHAPES: [Shape; 7] = [
     Shape::new(1, 16, 16, 264),
 ];
 
-/// Each number within `POINTWISE` of the CPU's, or within one rounding to bf16 where that is stored.
+/// Asserts that each number is within `POINTWISE` of the CPU's, or within one rounding where bf16
+/// is stored.
 pub fn close(desk: &Desk, place: Place, what: &str) {
     let (got, expected) = desk.read(place);
     let relative = if place.gpu.elem.size() == 2 { BF16 } else { POINTWISE };
@@ -34,7 +36,7 @@ pub fn close(desk: &Desk, place: Place, what: &str) {
     }
 }
 
-/// Normalised mean square error at most `bound`, or that of a rounding to bf16.
+/// Asserts a normalised mean square error of at most `bound`, or of one rounding to bf16.
 pub fn near(desk: &Desk, place: Place, bound: f64, what: &str) {
     let (got, expected) = desk.read(place);
     let bound = if place.gpu.elem.size() == 2 { BF16 * BF16 } else { bound };
@@ -42,7 +44,7 @@ pub fn near(desk: &Desk, place: Place, bound: f64, what: &str) {
     assert!(error <= bound, "{what}: normalised error {error:.1e}");
 }
 
-/// Bit for bit the same.
+/// Asserts that both devices have the same numbers, bit for bit.
 pub fn same(desk: &Desk, place: Place, what: &str) {
     let (got, expected) = desk.read(place);
     for (i, (got, expected)) in got.iter().zip(&expected).enumerate() {

@@ -1,4 +1,5 @@
-//! The convolution products: at the layers of the networks, and wherever a kernel has an edge.
+//! The passes of a convolution: at the layers of the networks, and at the edge cases of every
+//! kernel.
 
 use pix2pix_engine::device::Precision;
 use pix2pix_engine::kernel::{Conv, ConvArgs, ConvKernels, Pass, Write};
@@ -7,10 +8,10 @@ use pix2pix_engine::tensor::{Shape, View};
 use crate::common::{PRODUCT_NMSE, nmse, numbers};
 use crate::desk::{Desk, ORDERS, Place, on_softgpu};
 
-/// Normalised mean square error allowed for a product on tensor cores from tf32: both operands are
-/// rounded to 10 bits of fraction, which is 9e-8 in simulation.
+/// Normalised mean square error allowed for a pass in tf32: both operands are rounded to 10 bits of
+/// fraction, which gave 9e-8 in simulation.
 const TF32_NMSE: f64 = 1e-6;
-/// From bf16: operands and result are rounded to 7 bits, 8e-6 in simulation.
+/// The same in bf16: operands and result are rounded to 7 bits of fraction, 8e-6 in simulation.
 const BF16_NMSE: f64 = 5e-5;
 
 const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Tf32, Precision::Bf16];
@@ -26,7 +27,8 @@ fn bound(precision: Precision) -> f64 {
 /// Window, pictures, rows, columns, channels of x, channels of y.
 type Case = (Conv, usize, usize, usize, usize, usize);
 
-/// A tensor that is a run of channels of a wider one: the whole, and the run.
+/// A tensor that is some channels of a wider one, with `margins` on both sides: the wider one, and
+/// it.
 fn run_of(desk: &mut Desk, shape: Shape, margins: [usize; 2], seed: u64) -> [Place; 2] {
     let whole = Shape { c: shape.c + margins[0] + margins[1], ..shape };
     let place = desk.tensor(whole, &numbers(whole.count(), seed));
@@ -38,7 +40,7 @@ fn run_of(desk: &mut Desk, shape: Shape, margins: [usize; 2], seed: u64) -> [Pla
     [place, run]
 }
 
-/// Floats that lie `by` behind a multiple of 16 bytes.
+/// Floats that begin `by` elements after a multiple of 16 bytes.
 fn floats_behind(desk: &mut Desk, by: usize, shape: Shape, seed: u64) -> Place {
     let count = by + shape.count();
     let whole = desk.floats(Shape::vector(count), &numbers(count, seed));
@@ -46,7 +48,7 @@ fn floats_behind(desk: &mut Desk, by: usize, shape: Shape, seed: u64) -> Place {
     Place { cpu: behind(whole.cpu), gpu: behind(whole.gpu) }
 }
 
-/// A pass on both machines.
+/// Runs a pass on both devices.
 fn both(desk: &mut Desk, of: &(Pass, Conv, [Place; 3], Option<Place>, Write)) {
     let (pass, conv, [x, w, y], bias, mode) = *of;
     let on = |view: fn(Place) -> View| {
@@ -59,14 +61,15 @@ fn both(desk: &mut Desk, of: &(Pass, Conv, [Place; 3], Option<Place>, Write)) {
 
 const ALL: [Pass; 3] = [Pass::Fprop, Pass::Dgrad, Pass::Wgrad];
 
-/// Products of one case, set and added, with bias and without, in runs of channels with `margins` on
-/// both sides, which must stay as they are; filters and biases lie off vectors where the first margin does.
+/// The passes of one case, set and added, with bias and without, on channels of wider tensors with
+/// `margins` on both sides, which must not change. Filters and biases are misaligned where the
+/// first margin is.
 fn products(desk: &mut Desk, precision: Precision, of: &[Pass], case: Case, margins: [usize; 2]) {
     let (conv, n, h, w, c, k) = case;
     let x = Shape::new(n, h, w, c);
     let y = conv.shrink(x, k).unwrap();
     let f = Shape::new(k, conv.r, conv.s, c);
-    // Around what is read lies what would spoil every sum, around what is written what must stay.
+    // The margins of what is read would spoil every sum, those of what is written must not change.
     let [left, right] = margins;
     let mut input = |shape: Shape, seed| {
         desk.slice(shape, left + shape.c + right, left, &numbers(shape.count(), seed))
@@ -109,12 +112,12 @@ fn all(test: &str, orders: &[&str], cases: &[Case], margins: &[[usize; 2]]) {
     }
 }
 
-/// The least of each kernel, product by product and precision by precision, for mistakes to be seen soon.
+/// The smallest cases of each kernel, by pass and precision, so that mistakes are found quickly.
 mod edges {
     use super::*;
 
     const EDGES: [Case; 7] = [
-        // One element more than whole chunks; two and three channels behind the last four.
+        // One element more than whole chunks; two and three channels after the last four.
         (Conv::PIXEL, 1, 5, 4, 33, 33),
         (Conv::PIXEL, 1, 5, 4, 10, 11),
         (Conv::HALVE, 1, 26, 16, 32, 64),
@@ -180,9 +183,9 @@ mod edges {
     }
 }
 
-/// The layers of the U-Net and of the 70 x 70 discriminator for 256 x 256: as many pixels as fill two
-/// tiles and more, and all of them where they are few; as many channels as fill whole chunks and two
-/// tiles.
+/// The layers of the U-Net and of the 70 x 70 discriminator for 256 x 256, reduced to enough pixels
+/// for two tiles and more, or all where there are few, and to enough channels for whole chunks and
+/// two tiles.
 #[test]
 fn conv_layers_of_the_networks() {
     let cases = [
@@ -201,7 +204,7 @@ fn conv_layers_of_the_networks() {
     all("conv_layers_of_the_networks", &["forward"], &cases, &[[0, 0]]);
 }
 
-/// Sizes and channels off every tile, all strides and windows, several pictures.
+/// Sizes and channels that no tile divides, all strides and windows, several pictures.
 #[test]
 fn conv_of_any_shape() {
     let cases = [
@@ -227,7 +230,7 @@ fn conv_of_any_shape() {
     all("conv_of_any_shape", &["forward"], &cases, &[[0, 0]]);
 }
 
-/// Runs of channels, where vectors can be used and where not; neighbours stay as they are.
+/// Channels of wider tensors, where vectors can be used and where not; neighbours must not change.
 #[test]
 fn conv_of_runs_of_channels() {
     let cases = [
@@ -250,7 +253,7 @@ fn conv_in_every_order() {
     all("conv_in_every_order", &ORDERS, &cases, &[[0, 0]]);
 }
 
-/// Launched, captured and replayed, in every order of warps and blocks: the same bytes, also where
+/// Launched, captured and replayed, in every order of warps and blocks: the same bytes, even where
 /// several blocks share a sum.
 #[test]
 fn conv_is_the_same_each_time() {
@@ -276,9 +279,9 @@ fn conv_is_the_same_each_time() {
             let shared = desk.cuda.conv_workspace(&args[0]).scratch;
             assert!(shared > 0, "no sum of this layer is shared by blocks");
             for turn in 0..3 {
-                let played =
+                let run =
                     desk.cuda.run_with(1, |cuda| args.iter().try_for_each(|args| cuda.conv(args)));
-                played.unwrap();
+                run.unwrap();
                 let bits = [vy, vdx, vdw].map(|place| desk.read(place).0).concat();
                 let bits: Vec<u32> = bits.into_iter().map(f32::to_bits).collect();
                 let expected = first.get_or_insert_with(|| bits.clone());
@@ -288,9 +291,10 @@ fn conv_is_the_same_each_time() {
     }
 }
 
-/// Layers on pictures: few channels in x, rows of y on and off tiles of 64 pixels and chunks of 16 or
-/// 32 (one of a pixel more than a tile), heights odd, several pictures; windows and strides that the same kernels take; and, last, rows
-/// of x that are no whole vectors in bf16 or at all, which others take.
+/// Layers on pictures: few channels in x, rows of y that tiles of 64 pixels and chunks of 16 or 32
+/// divide or not (one has a pixel more than a tile), odd heights, several pictures; other windows
+/// and strides that the same kernels take; and last, rows of x that are not whole vectors in bf16
+/// or in any precision, which other kernels take.
 #[test]
 fn conv_thin_layers() {
     let cases = [

@@ -14,7 +14,8 @@ fn dropout_masks_are_those_of_the_cpu() {
     for precision in STORED {
         on_softgpu("dropout_masks_are_those_of_the_cpu", precision, &ORDERS, |desk| {
             for (i, shape) in SHAPES.into_iter().enumerate() {
-                // Powers of two, which the factor of a rate of a half leaves exact in every precision.
+                // Powers of two, which stay exact in every precision times the factor of a rate of
+                // 1/2.
                 let exact: Vec<f32> =
                     numbers(shape.count(), 3).iter().map(|v| v.signum() * 0.5).collect();
                 let x = desk.slice(shape, shape.c + 5, i % 5, &exact);

@@ -1,4 +1,4 @@
-//! Images in and out: the CPU's numbers and samples.
+//! Images to and from a device: the CPU's numbers and samples.
 
 use pix2pix_engine::kernel::{ImageBatch, ImageKernels};
 use pix2pix_engine::tensor::{Crop, Elem, SampleRange, SampleSlice, SampleType, Samples, Shape};
@@ -29,7 +29,7 @@ fn images_go_in_and_out() {
                 let apart = back.iter().zip(&bytes).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
                 // bf16 has 8 bits in all: a value near 1 is stored to 2^-9, half a grey level.
                 assert!(apart <= u8::from(x.gpu.elem.size() == 2), "{apart} levels");
-                // Out of range, and halves.
+                // Values out of range, and halves.
                 let mut values = numbers(shape.count(), 5);
                 values.iter_mut().for_each(|v| *v *= 8.0);
                 values[0] = 0.5 / 127.5 - 1.0;
@@ -51,8 +51,8 @@ fn images_go_in_and_out() {
 }
 
 /// Every sample type with ranges that begin at 0 and elsewhere, one to nine channels, cropped and
-/// flipped on the way in: the CPU's numbers bit for bit, and its samples on the way out, with values
-/// that leave the range, halves, and NaN.
+/// flipped on the way in: the CPU's numbers bit for bit, and its samples on the way out, with
+/// values that leave the range, halves, and NaN.
 #[test]
 fn samples_of_every_type_go_in_and_out() {
     let wild = |i: usize| (i * 2_654_435_761 % 65_536) as u16;
@@ -108,7 +108,7 @@ fn samples_of_every_type_go_in_and_out() {
     }
 }
 
-/// Many batches one after the other: the slots of the ring are used again and again.
+/// Many batches one after another, which reuse the slots of the ring.
 #[test]
 fn images_of_many_steps_arrive_in_order() {
     on_softgpu("images_of_many_steps", pix2pix_engine::device::Precision::F32, &ORDERS, |desk| {
@@ -125,8 +125,8 @@ fn images_of_many_steps_arrive_in_order() {
     });
 }
 
-/// Crops at every edge of pictures of odd sizes, some flipped, several batches in one run of channels:
-/// the CPU's numbers, bit for bit, and the numbers of the bytes they stand for.
+/// Crops at every edge of pictures of odd sizes, some flipped, several batches into channels of a
+/// wider tensor: the CPU's numbers bit for bit, which are those of the expected samples.
 #[test]
 fn images_are_cropped_and_flipped() {
     let corner = |x, y, flip| Crop { x, y, flip };
@@ -181,8 +181,7 @@ fn images_are_cropped_and_flipped() {
     }
 }
 
-/// A crop that is not inside its picture, too few crops and too few bytes are refused before anything
-/// is sent.
+/// A crop outside its picture, too few crops and too few bytes are refused before anything is sent.
 #[test]
 fn images_are_refused_where_a_crop_leaves_them() {
     on_softgpu("images_are_refused", STORED[0], &ORDERS[..1], |desk| {

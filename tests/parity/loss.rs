@@ -16,7 +16,7 @@ fn losses_and_their_gradients() {
                 let wide: Vec<f32> = numbers(shape.count(), 1).iter().map(|v| 40.0 * v).collect();
                 let x = desk.slice(shape, shape.c + 3, i % 3, &wide);
                 let mut other = numbers(shape.count(), 2);
-                // Both alike somewhere: the slope of an absolute value is 0 there.
+                // Equal in one element, where the derivative of the absolute difference is 0.
                 other[0] = wide[0];
                 let t = desk.tensor(shape, &other);
                 let y = desk.floats(Shape::SCALAR, &[0.0]);

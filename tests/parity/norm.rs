@@ -1,4 +1,4 @@
-//! Batch and instance norm, forward and back, with dropout and activation.
+//! Batch and instance norm, forward and backward, with dropout and activation.
 
 use pix2pix_engine::device::{Device, StepState};
 use pix2pix_engine::kernel::{
@@ -11,10 +11,11 @@ use crate::cases::{STORED, near};
 use crate::common::{NORM_NMSE, numbers};
 use crate::desk::{Desk, ORDERS, Place, on_softgpu};
 
-/// Error allowed for a mean of numbers of deviation 0.25 about 0 or 10: 1e-5 of that deviation.
+/// Error allowed for a mean of numbers with deviation 0.25 around 0 or 10: 1e-5 of the deviation.
 const MEAN: f64 = 2.5e-6;
 
-/// One norm on both machines: y, statistics, running statistics, all gradients in both modes.
+/// Compares one norm on both devices: y, statistics, running statistics, all gradients in both
+/// modes.
 fn check(desk: &mut Desk, norm: Norm, shape: Shape, with: [bool; 2], offset: f32) {
     let what = format!("{norm:?} of {shape}, offset {offset}");
     let count = shape.count();
@@ -36,7 +37,7 @@ fn check(desk: &mut Desk, norm: Norm, shape: Shape, with: [bool; 2], offset: f32
         affine: affine.then_some([weight, bias].map(view)),
         running: running.then_some([mean, var].map(view)),
     };
-    // Odd shapes take a skip too, which lives beside other channels.
+    // Odd widths have a skip output as well, which is part of a wider tensor.
     let has_skip = shape.w % 2 == 1;
     let skip = desk.slice(shape, shape.c + 1, 1, &vec![0.0; count]);
     let dskip = desk.tensor(shape, &numbers(count, 12));
@@ -83,8 +84,9 @@ fn norm(scope: NormScope, statistics: Statistics, activation: Activation, rate: 
     Norm { scope, statistics, eps: 1e-5, momentum: 0.1, dropout, activation }
 }
 
-/// The least of each kernel: two orders, few channels, less and just more than what one launch takes. The
-/// 1,072 pixels fall into 17 ranges, whose lengths would be one too short without being rounded up.
+/// The smallest cases of each kernel: two orders, few channels, fewer and slightly more pixels than
+/// one launch takes. The 1,072 pixels have 17 ranges, which would be one pixel too short if their
+/// length were not rounded up.
 #[test]
 fn norm_at_its_edges() {
     let (own, running) = (Statistics::Batch, Statistics::Running);
@@ -171,7 +173,7 @@ fn norm_of_every_kind() {
     }
 }
 
-/// Pixels of the networks' layers, with fewer channels, which are computed apart.
+/// The sizes of the networks' layers with fewer channels, which are independent of each other.
 #[test]
 fn norm_at_the_networks_shapes() {
     let leaky = Activation::LeakyRelu(0.2);
@@ -189,7 +191,7 @@ fn norm_at_the_networks_shapes() {
     }
 }
 
-/// A mean of 40 deviations costs no digits of y: sums are taken about a first value.
+/// A mean of 40 deviations costs no digits of y, because sums are taken about a first value.
 #[test]
 fn norm_of_a_large_mean() {
     let precision = pix2pix_engine::device::Precision::F32;

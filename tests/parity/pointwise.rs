@@ -1,4 +1,4 @@
-//! Activations, sums, fills, sums a channel.
+//! Activations, sums, fills, sums per channel.
 
 use pix2pix_engine::kernel::{Activation, ActivationGradArgs, PointwiseKernels, Write};
 use pix2pix_engine::tensor::{Elem, Shape, View};
@@ -10,7 +10,7 @@ use crate::desk::{Desk, ORDERS, Place, on_softgpu};
 const KINDS: [Activation; 4] =
     [Activation::Identity, Activation::Relu, Activation::LeakyRelu(0.2), Activation::Tanh];
 
-/// Three tensors of a shape: dense, or slices of wider ones at places that vectors fit, or do not.
+/// Three tensors of a shape: dense, or slices of wider ones, aligned for vectors or not.
 fn three(desk: &mut Desk, shape: Shape, way: usize) -> [Place; 3] {
     [1, 2, 3].map(|seed| {
         let mut values: Vec<f32> = numbers(shape.count(), seed).iter().map(|v| 8.0 * v).collect();
@@ -26,7 +26,7 @@ fn three(desk: &mut Desk, shape: Shape, way: usize) -> [Place; 3] {
     })
 }
 
-/// The gradient of an activation on both machines.
+/// Computes the gradient of an activation on both devices.
 fn gradient(desk: &mut Desk, activation: Activation, of: [Place; 3], mode: Write) {
     let args = |view: fn(Place) -> View| {
         let [y, dy, dx] = of.map(view);
@@ -61,8 +61,7 @@ fn activations_and_their_gradients() {
     }
 }
 
-/// Where channels, pitch or address keep vectors of 16 bytes from being used, in one of the tensors or
-/// in all, none is.
+/// Vectors of 16 bytes are used nowhere if channels, pitch or address of any tensor rule them out.
 #[test]
 fn activation_off_vectors_in_one_tensor() {
     // Channels, pitch and first channel: fit for vectors, then not by one of the three.

@@ -11,7 +11,7 @@ use crate::desk::{ORDERS, Place, on_softgpu};
 fn stack_is_its_parts() {
     for precision in STORED {
         on_softgpu("stack_is_its_parts", precision, &ORDERS, |desk| {
-            // Five parts take two launches; channels on and off vectors.
+            // Five parts take two launches; channels that are multiples of a vector, and others.
             for channels in [[3, 3, 1, 2, 6], [8, 16, 24, 8, 64]] {
                 let all = channels.iter().sum();
                 let whole = Shape::new(2, 7, 5, all);
@@ -33,7 +33,7 @@ fn stack_is_its_parts() {
                 desk.cpu.stack(&cpu).unwrap();
                 desk.cuda.stack(&gpu).unwrap();
                 same(desk, to, "stack");
-                // And back: the gradient of a stack is its parts.
+                // The copies back: the gradient of a stack is its parts.
                 let back: Vec<_> = gpu.iter().map(|(x, y)| (*y, *x)).collect();
                 desk.cuda.stack(&back).unwrap();
                 pairs.iter().for_each(|(x, _)| same(desk, *x, "parts of a stack"));

@@ -1,4 +1,5 @@
-//! What a GPU cannot do is said before anything runs, with both shapes or the bound, and the cure.
+//! What a GPU does not support is refused before anything runs, with both shapes or the bound, and
+//! the remedy.
 
 use pix2pix_engine::device::Precision;
 use pix2pix_engine::error::Result;
@@ -18,7 +19,7 @@ fn says(answer: Result<()>, words: &[&str]) {
     }
 }
 
-/// A vector of losses is f32 in a bf16 run, a picture is not: no kernel reads both.
+/// A vector of losses is f32 in bf16 too, a picture is not: no kernel reads both.
 #[test]
 fn tensors_stored_differently_are_refused() {
     on_softgpu("tensors_stored_differently_are_refused", Precision::Bf16, &ORDERS[..1], |desk| {
@@ -68,7 +69,7 @@ fn channels_without_a_counter_are_refused() {
     });
 }
 
-/// What a kernel says it takes is what it takes: one that says less would grow the memory.
+/// Kernels take no more scratch memory than they announce, or it would grow.
 #[test]
 fn kernels_take_no_more_scratch_than_they_say() {
     on_softgpu(

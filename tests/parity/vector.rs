@@ -8,7 +8,7 @@ use crate::cases::close;
 use crate::common::numbers;
 use crate::desk::{ORDERS, on_softgpu};
 
-/// One number, too few and too many for a block, more blocks than one, more than one turn.
+/// One number, too few and too many for a block, several blocks, more than one iteration.
 const COUNTS: [usize; 6] = [1, 255, 1024, 1028, 40_000, 1_000_003];
 
 #[test]

@@ -1,4 +1,4 @@
-//! Constants: numbers of the recording, on both devices, in a recorded graph too.
+//! Constants of a tape, on both devices and in a captured graph.
 
 use pix2pix_engine::device::{Cpu, Device, Precision};
 use pix2pix_engine::kernel::{Backend, Conv, Write};
@@ -11,7 +11,7 @@ use crate::desk::{ORDERS, on_softgpu};
 
 const PICTURE: Shape = Shape::new(2, 9, 8, 1);
 
-/// 1 2 1 each way, of sum 1.
+/// The filter 1 2 1 by 1 2 1, scaled to a sum of 1.
 fn blur() -> Vec<f32> {
     let line = [0.25, 0.5, 0.25];
     line.iter().flat_map(|a| line.map(|b| a * b)).collect()
@@ -27,7 +27,7 @@ fn program(b: &dyn Backend) -> Program {
     tape.compile(b, 0).unwrap()
 }
 
-/// The same by hand, in f64.
+/// The same blur, computed in f64.
 fn by_hand(x: &[f32]) -> Vec<f64> {
     let Shape { n, h, w, .. } = PICTURE;
     let (filter, mut all) = (blur(), Vec::new());
@@ -46,8 +46,8 @@ fn by_hand(x: &[f32]) -> Vec<f64> {
     all
 }
 
-/// Runs it several times, each on other pictures, with memory spoiled in between as another program
-/// of the device would; a GPU launches, records and replays.
+/// Runs the program several times on different pictures, overwriting planned memory in between as
+/// another program of the device would; a GPU launches, captures and replays.
 fn runs(b: &mut dyn Backend, bound: f64) {
     let program = program(b);
     b.reserve(program.end()).unwrap();
@@ -82,7 +82,7 @@ fn a_fixed_filter_blurs_on_a_gpu() {
     }
 }
 
-/// A filter that is no parameter: gradients flow past it, and nothing asks for its own.
+/// The filter is not a parameter: gradients flow through the convolution, but the filter gets none.
 #[test]
 fn gradients_flow_through_a_fixed_filter() {
     let mut arena = pix2pix_engine::device::Arena::default();

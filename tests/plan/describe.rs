@@ -1,4 +1,4 @@
-//! Operations say what they are, in a form that export and printed programs read.
+//! Operations describe themselves in a form that export and printed programs use.
 
 use pix2pix_engine::device::Cpu;
 use pix2pix_engine::kernel::{Activation, Conv, NormScope, Pool, Statistics};

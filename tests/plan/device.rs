@@ -1,5 +1,5 @@
-//! What a program asks of a device before it runs: whether it can do everything, and how much memory
-//! that takes beside the arena.
+//! Before a program runs, the device is asked whether it supports every instruction, and how much
+//! memory it takes in addition to the arena.
 
 use pix2pix_engine::Result;
 use pix2pix_engine::device::{Arena, Cpu, Device, Precision, StepState};
@@ -15,7 +15,7 @@ use crate::common::training::Setup;
 use crate::common::{PRODUCT_NMSE, nmse, numbers};
 use crate::desk::{ORDERS, on_softgpu};
 
-/// A convolution of what is f32 in every precision to what is not.
+/// A convolution of a tensor that is f32 in every precision to one that is not.
 fn stored_differently(b: &dyn Backend) -> Result<Program> {
     let tape = &mut Tape::new();
     let x = tape.constant("x", Shape::new(1, 4, 4, 1), vec![0.0; 16])?;
@@ -25,7 +25,7 @@ fn stored_differently(b: &dyn Backend) -> Result<Program> {
     tape.compile(b, 0)
 }
 
-/// More channels than a GPU has counters for, 32 each.
+/// A norm of more channels than a GPU has counters for, which serve 32 each.
 fn wide_norm(b: &dyn Backend) -> Result<Program> {
     let tape = &mut Tape::new();
     let x = tape.input("x", Shape::new(1, 2, 1, 32_769));
@@ -35,7 +35,7 @@ fn wide_norm(b: &dyn Backend) -> Result<Program> {
     tape.compile(b, 0)
 }
 
-/// The gradient of a bias of more channels than a GPU has counters for, 256 each.
+/// The gradient of a bias of more channels than a GPU has counters for, which serve 256 each.
 fn wide_bias(b: &dyn Backend) -> Result<Program> {
     const CHANNELS: usize = 262_145;
     let mut arena = Arena::default();
@@ -51,7 +51,7 @@ fn wide_bias(b: &dyn Backend) -> Result<Program> {
     tape.compile(b, arena.len())
 }
 
-/// A sum of a constant, which is f32, and of what is not.
+/// A sum of a constant, which is f32 in every precision, and a tensor that is not.
 fn mixed_sum(b: &dyn Backend) -> Result<Program> {
     let tape = &mut Tape::new();
     let x = tape.input("x", Shape::new(1, 4, 4, 1));
@@ -60,7 +60,7 @@ fn mixed_sum(b: &dyn Backend) -> Result<Program> {
     tape.compile(b, 0)
 }
 
-/// A loss against three labels, two more than a launch on a GPU has room for.
+/// A loss against three labels, one more than a launch on a GPU has room for.
 fn three_labels(b: &dyn Backend) -> Result<Program> {
     let tape = &mut Tape::new();
     let x = tape.input("x", Shape::new(3, 4, 4, 1));
@@ -79,7 +79,8 @@ fn rounded_labels(b: &dyn Backend) -> Result<Program> {
 
 type Case = (fn(&dyn Backend) -> Result<Program>, Precision, &'static str, &'static str);
 
-/// What a GPU cannot do, in which precision, and the shape and the remedy that its error names.
+/// What a GPU does not support, in which precision, and the shape and the remedy that the error
+/// names.
 const REFUSED: [Case; 5] = [
     (stored_differently, Precision::Bf16, "1x4x4x1", "`precision` f32"),
     (mixed_sum, Precision::Bf16, "1x4x4x1", "`precision` f32"),
@@ -109,7 +110,7 @@ fn both_devices_take_any_number_of_labels() {
     });
 }
 
-/// What a GPU holds beside the arena after a step is what was announced before, to the byte.
+/// What a GPU holds in addition to the arena after a step is what was announced, to the byte.
 #[test]
 fn the_workspace_of_a_gpu_is_announced() {
     let test = "the_workspace_of_a_gpu_is_announced";
@@ -137,7 +138,7 @@ fn the_workspace_of_a_gpu_is_announced() {
     }
 }
 
-/// Norms of more pixels than one launch takes, which no step above has, leave sums in memory.
+/// Norms of more pixels than one launch takes, which no step above has, write sums to memory.
 #[test]
 fn the_workspace_of_large_norms_is_announced() {
     let test = "the_workspace_of_large_norms_is_announced";
@@ -172,7 +173,7 @@ fn norms_of_gradients_and_constants_are_announced() {
     let test = "norms_of_gradients_and_constants_are_announced";
     on_softgpu(test, Precision::F32, &ORDERS[..1], |desk| {
         let b = &mut desk.cuda;
-        // More than the least that the device gives, 256 bytes each.
+        // Larger than the smallest allocation, 256 bytes.
         let shape = Shape::new(1, 1, 100, 700);
         let mut arena = Arena::default();
         let mut params = leaves(&[("x", shape)], &[]);

@@ -1,9 +1,9 @@
-//! Every step of a program is followed through memory, element by element: each write leaves a tag
-//! that says what it is, each read must find the tags it means. No kernel runs.
+//! Follows every instruction of a program through memory, element by element: each write leaves a
+//! tag that says what was written, each read must find the tags that it expects. No kernel runs.
 //!
-//! The planner gives an operation's gradient its place by the value's identity; here the tag of a
-//! gradient comes from what the forward pass found in memory. The two agree only where no value
-//! was overwritten while something still had to read it.
+//! The planner places a gradient by the identity of its value; here the tag of a gradient comes
+//! from what the forward pass found in memory. The two agree only if no value was overwritten while
+//! something still had to read it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,11 +23,11 @@ enum Tag {
     Host,
     /// A parameter or statistic after this many updates.
     Persistent(usize),
-    /// The output of the forward step of this number.
+    /// The output of the forward instruction of this number.
     Value(usize),
-    /// What it keeps.
+    /// What the forward instruction of this number keeps.
     Kept(usize),
-    /// In the way back of this number, the gradient of a forward step's output.
+    /// In the backward pass of this number, the gradient of a forward instruction's output.
     Gradient(usize, usize),
     /// The gradient of a parameter.
     ParamGradient(usize),
@@ -35,7 +35,7 @@ enum Tag {
     Filled(usize),
 }
 
-/// What the forward step of an operation found and where it wrote.
+/// What the forward instruction of an operation found, and its number.
 struct Seen {
     step: usize,
     inputs: Vec<Vec<Tag>>,
@@ -44,7 +44,7 @@ struct Seen {
 struct Flow {
     tags: Vec<Tag>,
     seen: HashMap<*const (), Seen>,
-    /// Number of the way back, from 0; updates so far.
+    /// Number of the backward pass, from 0; it is also the number of updates so far.
     walk: usize,
     step: usize,
 }
@@ -88,7 +88,7 @@ impl Flow {
             let wrong = found.iter().find(|t| !value(t));
             assert_eq!(wrong, None, "{what}: input {i} is not there");
         }
-        // The inputs of a concat are its output already.
+        // The inputs of a concat are part of its output.
         if op.alias(&shapes(&io.x), 0).is_none() {
             let written = io.kept.iter().chain([&io.y]).chain(&io.skip);
             let meets = |w: &View| io.x.iter().any(|x| x.overlaps(*w));
@@ -163,11 +163,11 @@ impl Flow {
         }
     }
 
-    /// A step of the parameters, from their gradients.
+    /// An update of the parameters from their gradients.
     fn optimise(&mut self, group: &Group, reads: &[View]) {
         let step = self.step;
         assert!(reads.contains(&group.grads), "step {step}: parameters move without gradients");
-        // Between parameters lie gaps that nobody writes.
+        // Between parameters there are gaps that nobody writes.
         let gradients = self.found(group.grads);
         let old = |t: &Tag| matches!(t, Tag::ParamGradient(w) if *w != self.walk);
         assert!(!gradients.iter().any(old), "step {step}: a gradient of another update");

@@ -1,4 +1,4 @@
-//! What is done with all parameters of a group: sums of gradients over several batches, averages,
+//! Instructions on all parameters of a group: sums of gradients over several batches, averages,
 //! norms.
 
 use pix2pix_engine::device::{Arena, Cpu, Device, StepState};
@@ -10,7 +10,7 @@ use pix2pix_engine::tensor::{Shape, View};
 use crate::common::harness::leaves;
 use crate::common::{POINTWISE, PRODUCT_NMSE, nmse, numbers, read};
 
-/// Neither a filter nor a bias fills what it is aligned to, so that there are gaps.
+/// Neither the filter nor its bias is a multiple of the alignment, so that there are gaps.
 const FILTER: Shape = Shape::new(5, 3, 3, 2);
 const CONV: Conv = Conv::square(3, 1, 1);
 
@@ -49,8 +49,8 @@ fn read_gradients(cpu: &Cpu, params: &Params) -> Vec<f32> {
     params.iter().flat_map(|p| part(p.view())).collect()
 }
 
-/// Two micro-steps, the first of which sets and the second adds, leave the gradients of both batches
-/// as one.
+/// Two micro-steps, the first of which sets the gradients and the second adds to them, give the
+/// gradients of both batches together.
 #[test]
 fn gradients_of_two_batches_add_up_to_those_of_both() {
     let (params, arena) = parameters(&[]);
@@ -80,8 +80,8 @@ fn gradients_of_two_batches_add_up_to_those_of_both() {
     assert!(error < PRODUCT_NMSE, "normalised error {error:.1e}");
 }
 
-/// Three steps of Adam; behind each the average is that of a computation by hand in f64. Gaps hold 0
-/// all the time.
+/// Three steps of Adam; after each the average is that of a computation in f64. Gaps hold 0 all the
+/// time.
 #[test]
 fn an_average_follows_the_values() {
     const DECAY: f32 = 0.75;
@@ -126,7 +126,7 @@ fn an_average_follows_the_values() {
     assert!(others <= used, "{others} numbers are not 0, of {used} that may be");
 }
 
-/// The norm is that of the parameters' gradients in f64; what lies between them contributes nothing.
+/// The norm is that of the parameters' gradients in f64; the gaps between them contribute nothing.
 #[test]
 fn the_norm_is_that_of_the_parameters_gradients() {
     let (params, arena) = parameters(&[]);
@@ -182,7 +182,7 @@ fn a_state_that_is_not_there_is_named() {
     }
 }
 
-/// A parameter is no loss: its gradient would be set where another batch has left a sum.
+/// A parameter cannot be a loss: its gradient would be set where another batch has left a sum.
 #[test]
 fn a_parameter_is_no_loss() {
     let (params, _) = parameters(&[]);

@@ -1,6 +1,5 @@
-//! Programs: whole training steps of every kind read what their graph means and nothing else, whatever
-//! lay in memory, on any number of threads; what a group of parameters, a constant and a device add to
-//! that.
+//! Programs: training steps of every kind read exactly what their graph says, whatever memory held
+//! before, on any number of threads; groups of parameters, constants, and questions to the device.
 
 #[path = "../common/mod.rs"]
 mod common;

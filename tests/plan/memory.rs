@@ -1,5 +1,5 @@
-//! What a step computes depends on its inputs and its parameters alone: not on what planned memory
-//! held before, not on what an operation says it does not read, not on threads.
+//! The results of a step depend only on its inputs and its parameters: not on what planned memory
+//! held before, not on what an operation says it does not read, not on the number of threads.
 
 use pix2pix_engine::device::{Cpu, Device};
 use pix2pix_engine::kernel::PointwiseKernels;
@@ -40,7 +40,7 @@ fn poison(training: &mut Training) {
 }
 
 /// Planned memory and gradients hold NaN before every step: nothing is read before it is written.
-/// The clean run comes twice, so a run does not depend on the one before either.
+/// The clean run is repeated, so that a run does not depend on the one before either.
 #[test]
 fn a_step_reads_nothing_that_it_did_not_write() {
     for setup in Setup::all() {
@@ -57,7 +57,7 @@ fn a_step_reads_nothing_that_it_did_not_write() {
     }
 }
 
-/// The way back of an operation is given NaN for what it says it does not read.
+/// The backward pass of an operation finds NaN in what it says it does not read.
 #[test]
 fn operations_read_back_only_what_they_say() {
     for setup in Setup::all() {
@@ -103,7 +103,7 @@ fn threads_do_not_change_a_bit() {
     }
 }
 
-/// What the device holds beside the arena is no more than was announced.
+/// What the device holds in addition to the arena is no more than was announced.
 #[test]
 fn workspace_is_announced() {
     for setup in [Setup::SMALL, Setup { base: 16, ..Setup::SMALL }] {
@@ -117,9 +117,9 @@ fn workspace_is_announced() {
 }
 
 /// The default step, depth 8 and 64 channels at 256 x 256, batch 1: 75.6 MB when it was measured.
-/// Its peak is the discriminator's update, with 36 MB that the generator's way back will read (each
-/// level's convolution results, activations and skips), 29 MB of the pass of two pairs through the
-/// discriminator, and the largest gradients.
+/// Its peak is the discriminator's update, with 36 MB that the generator's backward pass will read
+/// (each level's convolution results, activations and skips), 29 MB of the pass of two pairs
+/// through the discriminator, and the largest gradients.
 #[test]
 fn the_default_step_is_small() {
     let (step, ..) = Setup::DEFAULT.record(&Cpu::new(1).unwrap());

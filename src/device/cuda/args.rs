@@ -1,11 +1,11 @@
-//! Arguments of kernels: plain structs that are declared once, here and in CUDA.
+//! Arguments of kernels: structs that are declared once, for Rust and CUDA alike.
 #![allow(unsafe_code)]
 
 use cudarc::driver::{DeviceRepr, LaunchArgs, PushKernelArg};
 
-/// A type that a field of a `device_struct!` or a parameter of a kernel has.
+/// A type for fields of a `device_struct!` and parameters of kernels.
 pub trait Named {
-    /// Its name in CUDA, as a kernel's parameter list has it.
+    /// Its name in CUDA, as it appears in a kernel's parameter list.
     const NAME: &'static str;
 }
 
@@ -72,13 +72,13 @@ macro_rules! address {
         #[repr(transparent)]
         pub struct $type(pub u64);
         impl Named for $type { const NAME: &'static str = $name; }
-        // SAFETY: an address is 8 bytes on both sides; who makes one is `Cuda::tensor` and its like,
-        // which check that the View lies in the arena.
+        // SAFETY: an address is 8 bytes in Rust and CUDA. `Cuda::tensor` and the other methods that
+        // make one check that the View is inside the arena.
         unsafe impl DeviceRepr for $type {}
     };
 }
 address!(
-    /// The address of elements of activations, whatever the precision stores them as; 0 is null.
+    /// The address of activations, of the type that the precision stores them as; 0 is null.
     ElemAddress => "elem*"
 );
 address!(
@@ -99,7 +99,7 @@ address!(
 );
 
 /// Declares a struct that kernels take by value: the Rust type and the CUDA declaration that is
-/// compiled in front of every kernel come from one text, so that they cannot differ.
+/// compiled before every kernel come from one text, so that they cannot differ.
 ///
 /// Fields are `i32`, `u32`, `u64`, `f32`, addresses or a `device_enum!`.
 macro_rules! device_struct {
@@ -126,11 +126,12 @@ macro_rules! device_struct {
     };
 }
 
-/// Says that a `#[repr(C)]` struct may be copied to a kernel as it is.
+/// Declares that a `#[repr(C)]` struct may be copied to a kernel byte by byte.
 macro_rules! plain {
     ($name:ident) => {
-        // SAFETY: `device_struct!` makes it `#[repr(C)]` of numbers, addresses and enums of an int,
-        // and declares the same fields in the same order in CUDA, whose layout rules are those of C.
+        // SAFETY: `device_struct!` makes it a `#[repr(C)]` struct of numbers, addresses and enums
+        // of type int, and declares the same fields in the same order in CUDA, which has C's
+        // layout.
         #[allow(unsafe_code)]
         unsafe impl $crate::device::DeviceRepr for $name {}
     };
@@ -160,15 +161,15 @@ macro_rules! device_enum {
     };
 }
 
-/// A number that a `device_constants!` may be.
+/// A type for the constants of `device_constants!`.
 pub trait Constant {
-    /// The line that declares it in CUDA: as an enum, since each module would have memory for a
-    /// `constexpr`.
+    /// The line that declares it in CUDA: as an enum, because a `constexpr` would take memory in
+    /// every module.
     fn declaration(self, name: &str) -> String;
 }
 
 impl Constant for usize {
-    /// Sizes are an int in CUDA, as the kernels compute with them.
+    /// Sizes become an int in CUDA, which the kernels compute with.
     fn declaration(self, name: &str) -> String {
         assert!(i32::try_from(self).is_ok(), "{name} is larger than an int");
         format!("enum : int {{ {name} = {self} }};\n")
@@ -183,8 +184,8 @@ impl Constant for u32 {
 
 /// Declares constants that kernels use by the same names, and `constants()`, their text in CUDA.
 ///
-/// Rust is where they are declared, not the kernels: a folder of changed kernels that is read in
-/// place of those in the program then still agrees with what launches them.
+/// They are declared in Rust, so that kernels read from a folder, in place of the built-in ones,
+/// always agree with the code that launches them.
 macro_rules! device_constants {
     ($($(#[$doc:meta])* $vis:vis const $name:ident: $type:ty = $value:expr;)*) => {
         $($(#[$doc])* $vis const $name: $type = $value;)*
@@ -224,9 +225,9 @@ device_struct! {
         pub step: u64,
         /// Learning rate of the step.
         pub lr: f32,
-        /// The row of the losses' ring that this step writes.
+        /// The row of the ring of losses that this run writes.
         pub row: u32,
-        /// Number of the batch within the step, from 0.
+        /// Micro-step: the number of the batch within the step, from 0.
         pub micro: u32,
     }
 }

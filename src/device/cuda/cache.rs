@@ -1,4 +1,4 @@
-//! Compiled kernels on the disk, so that only the first run of a version compiles.
+//! A cache of compiled kernels on disk, so that only the first run of a version compiles.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -7,19 +7,21 @@ use std::{env, fs, process};
 
 use super::nvrtc::Compiled;
 
-/// The variable that names the folder; empty for none.
+/// The environment variable that names the cache folder; empty for no cache.
 pub const VARIABLE: &str = "PIX2PIX_CACHE";
 
-/// A folder of compiled kernels. Files appear by renaming, so any number of processes may use it at
-/// once, and each says at its end what it must hold, so that a damaged one is compiled anew.
+/// A folder of compiled kernels. Files are written under a temporary name and renamed, so that any
+/// number of processes may use it at once; each ends with a hash of its contents, so that a damaged
+/// file is compiled again.
 #[derive(Clone, Debug)]
 pub struct Cache {
     folder: Option<PathBuf>,
 }
 
-/// What a compilation depends on: sources, options, architecture, version of the compiler.
+/// The key of everything that a compilation depends on: sources, options, architecture, version of
+/// the compiler.
 pub fn key(parts: &impl Hash) -> String {
-    // Two different 64-bit hashes: kernels are few, but a wrong one would be a wrong result.
+    // Two different 64-bit hashes, because a collision would run the wrong kernel.
     let half = |salt: u64| {
         let mut hasher = DefaultHasher::new();
         salt.hash(&mut hasher);
@@ -30,7 +32,7 @@ pub fn key(parts: &impl Hash) -> String {
 }
 
 impl Cache {
-    /// In the folder that `PIX2PIX_CACHE` names, or in the user's cache folder.
+    /// The cache in the folder that `PIX2PIX_CACHE` names, or in the user's cache folder.
     pub fn of_user() -> Self {
         let named = env::var_os(VARIABLE).map(PathBuf::from);
         let users = || {
@@ -42,12 +44,12 @@ impl Cache {
         Cache { folder }
     }
 
-    /// In `folder`, or nowhere.
+    /// The cache in `folder`; with None nothing is kept.
     pub fn at(folder: Option<&Path>) -> Self {
         Cache { folder: folder.map(Path::to_path_buf) }
     }
 
-    /// What was kept under `key`.
+    /// What was kept under `key`; None where there is nothing, or the file is damaged.
     pub fn get(&self, key: &str) -> Option<Compiled> {
         let bytes = fs::read(self.folder.as_ref()?.join(key)).ok()?;
         let (body, seal) = bytes.split_at_checked(bytes.len().checked_sub(32)?)?;
@@ -61,7 +63,7 @@ impl Cache {
         Some(Compiled { ptx, cubin: cubin.to_vec(), log: String::new() })
     }
 
-    /// Keeps `compiled` under `key`. A cache that cannot be written is no error: the next run
+    /// Keeps `compiled` under `key`. A cache that cannot be written is not an error: the next run
     /// compiles again.
     pub fn store(&self, key: &str, compiled: &Compiled) {
         static NEXT: AtomicU64 = AtomicU64::new(0);

@@ -1,5 +1,4 @@
-//! Capture and replay: the second time a program is run its launches are recorded, from then on
-//! the record is launched.
+//! Capture and replay: the second run of a program is captured as a graph, which later runs replay.
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
@@ -11,22 +10,22 @@ use cudarc::driver::sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCA
 use super::{Cuda, failed};
 use crate::error::Result;
 
-/// How far a program is.
+/// The state of a program on the way to its graph.
 enum Record {
-    /// Run once: everything it launches is compiled and every buffer it needs is there.
+    /// Run once: all its kernels are compiled and all buffers it needs are allocated.
     Warm,
-    /// Recorded.
+    /// Captured.
     Graph(Replay),
 }
 
-/// A recorded graph, which goes with its device from one thread to another.
+/// A captured graph, which moves with its device from thread to thread.
 struct Replay(CudaGraph);
 
-// SAFETY: the driver lets any thread use a graph, one at a time; a graph is reached through `&mut Cuda`
-// alone, whose context cudarc makes current on the thread that launches.
+// SAFETY: the driver allows any thread to use a graph, one at a time. A graph is reached only
+// through `&mut Cuda`, whose context cudarc makes current on the thread that launches.
 unsafe impl Send for Replay {}
 
-/// Programs by number.
+/// Programs by number, and the order in which they came.
 #[derive(Default)]
 pub(super) struct Graphs {
     records: HashMap<u64, Record>,
@@ -34,12 +33,11 @@ pub(super) struct Graphs {
     order: Vec<u64>,
 }
 
-/// Programs that are kept at a time: a training run has two, and a translation one a size of
-/// picture.
+/// Most programs that are kept: a training run has two, a translation one per size of picture.
 const KEPT: usize = 8;
 
 impl Graphs {
-    /// Forgets all: addresses have changed.
+    /// Drops all graphs, because addresses have changed.
     pub fn clear(&mut self) {
         self.records.clear();
         self.order.clear();
@@ -57,11 +55,12 @@ impl Graphs {
 }
 
 impl Cuda {
-    /// Runs the launches that `work` makes, which are the same each time for one `program`: the first
-    /// time kernel by kernel, the second time they are captured, from then on replayed.
+    /// Runs the launches of `work`, which are the same each time for one `program` number: the
+    /// first time kernel by kernel; the second time they are captured, from then on replayed.
     ///
     /// # Errors
     /// Those of `work` and of the driver.
+    #[doc(hidden)]
     pub fn run_with<W>(&mut self, program: u64, work: W) -> Result<()>
     where
         W: FnOnce(&mut Cuda) -> Result<()>,
@@ -94,7 +93,7 @@ impl Cuda {
             .begin_capture(CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
             .map_err(|e| failed("record a step", &e))?;
         let done = work(self);
-        // The capture ends also where the work failed, or the stream could not be used again.
+        // The capture must end even where the work failed: the stream is unusable until then.
         let graph = stream.end_capture(CUgraphInstantiate_flags(0));
         done?;
         let graph = graph.map_err(|e| failed("record a step", &e))?;

@@ -1,4 +1,4 @@
-//! The GPUs of a machine, as a user is told of them.
+//! The GPUs of a machine, as they are listed to users.
 #![allow(unsafe_code)]
 
 use cudarc::driver::{CudaContext, sys};
@@ -11,38 +11,38 @@ use crate::error::{Error, Result};
 pub struct Gpu {
     /// Its number, from 0.
     pub ordinal: usize,
-    /// Its name.
+    /// Its name, as the driver reports it.
     pub name: String,
-    /// Compute capability.
+    /// Compute capability, major and minor.
     pub capability: (i32, i32),
-    /// Bytes of memory: free, and in all.
+    /// Bytes of memory, free and total.
     pub memory: (u64, u64),
-    /// The newest CUDA version that the driver knows.
+    /// The newest CUDA version that the driver supports, major and minor.
     pub driver: (i32, i32),
 }
 
 impl Gpu {
-    /// The precision that suits it: tf32 where it has tensor cores for it, as PyTorch chooses for
-    /// convolutions (`torch.backends.cudnn.allow_tf32`), f32 elsewhere.
+    /// The default precision: tf32 where the GPU has tensor cores for it, as PyTorch chooses for
+    /// convolutions (`torch.backends.cudnn.allow_tf32`), f32 otherwise.
     pub fn precision(&self) -> Precision {
         if self.capability >= (8, 0) { Precision::Tf32 } else { Precision::F32 }
     }
 
-    /// The compiler of kernels for it; of several the first that knows so old a GPU.
+    /// The first NVRTC found that compiles for this GPU.
     ///
     /// # Errors
-    /// [`Error::Machine`] where there is none, with how to get it.
+    /// [`Error::Machine`] where there is none, with how to install it.
     pub fn nvrtc(&self) -> Result<Nvrtc> {
         let (major, minor) = self.capability;
         nvrtc::find_for(10 * major + minor)
     }
 
-    /// Whether it is softgpu, which shows what kernels do and is no faster way to do it.
+    /// Whether it is softgpu, an emulator that checks kernels and is slower than the CPU backend.
     pub fn emulated(&self) -> bool {
         self.name.ends_with("(softgpu)")
     }
 
-    /// Name, memory and what it can do.
+    /// Name, memory, compute capability and precisions in one line.
     pub fn line(&self) -> String {
         let gb = |bytes: u64| bytes as f64 / 1e9;
         let precisions = if self.capability >= (8, 0) { "f32, tf32, bf16" } else { "f32" };
@@ -71,7 +71,7 @@ pub fn gpu(ordinal: usize) -> Result<Gpu> {
     let context = CudaContext::new(ordinal).map_err(asked)?;
     let (free, total) = context.mem_get_info().map_err(asked)?;
     let mut version = 0;
-    // SAFETY: it writes one int to where it is told; the driver is there, `count` asked it.
+    // SAFETY: it writes one int to `version`; the driver is loaded, because `count` has called it.
     unsafe { sys::cuDriverGetVersion(&mut version).result() }.map_err(asked)?;
     Ok(Gpu {
         ordinal,

@@ -1,4 +1,4 @@
-//! The arena of a GPU: reserved, written, read; and what the host tells and asks between runs.
+//! [`Device`] on a GPU: the arena, transfers, the step's state and the ring of losses.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::device::{Device, RING_ROWS, RING_WIDTH, StepState};
 use crate::error::Result;
 use crate::tensor::{Elem, View};
 
-/// One f32 as it is stored.
+/// Appends the bytes of one number, as `elem` stores it.
 fn stored(elem: Elem, value: f32, out: &mut Vec<u8>) {
     match elem {
         Elem::F32 => out.extend_from_slice(&value.to_le_bytes()),
@@ -17,7 +17,7 @@ fn stored(elem: Elem, value: f32, out: &mut Vec<u8>) {
     }
 }
 
-/// The f32 that is stored in `bytes`.
+/// The number that `elem` stores as `bytes`.
 fn loaded(elem: Elem, bytes: &[u8]) -> f32 {
     match elem {
         Elem::F32 => f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
@@ -68,7 +68,7 @@ impl Device for Cuda {
                 let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
                 let copied = self.stream.memcpy_htod(&bytes, &mut copy);
                 copied.map_err(|e| failed("be given a constant", &e))?;
-                // The bytes are gone when this returns.
+                // `bytes` is freed when this returns.
                 self.finish()?;
                 self.held.push(HeldConstant { values: key, copy });
                 self.held.len() - 1

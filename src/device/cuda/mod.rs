@@ -1,9 +1,9 @@
-//! A CUDA device: one arena in its memory, one stream that all kernels run on, kernels compiled when
-//! they are first launched.
+//! A CUDA device: one arena in its memory, one stream that all kernels run on, kernels compiled
+//! when they are first launched.
 //!
-//! The driver is found at run time; nothing of CUDA is needed to build. This folder is the only place
-//! that names `cudarc` and the only one where the driver is touched: everything above says *launch
-//! this kernel with these Views*.
+//! The driver is found at run time; nothing of CUDA is needed to build. This folder is the only
+//! place that names `cudarc` and the only one where the driver is touched: everything above says
+//! *launch this kernel with these Views*.
 #![allow(unsafe_code)]
 
 mod args;
@@ -25,6 +25,7 @@ use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStrea
 use cudarc::driver::{DriverError as Failure, LaunchConfig};
 use cudarc::nvrtc::Ptx;
 
+#[doc(hidden)]
 pub use args::{
     Arg, Args, ByteAddress, Constant, CounterAddress, DoubleAddress, ElemAddress, FloatAddress,
     Named, State, StateAddress, Tensor,
@@ -43,20 +44,20 @@ use crate::tensor::{Elem, View};
 use graph::Graphs;
 use staging::Staging;
 
-/// How a GPU stores activations and multiplies. Parameters, moments, statistics, losses and every
-/// sum are f32 in all three.
+/// How a GPU stores activations and multiplies. Parameters, moments, statistics, losses and the
+/// sums of products are f32 in all three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Precision {
-    /// f32 activations, f32 products.
+    /// f32 activations; convolutions in f32 arithmetic.
     F32,
-    /// f32 activations; products on tensor cores from 10 bits of fraction.
+    /// f32 activations; convolutions on tensor cores, operands rounded to 10 bits of fraction.
     Tf32,
-    /// bf16 activations and products, 7 bits of fraction, on tensor cores.
+    /// bf16 activations (7 bits of fraction); convolutions on tensor cores, operands in bf16.
     Bf16,
 }
 
 impl Precision {
-    /// As it is typed: f32, tf32, bf16.
+    /// Its name on the command line: f32, tf32, bf16.
     pub const fn name(self) -> &'static str {
         match self {
             Precision::F32 => "f32",
@@ -65,7 +66,7 @@ impl Precision {
         }
     }
 
-    /// What activations are stored as.
+    /// The type that activations are stored as.
     pub const fn elem(self) -> Elem {
         match self {
             Precision::Bf16 => Elem::Bf16,
@@ -73,8 +74,8 @@ impl Precision {
         }
     }
 
-    /// The precision that kernels of elements of `elem` are compiled for: single numbers and
-    /// statistics are f32 in a bf16 run too.
+    /// The precision that kernels on elements of type `elem` are compiled for: losses and
+    /// statistics are f32 in bf16 too.
     fn of(self, elem: Elem) -> Self {
         match (self, elem) {
             (Precision::Bf16, Elem::F32) => Precision::F32,
@@ -82,7 +83,7 @@ impl Precision {
         }
     }
 
-    /// The macro that selects it in `common.cuh`.
+    /// The compiler option that selects it in `common.cuh`.
     const fn define(self) -> &'static str {
         match self {
             Precision::F32 => "-DPRECISION_F32",
@@ -92,20 +93,20 @@ impl Precision {
     }
 }
 
-/// A kernel: where it is and what it takes. `build.rs` makes a constant of each.
+/// A kernel's file, name and parameters. `build.rs` generates a constant for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Kernel {
-    /// File of `kernels/`.
+pub(crate) struct Kernel {
+    /// File in `kernels/`.
     pub file: &'static str,
-    /// Name in it.
+    /// Name in that file.
     pub name: &'static str,
-    /// Types of its parameters.
+    /// Types of its parameters, as CUDA names them.
     pub params: &'static [&'static str],
 }
 
 /// Blocks and threads of a launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grid {
+pub(crate) struct Grid {
     /// Blocks along x, y and z.
     pub blocks: [u32; 3],
     /// Threads of a block.
@@ -115,7 +116,7 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// A line of blocks.
+    /// Blocks along x alone, without dynamic shared memory.
     pub const fn line(blocks: usize, threads: u32) -> Self {
         Grid { blocks: [blocks as u32, 1, 1], threads, shared: 0 }
     }
@@ -124,20 +125,21 @@ impl Grid {
 /// How a device is opened.
 #[derive(Clone, Debug)]
 pub struct CudaOptions {
-    /// Which GPU, from 0.
+    /// The number of the GPU, from 0.
     pub ordinal: usize,
-    /// How it stores and multiplies.
+    /// How it stores activations and multiplies.
     pub precision: Precision,
-    /// Record each program and launch the record; without, every kernel is launched by itself.
+    /// Whether each program is captured as a graph and replayed; if not, every kernel is launched
+    /// by itself.
     pub graph: bool,
     /// Where compiled kernels are kept.
     pub cache: Cache,
-    /// Name and text of the kernels' files, with the structs they take.
+    /// Name and text of the kernel files, with the generated `structs.cuh`.
     pub files: Vec<(String, String)>,
 }
 
-/// Counters that blocks of a launch share.
-pub const COUNTERS: usize = 1024;
+/// The number of counters that the blocks of a launch can share.
+pub(crate) const COUNTERS: usize = 1024;
 
 /// A CUDA device.
 pub struct Cuda {
@@ -148,14 +150,14 @@ pub struct Cuda {
     architecture: i32,
     multiprocessors: usize,
     arena: Option<CudaSlice<u8>>,
-    /// What products need beside their operands; grows to the largest request.
+    /// Memory that kernels take in addition to their operands; grows to the largest request.
     scratch: Option<CudaSlice<u8>>,
     constants: CudaSlice<u8>,
-    /// Constants of programs.
+    /// Constants of programs: see `copy_constant`.
     held: Vec<HeldConstant>,
     state: State,
     step: StepState,
-    /// Whether the device has `state`.
+    /// Whether `state` has been copied to the device.
     told: bool,
     modules: HashMap<(&'static str, Precision), Arc<CudaModule>>,
     functions: HashMap<(Kernel, Precision), CudaFunction>,
@@ -164,16 +166,16 @@ pub struct Cuda {
     launches: u64,
 }
 
-/// Numbers that programs copy from, on the device as long as a program may.
+/// A constant on the device, kept as long as a program that copies from it exists.
 struct HeldConstant {
     values: Weak<[f32]>,
     copy: CudaSlice<u8>,
 }
 
-/// Bytes of [`State`], and where the losses' ring begins behind it.
+/// Bytes reserved for [`State`]; the ring of losses follows.
 const STATE_BYTES: usize = 64;
 
-/// What the driver said, as an error.
+/// The driver's error as one of ours: "the GPU could not `what`".
 fn failed(what: &str, error: &Failure) -> Error {
     let cure = match error.0 {
         CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
@@ -194,11 +196,11 @@ fn failed(what: &str, error: &Failure) -> Error {
 
 /// Whether a CUDA driver can be loaded.
 pub fn driver_present() -> bool {
-    // SAFETY: it only tries to load the library, as the first call of any other function would.
+    // SAFETY: this only tries to load the library, as the first call of any other function would.
     unsafe { cudarc::driver::sys::is_culib_present() }
 }
 
-/// GPUs of this machine.
+/// The number of GPUs of this machine.
 ///
 /// # Errors
 /// [`Error::Machine`] where there is no driver, or it does not start.
@@ -216,16 +218,16 @@ impl Cuda {
     /// Opens a device.
     ///
     /// # Errors
-    /// [`Error::Machine`] where there is no driver, no such GPU, no NVRTC, or where the GPU lacks what
-    /// the precision needs.
+    /// [`Error::Machine`] where there is no driver, no such GPU or no NVRTC, or where the GPU is
+    /// too old for the precision.
     pub fn new(options: CudaOptions) -> Result<Self> {
         let gpu = list::gpu(options.ordinal)?;
         let nvrtc = gpu.nvrtc()?;
         let opening = |e: Failure| failed("be opened", &e);
         let context = CudaContext::new(options.ordinal).map_err(opening)?;
-        // SAFETY: cudarc would order streams by events that a capture refuses. We order them
-        // ourselves: kernels and copies share `stream`, but for the copies of pictures, whose events
-        // `staging.rs` records and waits for.
+        // SAFETY: cudarc would order streams by events, which a capture refuses. We order them
+        // ourselves: kernels and copies share `stream`, except for the copies of pictures, whose
+        // events `staging.rs` records and waits for.
         unsafe { context.disable_event_tracking() };
         let (major, minor) = gpu.capability;
         let architecture = nvrtc.architecture(10 * major + minor)?;
@@ -238,7 +240,7 @@ impl Cuda {
         }
         let count = context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
         let multiprocessors = count.map_err(opening)?.max(1) as usize;
-        // Not the default stream, which cannot be captured.
+        // A stream of our own, because the default stream cannot be captured.
         let stream = context.new_stream().map_err(opening)?;
         let bytes = STATE_BYTES + 4 * (RING_ROWS * RING_WIDTH + COUNTERS);
         let constants = stream.alloc_zeros::<u8>(bytes).map_err(opening)?;
@@ -270,22 +272,22 @@ impl Cuda {
         Ok(cuda)
     }
 
-    /// How it stores and multiplies.
+    /// How it stores activations and multiplies.
     pub fn precision(&self) -> Precision {
         self.options.precision
     }
 
-    /// Multiprocessors: how many blocks it takes to fill it is a small multiple of that.
+    /// The number of multiprocessors; grids are sized in multiples of it.
     pub fn multiprocessors(&self) -> usize {
         self.multiprocessors
     }
 
-    /// Launches so far: those of a recording count, those of its replays do not.
+    /// Launches so far. Those of a capture count, those of its replays do not.
     pub fn launches(&self) -> u64 {
         self.launches
     }
 
-    /// Bytes of scratch and constants held beside the arena.
+    /// Bytes of scratch memory and constants held in addition to the arena.
     pub fn side_bytes(&self) -> usize {
         let constants: usize = self.held.iter().map(|c| c.copy.len()).sum();
         self.scratch.as_ref().map_or(0, CudaSlice::len) + constants
@@ -296,7 +298,7 @@ impl Cuda {
         &self.nvrtc
     }
 
-    /// Step number, seed and rate.
+    /// The state that was set last.
     pub fn step(&self) -> StepState {
         self.step
     }
@@ -314,47 +316,49 @@ impl Cuda {
         self.address_of(self.arena.as_ref()) + view.byte() as u64
     }
 
-    /// A tensor of activations.
-    pub fn tensor(&self, view: View) -> Tensor {
+    /// The argument for a tensor of activations.
+    pub(crate) fn tensor(&self, view: View) -> Tensor {
         let s = view.shape;
         let data = ElemAddress(self.address(view));
         let [n, h, w, c, pitch] = [s.n, s.h, s.w, s.c, view.pitch].map(|x| x as i32);
         Tensor { data, n, h, w, c, pitch }
     }
 
-    /// Parameters, statistics, losses: dense f32 numbers.
-    pub fn floats(&self, view: View) -> FloatAddress {
+    /// The argument for dense f32 numbers: parameters, statistics, losses.
+    pub(crate) fn floats(&self, view: View) -> FloatAddress {
         let together = view.is_dense() || view.shape.pixels() == 1;
         assert!(together && view.elem == Elem::F32, "parameters are dense and f32");
         FloatAddress(self.address(view))
     }
 
     /// [`Cuda::floats`], null where there is none.
-    pub fn maybe_floats(&self, view: Option<View>) -> FloatAddress {
+    pub(crate) fn maybe_floats(&self, view: Option<View>) -> FloatAddress {
         view.map_or(FloatAddress::default(), |view| self.floats(view))
     }
 
-    /// Where kernels read step number, seed and rate.
-    pub fn state_address(&self) -> StateAddress {
+    /// Where kernels read the step's state.
+    pub(crate) fn state_address(&self) -> StateAddress {
         StateAddress(self.address_of(Some(&self.constants)))
     }
 
     /// The ring of losses: `RING_ROWS` rows of `RING_WIDTH` numbers.
-    pub fn ring_address(&self) -> FloatAddress {
+    pub(crate) fn ring_address(&self) -> FloatAddress {
         FloatAddress(self.state_address().0 + STATE_BYTES as u64)
     }
 
-    /// [`COUNTERS`] counters of 4 bytes that are 0 before and after every launch: the last block that
-    /// uses one sets it back.
-    pub fn counters_address(&self) -> ByteAddress {
+    /// [`COUNTERS`] counters of 4 bytes that are 0 before and after every launch: the last block
+    /// that uses one resets it.
+    pub(crate) fn counters_address(&self) -> ByteAddress {
         ByteAddress(self.ring_address().0 + (4 * RING_ROWS * RING_WIDTH) as u64)
     }
 
-    /// At least `floats` f32 numbers of memory that kernels use one after another. What it holds is
-    /// left over. Recorded programs are forgotten where it has to grow.
+    /// Scratch memory of at least `floats` f32 numbers, which all kernels share, one after another;
+    /// its contents are undefined. Where it has to grow, captured graphs are dropped, because its
+    /// address changes.
     ///
     /// # Errors
-    /// [`Error::Machine`] where the memory is not there.
+    /// [`Error::Machine`] where there is not enough memory.
+    #[doc(hidden)]
     pub fn scratch(&mut self, floats: usize) -> Result<FloatAddress> {
         let have = self.scratch.as_ref().map_or(0, CudaSlice::len);
         if have < 4 * floats {
@@ -367,18 +371,18 @@ impl Cuda {
     }
 
     fn allocate(&self, bytes: usize) -> Result<CudaSlice<u8>> {
-        // SAFETY: the memory is not set. The planner keeps a program from reading what it has not
-        // written, and `Params::init` or a checkpoint writes all parameters first; softgpu's check of
-        // uninitialised reads holds the tests to that.
+        // SAFETY: the memory is uninitialised. The planner keeps a program from reading what it has
+        // not written, and `Params::init` or a checkpoint writes all parameters first; the tests
+        // run with softgpu's check of uninitialised reads.
         unsafe { self.stream.alloc::<u8>(bytes.max(256)) }
             .map_err(|e| failed(&format!("give {:.2} GB of memory", bytes as f64 / 1e9), &e))
     }
 
-    /// Launches a kernel on elements of `elem`.
+    /// Launches a kernel, compiled for activations stored as `elem`.
     ///
     /// # Errors
     /// [`Error::Machine`] where the kernel does not compile or the driver refuses the launch.
-    pub fn launch(
+    pub(crate) fn launch(
         &mut self,
         kernel: Kernel,
         elem: Elem,
@@ -410,10 +414,10 @@ impl Cuda {
             block_dim: (grid.threads, 1, 1),
             shared_mem_bytes: grid.shared,
         };
-        // SAFETY: the arguments are those the kernel declares, checked above, and each is laid out as
-        // CUDA's (`args.rs`); their addresses come from `address`, which checks that a View ends in
-        // the arena, or from buffers of this struct. That a kernel stays inside the tensors it is
-        // given is its own contract, which the tests hold it to with softgpu's checks.
+        // SAFETY: the arguments are those that the kernel declares, checked above, and have CUDA's
+        // layout (`args.rs`); their addresses come from `address`, which checks that a View ends
+        // inside the arena, or from buffers of this struct. That a kernel stays inside the tensors
+        // it is given is its own contract, which the tests verify with softgpu's checks.
         unsafe { launch.launch(config) }
             .map(drop)
             .map_err(|e| failed(&format!("start {}", kernel.name), &e))
@@ -438,7 +442,7 @@ impl Cuda {
         Ok(function)
     }
 
-    /// A file of kernels, compiled now or by an earlier run.
+    /// Loads a kernel file, compiled now or taken from the cache.
     fn load(&self, file: &'static str, precision: Precision) -> Result<Arc<CudaModule>> {
         let options = compile_options(self.architecture, precision);
         let files = &self.options.files;
@@ -453,7 +457,8 @@ impl Cuda {
         };
         match self.context.load_module(Ptx::from_src(compiled.ptx)) {
             Ok(module) => Ok(module),
-            // NVRTC is newer than the driver: what it has assembled needs no translation.
+            // NVRTC is newer than the driver. Machine code that NVRTC has assembled itself needs no
+            // translation by the driver.
             Err(DriverError(CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION))
                 if !compiled.cubin.is_empty() =>
             {
@@ -471,7 +476,7 @@ impl Cuda {
         }
     }
 
-    /// Waits until everything launched is done.
+    /// Waits until everything that was launched is done.
     ///
     /// # Errors
     /// [`Error::Machine`] where a kernel failed.
@@ -492,11 +497,12 @@ impl Cuda {
         let mut target = arena.slice_mut(to..to + bytes.len());
         let copied = self.stream.memcpy_htod(bytes, &mut target);
         copied.map_err(|e| failed("be written to", &e))?;
-        // The bytes may be gone when this returns.
+        // The caller may free the bytes when this returns.
         self.finish()
     }
 
-    /// Brings the step's state to the device, where it has changed. A capture finds it told.
+    /// Copies the step's state to the device if it has changed. Called before a capture begins,
+    /// which allows no such copy.
     fn tell(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.told, true) {
             return Ok(());
@@ -508,14 +514,15 @@ impl Cuda {
         bytes[20..24].copy_from_slice(&self.state.row.to_le_bytes());
         bytes[24..28].copy_from_slice(&self.state.micro.to_le_bytes());
         let mut target = self.constants.slice_mut(0..28);
-        // Few bytes of pageable memory: the driver has copied them when the call returns.
+        // So few bytes of pageable memory have been copied by the driver when the call returns.
         let copied = self.stream.memcpy_htod(&bytes, &mut target);
         copied.map_err(|e| failed("be told the step", &e))
     }
 }
 
-/// What NVRTC is told: the very architecture, so that its assembler sees every instruction; lines for
-/// tools; nothing that trades exactness for speed.
+/// The options of NVRTC: a real architecture (`sm_`), so that its assembler checks every
+/// instruction; line numbers for tools; none that trades accuracy for speed. `architecture` is 80
+/// for 8.0.
 pub fn compile_options(architecture: i32, precision: Precision) -> Vec<String> {
     vec![
         format!("--gpu-architecture=sm_{architecture}"),

@@ -1,5 +1,5 @@
-//! Pictures on their way to the device: copied to pinned memory, from there by a stream of their own,
-//! so that the next batch travels while a step is computed.
+//! Upload of pictures: copied to pinned memory and from there to the device on a separate stream,
+//! so that the next batch is transferred while a step is computed.
 #![allow(unsafe_code)]
 
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use cudarc::driver::{CudaContext, CudaEvent, CudaSlice, CudaStream, PinnedHostSl
 use super::{ByteAddress, Cuda, Failure, failed};
 use crate::error::Result;
 
-/// Batches of pictures that can be on their way at a time: input and target of two steps.
+/// Batches of pictures that can be in transfer at a time: input and target of two steps.
 const SLOTS: usize = 4;
 
 /// One batch of pictures.
 struct Slot {
     host: PinnedHostSlice<u8>,
     device: CudaSlice<u8>,
-    /// The copy to the device is done.
+    /// Recorded after the copy to the device.
     arrived: CudaEvent,
-    /// The kernels that read it are done.
+    /// Recorded after the kernels that read the batch.
     read: CudaEvent,
 }
 
@@ -42,8 +42,9 @@ impl Staging {
 
 impl Slot {
     fn new(context: &Arc<CudaContext>, stream: &Arc<CudaStream>, len: usize) -> Result<Self> {
-        // SAFETY: both are written before they are read: `Cuda::stage` fills the front of the host's
-        // and copies as much.
+        // SAFETY: the buffers are uninitialised. `Cuda::stage` writes every part to the host buffer
+        // and copies that to the device before kernels read the parts there; bytes between and
+        // after the parts are copied but never read.
         let (host, device) = unsafe { (context.alloc_pinned::<u8>(len), stream.alloc::<u8>(len)) };
         let event = || context.new_event(None).map_err(carrying);
         Ok(Slot {
@@ -56,13 +57,13 @@ impl Slot {
 }
 
 impl Cuda {
-    /// Sends bytes to the device, in one copy, and calls `read`, which launches what reads them from the
-    /// addresses it is given, multiples of 16. Returns at once: kernels wait for the bytes, the bytes for an earlier reader of
-    /// their place.
+    /// Sends parts of bytes to the device in one copy, and calls `read` with their addresses there,
+    /// multiples of 16, to launch the kernels that read them. Returns without waiting: on the
+    /// device, the kernels wait for the copy, and the copy for the previous readers of the slot.
     ///
     /// # Errors
     /// Those of `read` and of the driver.
-    pub fn stage<const N: usize>(
+    pub(crate) fn stage<const N: usize>(
         &mut self,
         parts: [&[u8]; N],
         read: impl FnOnce(&mut Cuda, [ByteAddress; N]) -> Result<()>,
@@ -79,7 +80,7 @@ impl Cuda {
         });
         let len = end.next_multiple_of(256);
         if staging.slots.get(at).is_none_or(|slot| slot.device.len() < len) {
-            // A slot in use must not go: wait for both streams.
+            // The old slot may still be in use: wait for both streams before it is freed.
             stream.synchronize().map_err(carrying)?;
             self.stream.synchronize().map_err(carrying)?;
             let slot = Slot::new(&self.context, &stream, len)?;
@@ -90,8 +91,8 @@ impl Cuda {
             }
         }
         let slot = &mut staging.slots[at];
-        // The last copy out of it, two steps ago, must be done: cudarc's own event of the slice is not
-        // recorded, its tracking is off.
+        // The previous copy from this host buffer, two steps ago, must be done. cudarc does not
+        // wait for it, because its event tracking is off.
         slot.arrived.synchronize().map_err(carrying)?;
         let host = slot.host.as_mut_slice().map_err(carrying)?;
         for (part, begin) in parts.into_iter().zip(begins) {
@@ -107,12 +108,12 @@ impl Cuda {
         self.staging.slots[at].read.record(&self.stream).map_err(carrying)
     }
 
-    /// Calls `write` with the address of `bytes.len()` bytes on the device, which it launches a
-    /// kernel to fill, and copies them back.
+    /// Calls `write` with the address of a buffer of `bytes.len()` bytes on the device, to launch a
+    /// kernel that fills it, and copies the buffer to `bytes`.
     ///
     /// # Errors
     /// Those of `write` and of the driver.
-    pub fn fetch(
+    pub(crate) fn fetch(
         &mut self,
         bytes: &mut [u8],
         write: impl FnOnce(&mut Cuda, ByteAddress) -> Result<()>,

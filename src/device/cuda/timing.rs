@@ -1,8 +1,8 @@
-//! Times by the device's own clock.
+//! Times measured by the device's own clock.
 //!
-//! An event is a point in the stream; the time between two is that of what lies between them. What a
-//! launch costs the host stays out of it only where the device has other work meanwhile: what a
-//! [`Stopwatch`] writes right before it starts is that work too.
+//! An event is a point in the stream; the time between two events is that of the work between them.
+//! It leaves out the host's time for a launch only while the device has other work: the memory that
+//! a [`Stopwatch`] writes right before it starts provides that, in addition to emptying the cache.
 
 use cudarc::driver::sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE;
 use cudarc::driver::sys::CUevent_flags::CU_EVENT_DEFAULT;
@@ -11,7 +11,7 @@ use cudarc::driver::{CudaEvent, CudaSlice};
 use super::{Cuda, Failure, failed};
 use crate::error::Result;
 
-/// Two events, and what is written before the first to empty the cache.
+/// Two events, and memory that is written before the first to empty the cache.
 pub struct Stopwatch {
     begin: CudaEvent,
     end: CudaEvent,
@@ -23,7 +23,7 @@ fn timing(error: Failure) -> crate::Error {
 }
 
 impl Cuda {
-    /// Bytes of its L2 cache.
+    /// Bytes of the GPU's L2 cache.
     ///
     /// # Errors
     /// What the driver reports.
@@ -32,11 +32,11 @@ impl Cuda {
         Ok(usize::try_from(bytes).unwrap_or(0))
     }
 
-    /// A stopwatch that writes `flush` bytes each time before it starts: more than the L2 cache holds
-    /// and nothing that is timed finds its operands there; 0 for none.
+    /// A stopwatch that writes `flush` bytes each time before it starts, 0 for none. If these are
+    /// more than the L2 cache holds, no timed kernel finds its operands there.
     ///
     /// # Errors
-    /// [`Error::Machine`](crate::Error::Machine) where the memory is not there.
+    /// [`Error::Machine`](crate::Error::Machine) where there is not enough memory.
     pub fn stopwatch(&self, flush: usize) -> Result<Stopwatch> {
         let event = || self.context.new_event(Some(CU_EVENT_DEFAULT)).map_err(timing);
         let flush = (flush > 0).then(|| self.allocate(flush)).transpose()?;
@@ -63,26 +63,26 @@ impl Cuda {
         Ok(f64::from(ms) * 1e-3)
     }
 
-    /// Bytes a second of a copy of `bytes` bytes from one place of the device's memory to another,
-    /// those read and those written, the fastest of `repetitions`: what a kernel that only moves
-    /// bytes can hope for.
+    /// Bytes per second, read plus written, of a copy of `bytes` bytes within the device's memory;
+    /// the fastest of `repetitions`. An upper bound for kernels that only move bytes.
     ///
     /// # Errors
-    /// [`Error::Machine`](crate::Error::Machine) where the memory is not there.
+    /// [`Error::Machine`](crate::Error::Machine) where there is not enough memory.
     pub fn copy_rate(&mut self, bytes: usize, repetitions: usize) -> Result<f64> {
         let from = self.stream.alloc_zeros::<u8>(bytes.max(1)).map_err(timing)?;
         let mut to = self.allocate(bytes)?;
-        // Not for the cache, which a copy of this size passes by, but to have the host ahead.
+        // The write is not for the cache, which a copy of this size exceeds, but to let the host
+        // run ahead of the device.
         let mut watch = self.stopwatch(bytes / 4)?;
         let mut least = f64::INFINITY;
-        // The first touches pages that nothing has touched.
+        // One repetition more: the first copy touches pages for the first time.
         for _ in 0..=repetitions.max(1) {
             let copy = |cuda: &mut Cuda| {
                 cuda.stream.memcpy_dtod(&from, &mut to).map_err(|e| failed("copy", &e))
             };
             least = least.min(self.time(&mut watch, copy)?);
         }
-        // Events resolve half a microsecond.
+        // Events have a resolution of half a microsecond.
         Ok(2.0 * bytes as f64 / least.max(5e-7))
     }
 }

@@ -9,11 +9,11 @@ use crate::tensor::{Elem, View};
 device_struct! {
     /// [`Adam`] as a kernel takes it.
     pub struct AdamRule {
-        /// Decay of the mean gradient.
+        /// Decay of the first moment.
         pub beta1: f32,
-        /// Decay of the mean square.
+        /// Decay of the second moment.
         pub beta2: f32,
-        /// Added to the root.
+        /// Added to the square root.
         pub eps: f32,
     }
 }
@@ -23,7 +23,8 @@ impl AdamKernels for Cuda {
         let count = values.shape.count();
         assert!(count.is_multiple_of(4), "networks are laid out in multiples of 64 numbers");
         let Adam { beta1, beta2, eps } = adam;
-        // Four numbers a thread a turn; eight blocks are all that a multiprocessor holds.
+        // Four numbers per thread and iteration; a multiprocessor holds eight blocks of 256
+        // threads.
         let blocks = blocks(self, count.div_ceil(4 * MAP_THREADS), 8);
         let grid = Grid::line(blocks, MAP_THREADS as u32);
         let [w, g, m, v] = [values, grads, m, v].map(|view| self.floats(view));

@@ -1,8 +1,9 @@
 //! The convolution passes on a GPU: `kernels/conv.cu`, `conv_dgrad.cu`, `conv_thin.cu`,
 //! `conv_narrow.cu`.
 //!
-//! Here it is decided, from shapes and the number of multiprocessors alone, which tile computes a
-//! pass and into how many parts its sum is cut, so that one card gives the same bytes each time.
+//! The tile that computes a pass, and the number of parts its sum is split into, depend only on
+//! shapes, addresses and the number of multiprocessors, so that one GPU gives the same bytes each
+//! time.
 
 use super::{Merge, VECTOR_BYTES, names, stored_alike};
 use crate::device::{
@@ -27,13 +28,13 @@ device_struct! {
 }
 
 device_struct! {
-    /// How the sum of a tile is cut into parts.
+    /// How the sum of a tile is split into parts.
     pub struct Split {
-        /// The sums of each part: tiles x parts x the tile.
+        /// The sums of each part, as many as a tile has elements: (tiles, parts, tile).
         pub sums: FloatAddress,
-        /// A counter a tile, 0 between launches, of the parts that are done.
+        /// One counter per tile of the parts that are done; 0 between launches.
         pub counters: ByteAddress,
-        /// Blocks that share a tile.
+        /// Parts of a tile's sum, one block each.
         pub parts: i32,
     }
 }
@@ -50,39 +51,39 @@ device_constants! {
     const CONV_THREADS: usize = 128;
     /// Rows of the largest tile.
     const TILE_ROWS: usize = 128;
-    /// Rows of the middle tile, for matrices that do not fill the card with the largest.
+    /// Rows of the middle tile, for matrices that do not fill the GPU with the largest.
     const TILE_ROWS_HALF: usize = 64;
-    /// Rows of the smallest tile, for layers of few pixels. Two of its blocks a multiprocessor are
-    /// wanted: it is fed by memory, and its partial sums are few. Of the larger ones each more would
-    /// leave 16 or 32 KiB of them.
+    /// Rows of the smallest tile, for layers of few pixels. It is bound by memory and its partial
+    /// sums are small, so two of its blocks per multiprocessor are wanted; another part of a larger
+    /// tile would write 16 or 32 KiB of partial sums.
     const TILE_ROWS_FEW: usize = 16;
     /// Columns of a tile.
     const TILE_COLUMNS: usize = 64;
-    /// Bytes of a row of an operand that are in shared memory at a time: two whole sectors of a pixel.
+    /// Bytes of a row of an operand that are in shared memory at a time: two sectors of a pixel.
     const CHUNK_BYTES: usize = 64;
     /// Most channels of x that `conv_thin.cu` takes.
     const THIN_CHANNELS: usize = 6;
-    /// Most rows and columns of a window there.
+    /// Most rows and columns of a window that `conv_thin.cu` takes.
     const THIN_TAPS: usize = 4;
-    /// Most stride of a window there.
+    /// Largest stride of a window that `conv_thin.cu` takes.
     const THIN_STRIDE: usize = 2;
-    /// Pixels of a row of y in a tile there.
+    /// Pixels of one row of y in a tile of `conv_thin.cu`.
     const THIN_PIXELS: usize = 64;
-    /// Filters in a tile of a filter's gradient there.
+    /// Filters in a tile of a filter gradient of `conv_thin.cu`.
     const THIN_FILTERS: usize = 16;
-    /// Channels of the results for which `conv_narrow.cu` has kernels: of a map of patches, ...
+    /// `conv_narrow.cu` is compiled for results of up to this many channels: a map of patches, ...
     const NARROW_MAP: usize = 1;
-    /// ... of a picture, ...
+    /// ... a picture, ...
     const NARROW_PICTURE: usize = 3;
-    /// ... and of two: the most that it computes.
+    /// ... and two pictures, the most that it computes.
     const NARROW_PAIR: usize = 6;
-    /// Pixels that a warp of those kernels has at a time.
+    /// Pixels that a warp of `conv_narrow.cu` computes at a time.
     const NARROW_TOGETHER: usize = 4;
 }
 
-/// Most parts of a tile: the last block of a tile reads them all, 4 KiB each in the smallest.
+/// Most parts of a tile: its last block reads them all, 4 KiB each for the smallest tile.
 const MOST_PARTS: usize = 32;
-/// Fewest chunks of a part: fewer would not fill the stages that are in flight.
+/// Fewest chunks of a part: fewer would not fill the stages of the pipeline.
 const FEWEST_CHUNKS: usize = 4;
 
 /// How a pass is computed.
@@ -91,9 +92,9 @@ struct ConvPlan {
     kernel: Kernel,
     /// Rows of a tile.
     rows: usize,
-    /// Tiles along x and y.
+    /// Tiles down the rows, over all classes, and across the columns.
     tiles: [usize; 2],
-    /// Blocks a tile.
+    /// Parts of a tile's sum, one block each.
     parts: usize,
 }
 
@@ -109,7 +110,8 @@ fn shapes(args: &ConvArgs) -> [Shape; 3] {
     [args.x, args.w, args.y].map(|view| view.shape)
 }
 
-/// A pass as a matrix product: rows x columns, each a sum of `chunks` chunks, in `classes`.
+/// A pass as `classes` matrix products of rows x columns elements, each summed over `chunks`
+/// chunks.
 #[derive(Clone, Copy, Debug)]
 struct Matrix {
     rows: usize,
@@ -121,7 +123,7 @@ struct Matrix {
 impl Matrix {
     fn of(args: &ConvArgs, chunk: usize) -> Self {
         let (conv, [x, w, y]) = (args.conv, shapes(args));
-        // Taps that meet more than padding, at most.
+        // Upper bounds of the taps that meet more than padding.
         let taps = |window: usize, from: usize| window.min(from + conv.pad);
         let class_taps = |window: usize, from: usize| window.div_ceil(conv.stride).min(from);
         match args.pass {
@@ -146,7 +148,7 @@ impl Matrix {
         }
     }
 
-    /// As `conv_thin.cu` has it: tiles of pixels, and chunks of them, end with a row of y.
+    /// The same for `conv_thin.cu`, where tiles and chunks of pixels do not extend past a row of y.
     fn by_rows(args: &ConvArgs, chunk: usize) -> Self {
         let [_, w, y] = shapes(args);
         let (lines, taps) = (y.n * y.h, w.h * w.w * w.c);
@@ -163,7 +165,7 @@ impl Matrix {
         }
     }
 
-    /// Tiles of `rows` rows, and the parts that fill `want` blocks.
+    /// The tiles of `rows` rows, and the number of parts with which they make up to `want` blocks.
     fn cut(self, rows: usize, want: usize) -> ([usize; 2], usize) {
         let (down, across) =
             (self.rows.div_ceil(rows) * self.classes, self.columns.div_ceil(TILE_COLUMNS));
@@ -177,7 +179,7 @@ impl Matrix {
 enum Access {
     /// In vectors of 16 bytes.
     Vectors,
-    /// x in the runs that neighbouring windows read: it has few channels.
+    /// x, which has few channels, in the contiguous runs that neighbouring windows read.
     Runs,
     /// Element by element.
     Any,
@@ -186,7 +188,7 @@ enum Access {
 /// Fewest pixels of a row of y that `conv_thin.cu` takes: half of a tile.
 const THIN_ROW: usize = THIN_PIXELS / 2;
 
-/// What `conv_thin.cu` asks of shapes.
+/// Whether `conv_thin.cu` computes passes of these shapes.
 fn in_runs(args: &ConvArgs) -> bool {
     let (conv, [x, w, y]) = (args.conv, shapes(args));
     let vector = VECTOR_BYTES / args.x.elem.size();
@@ -203,7 +205,7 @@ fn in_runs(args: &ConvArgs) -> bool {
         && (x.w * x.c).is_multiple_of(vector)
 }
 
-/// What the kernels of whole vectors ask of a pass's channels.
+/// Whether the channels of a pass suit the kernels that read whole vectors.
 fn in_vectors(args: &ConvArgs) -> bool {
     let (w, size) = (args.w.shape, args.x.elem.size());
     let (vector, chunk) = (VECTOR_BYTES / size, CHUNK_BYTES / size);
@@ -220,7 +222,7 @@ fn aligned(view: View, bytes: usize) -> bool {
     view.at.is_multiple_of(vector) && view.pitch.is_multiple_of(vector)
 }
 
-/// The kernels of a pass by the rows of their tile, largest first.
+/// The kernels of a pass with the rows of their tile, largest first.
 fn kernels(pass: Pass, access: Access) -> &'static [(usize, Kernel)] {
     use Access::*;
     use names::*;
@@ -243,7 +245,7 @@ fn kernels(pass: Pass, access: Access) -> &'static [(usize, Kernel)] {
     }
 }
 
-/// How the operands of a pass are read: from shapes and addresses alone.
+/// How the operands of a pass are read, which depends on shapes and addresses alone.
 fn access(args: &ConvArgs) -> Access {
     let ConvArgs { pass, x, w, y, .. } = *args;
     let of_pass = match pass {
@@ -251,7 +253,8 @@ fn access(args: &ConvArgs) -> Access {
         Pass::Dgrad => aligned(y, VECTOR_BYTES),
         Pass::Wgrad => aligned(x, VECTOR_BYTES) && aligned(y, VECTOR_BYTES),
     };
-    // Rows of a dense x begin at vectors where the first does.
+    // `in_runs` makes rows whole vectors, so that every row of a dense x is aligned if the first
+    // is.
     let begins = x.is_dense() && x.byte().is_multiple_of(VECTOR_BYTES);
     let runs = begins && (pass == Pass::Fprop || aligned(y, VECTOR_BYTES));
     if of_pass && aligned(w, VECTOR_BYTES) && in_vectors(args) {
@@ -263,8 +266,8 @@ fn access(args: &ConvArgs) -> Access {
     }
 }
 
-/// The largest tile that keeps three multiprocessors of four busy, where no smaller one holds all
-/// rows; where none does, the tile of the most blocks.
+/// The largest tile that gives three of four multiprocessors a block, skipping tiles where the next
+/// smaller one holds all rows; if none gives that many, the tile with the most blocks.
 fn plan(list: &[(usize, Kernel)], matrix: Matrix, multiprocessors: usize) -> ConvPlan {
     let mut best: Option<ConvPlan> = None;
     for &(rows, kernel) in list {
@@ -283,21 +286,21 @@ fn plan(list: &[(usize, Kernel)], matrix: Matrix, multiprocessors: usize) -> Con
     best.expect("the smallest tile takes everything")
 }
 
-/// Most bytes of a class of a filter, which the kernels of `conv_narrow.cu` keep in shared memory.
+/// Most bytes of a filter's taps of one class, which `conv_narrow.cu` holds in shared memory.
 const NARROW_BYTES: usize = 48 * 1024;
-/// Pixels that a block of those kernels has at a time.
+/// Pixels that a block of `conv_narrow.cu` computes at a time.
 const NARROW_PIXELS: usize = CONV_THREADS / 32 * NARROW_TOGETHER;
 
-/// The next smaller tile of a list.
+/// The rows of the next smaller tile of a list.
 fn next(list: &[(usize, Kernel)], rows: usize) -> Option<usize> {
     list.iter().map(|k| k.0).filter(|&r| r < rows).max()
 }
 
-/// What computes a pass.
+/// The launch that computes a pass.
 enum ConvLaunch {
     /// A kernel of `conv_narrow.cu`.
     Narrow(Kernel, Grid),
-    /// Tiles.
+    /// A kernel that computes tiles.
     Tiled(ConvPlan),
 }
 
@@ -358,7 +361,7 @@ impl ConvKernels for Cuda {
         let split = Split { sums, counters: self.counters_address(), parts: plan.parts as i32 };
         let [down, across, parts] = [plan.tiles[0], plan.tiles[1], plan.parts].map(|b| b as u32);
         if pass == Pass::Wgrad {
-            // Elements of a filter, its longer side, run along x.
+            // The columns, elements of a filter, run along x: there are more of them than filters.
             let grid =
                 Grid { blocks: [across, down, parts], threads: CONV_THREADS as u32, shared: 0 };
             return self.launch(plan.kernel, elem, grid, &(x, y, filter, window, merge, split));

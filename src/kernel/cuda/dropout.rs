@@ -16,11 +16,11 @@ device_constants! {
     const PHILOX_ROUNDS: usize = random::PHILOX_ROUNDS;
     /// The first of [`random::PHILOX_MULTIPLIERS`].
     const PHILOX_MULTIPLIER_A: u32 = random::PHILOX_MULTIPLIERS[0];
-    /// The second.
+    /// The second of [`random::PHILOX_MULTIPLIERS`].
     const PHILOX_MULTIPLIER_B: u32 = random::PHILOX_MULTIPLIERS[1];
     /// The first of [`random::PHILOX_KEY_STEPS`].
     const PHILOX_KEY_STEP_A: u32 = random::PHILOX_KEY_STEPS[0];
-    /// The second.
+    /// The second of [`random::PHILOX_KEY_STEPS`].
     const PHILOX_KEY_STEP_B: u32 = random::PHILOX_KEY_STEPS[1];
     /// [`random::UNIFORM_BITS`]
     const UNIFORM_BITS: u32 = random::UNIFORM_BITS;
@@ -31,7 +31,7 @@ device_struct! {
     pub struct DropoutArg {
         /// Probability of an element becoming 0.
         pub rate: f32,
-        /// Which dropout of the program this is.
+        /// The number of this dropout in its program.
         pub stream: u32,
     }
 }

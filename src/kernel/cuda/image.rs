@@ -1,4 +1,4 @@
-//! Images in and out of a GPU: `kernels/image.cu`.
+//! Images to and from a GPU: `kernels/image.cu`.
 
 use super::{names, spread};
 use crate::device::{ByteAddress, Cuda, device_struct};
@@ -12,7 +12,7 @@ device_struct! {
     pub struct Uncropped {
         /// Samples (n, h, w, c), dense.
         pub samples: ByteAddress,
-        /// A [`CropArg`] an image.
+        /// One [`CropArg`] per image.
         pub crops: ByteAddress,
         /// Rows of an image.
         pub h: i32,
@@ -22,19 +22,20 @@ device_struct! {
 }
 
 device_struct! {
-    /// What the bytes of a sample mean.
+    /// The type and the range of samples.
     pub struct SampleArg {
         /// Bytes of a sample: 1 is u8, 2 is u16, 4 is f32.
         pub size: i32,
-        /// The sample that is -1.
+        /// The sample that becomes -1.
         pub low: f32,
-        /// Half of the way to the sample that is 1.
+        /// Half of the difference between that and the sample that becomes 1.
         pub half: f32,
     }
 }
 
 device_struct! {
-    /// [`Crop`] as a kernel reads it from memory: no argument of a launch changes between steps.
+    /// [`Crop`] as a kernel reads it from memory, and not as an argument, which could not change
+    /// between replays of a graph.
     pub struct CropArg {
         /// Columns left of the crop.
         pub x: i32,
@@ -51,7 +52,7 @@ impl SampleArg {
     }
 }
 
-/// Bytes of a [`CropArg`] each.
+/// One [`CropArg`] per crop, as bytes.
 fn crop_args(crops: &[Crop]) -> Vec<u8> {
     let words = |c: &Crop| [c.x as i32, c.y as i32, i32::from(c.flip)].map(i32::to_le_bytes);
     crops.iter().flat_map(words).flatten().collect()

@@ -12,25 +12,25 @@ use crate::kernel::{Loss, LossArgs, LossGradArgs, LossKernels, Target, Workspace
 use crate::tensor::{Elem, View};
 
 device_struct! {
-    /// A loss and what it compares with.
+    /// A loss and its target.
     pub struct Aim {
-        /// The other tensor; null where there is a label.
+        /// The other tensor; its address is null where there are labels.
         pub other: Tensor,
         /// The label of the first run of pictures.
         pub label: f32,
-        /// The label of the second.
+        /// The label of the second run.
         pub second: f32,
-        /// Of the mean.
+        /// Factor of the mean.
         pub weight: f32,
-        /// Runs: 1 or 2.
+        /// Runs of pictures: 1 or 2.
         pub runs: i32,
-        /// Of an element.
+        /// The loss of an element.
         pub loss: Loss,
     }
 }
 
 device_struct! {
-    /// Losses to keep: the first `count`.
+    /// The losses to keep; the first `count` addresses are used.
     pub struct LossPointers {
         /// Where a loss is.
         pub p0: FloatAddress,
@@ -54,17 +54,17 @@ device_struct! {
 }
 
 device_constants! {
-    /// Threads of a block of `loss`, one element each a turn.
+    /// Threads of a block of `loss`, each of which takes one element per iteration.
     const LOSS_THREADS: usize = 256;
     /// [`device::RING_WIDTH`]
     const RING_WIDTH: usize = device::RING_WIDTH;
 }
 
-/// Runs of pictures that one launch takes: an [`Aim`] has two labels, which is what a
-/// discriminator's loss compares with. More runs take more launches.
+/// Most runs of pictures per launch: an [`Aim`] has two labels, real and fake for a discriminator.
+/// More runs take more launches.
 const RUNS: usize = 2;
 
-/// What one launch compares with: `labels`, or the other tensor.
+/// The [`Aim`] of one launch, whose target has at most [`RUNS`] labels.
 fn aim(cuda: &Cuda, loss: Loss, target: Target, weight: f32) -> Aim {
     let runs = target.runs() as i32;
     let (other, label, second) = match target {
@@ -74,7 +74,7 @@ fn aim(cuda: &Cuda, loss: Loss, target: Target, weight: f32) -> Aim {
     Aim { other, label, second, weight, runs, loss }
 }
 
-/// The launches that a target takes: what each compares with, and the runs of pictures it is for.
+/// The target of each launch, and the runs of pictures that it is for.
 fn launches<'a>(target: Target<'a>) -> Vec<(Target<'a>, Range<usize>)> {
     match target {
         Target::Labels(labels) => {
@@ -86,14 +86,14 @@ fn launches<'a>(target: Target<'a>) -> Vec<(Target<'a>, Range<usize>)> {
     }
 }
 
-/// The pictures of some of all runs.
+/// The pictures of the runs `runs`, where the whole batch has `of` runs.
 fn pictures(view: View, runs: &Range<usize>, of: usize) -> Result<View> {
     let each = view.shape.n / of;
     view.pictures(runs.start * each..runs.end * each)
 }
 
-/// Blocks a run of `runs` that together have `count` elements: four a thread, as the block that is
-/// last reads a number a block.
+/// Blocks per run, where `runs` runs have `count` elements together. At least four elements per
+/// thread, because the last block reads one number of every block.
 fn loss_blocks(cuda: &Cuda, count: usize, runs: usize) -> usize {
     blocks(cuda, count.div_ceil(4 * LOSS_THREADS * runs), 2)
 }
@@ -142,7 +142,10 @@ impl LossKernels for Cuda {
     }
 
     fn keep_losses(&mut self, losses: &[View]) -> Result<()> {
-        assert!(losses.len() <= RING_WIDTH, "the tape keeps no more than a row holds");
+        assert!(
+            losses.len() <= RING_WIDTH,
+            "the tape keeps at most as many losses as a row of the ring holds"
+        );
         let mut all = [FloatAddress::default(); RING_WIDTH];
         all.iter_mut().zip(losses).for_each(|(to, view)| *to = self.floats(*view));
         let [p0, p1, p2, p3, p4, p5, p6, p7] = all;

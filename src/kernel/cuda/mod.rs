@@ -1,7 +1,7 @@
-//! The kernel families on a CUDA device: one line a launch, the work is in `kernels/`.
+//! The kernel families on a CUDA device: arguments and grid of every launch. The kernels themselves
+//! are in `kernels/`.
 //!
-//! The contracts, with their formulas, stand beside the CPU's loops; here is what reaches a kernel and
-//! how many blocks it gets.
+//! The contracts, with their formulas, are in the same files as the CPU's loops.
 
 mod adam;
 mod conv;
@@ -29,7 +29,7 @@ include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
 device_constants! {
     /// Bytes that a thread reads or writes at once, where channels and addresses are multiples.
     const VECTOR_BYTES: usize = 16;
-    /// Threads of a block of the kernels that go over tensors element by element: [`spread`].
+    /// Threads of a block of the pointwise kernels: see [`spread`].
     const MAP_THREADS: usize = 256;
 }
 
@@ -41,7 +41,7 @@ device_struct! {
     }
 }
 
-/// In place of a tensor that is not there: its address is null.
+/// Stands for a tensor that is not used: its address is null.
 const NOTHING: Tensor = Tensor { data: ElemAddress(0), n: 0, h: 0, w: 0, c: 1, pitch: 1 };
 
 impl From<Write> for Merge {
@@ -50,26 +50,28 @@ impl From<Write> for Merge {
     }
 }
 
-/// How to open a device: what a user chooses.
+/// The GPU that a user chooses, and how it is used.
 #[derive(Clone, Debug)]
 pub struct Choice {
-    /// Which GPU, from 0.
+    /// The number of the GPU, from 0.
     pub ordinal: usize,
-    /// How it stores and multiplies.
+    /// How it stores activations and multiplies.
     pub precision: Precision,
-    /// Launch a step as one graph.
+    /// Whether a program is captured as one graph and replayed; if not, every kernel is launched by
+    /// itself.
     pub graph: bool,
 }
 
-/// Opens a GPU with our kernels.
+/// Opens a GPU with the kernels of this program, or those of the folder named by
+/// `PIX2PIX_KERNELS`.
 ///
 /// # Errors
-/// As [`Cuda::new`]; a folder of kernels that cannot be read.
+/// As [`Cuda::new`], and [`Error::File`] where that folder cannot be read.
 pub fn open(choice: &Choice) -> Result<Cuda> {
     open_with(choice, sources()?)
 }
 
-/// [`open`] with kernels of other text: how a changed kernel is tried.
+/// [`open`] with kernels from other source text, given as file names and contents.
 ///
 /// # Errors
 /// As [`Cuda::new`].
@@ -78,14 +80,14 @@ pub fn open_with(choice: &Choice, files: Vec<(String, String)>) -> Result<Cuda> 
     Cuda::new(CudaOptions { ordinal, precision, graph, cache: Cache::of_user(), files })
 }
 
-/// The variable that names a folder of kernels to use in place of those in the program.
+/// The environment variable that names a folder of kernels to use in place of the built-in ones.
 pub const VARIABLE: &str = "PIX2PIX_KERNELS";
 
-/// Name and text of every file of kernels, and the constants, enums and structs that they share with
-/// Rust.
+/// Name and text of every kernel file, and of the generated `structs.cuh` with the constants, enums
+/// and structs that kernels share with Rust.
 ///
 /// # Errors
-/// A folder in `PIX2PIX_KERNELS` that cannot be read.
+/// [`Error::File`] where a file of the folder that `PIX2PIX_KERNELS` names cannot be read.
 pub fn sources() -> Result<Vec<(String, String)>> {
     let folder = std::env::var_os(VARIABLE).map(std::path::PathBuf::from);
     let mut files = Vec::new();
@@ -99,7 +101,7 @@ pub fn sources() -> Result<Vec<(String, String)>> {
         };
         files.push(((*name).to_string(), text));
     }
-    // A declaration stands behind those it names.
+    // In order of use: a declaration follows those that it refers to.
     let declarations = [
         constants(),
         conv::constants(),
@@ -145,7 +147,7 @@ impl Backend for Cuda {
     }
 }
 
-/// Whether a kernel can read both tensors: it is compiled for one type of elements.
+/// Checks that one kernel can read both tensors: it is compiled for one element type.
 fn stored_alike(family: &str, a: View, b: View) -> Result<()> {
     if a.elem == b.elem {
         return Ok(());
@@ -157,13 +159,13 @@ fn stored_alike(family: &str, a: View, b: View) -> Result<()> {
     )))
 }
 
-/// Blocks that `tasks` tasks of a block each make, at most `waves` a multiprocessor: kernels loop
-/// over the rest.
+/// One block per task, at most `waves` per multiprocessor: kernels loop over the rest.
 fn blocks(cuda: &Cuda, tasks: usize, waves: usize) -> usize {
     tasks.clamp(1, waves * cuda.multiprocessors())
 }
 
-/// Blocks for a function of each element of `view`, a vector a thread.
+/// The grid of a pointwise kernel on `view`: one vector per thread, up to eight blocks per
+/// multiprocessor.
 fn spread(cuda: &Cuda, view: View) -> Grid {
     let vectors = (view.shape.count() * view.elem.size()).div_ceil(VECTOR_BYTES);
     Grid::line(blocks(cuda, vectors.div_ceil(MAP_THREADS), 8), MAP_THREADS as u32)

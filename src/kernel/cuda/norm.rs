@@ -17,15 +17,15 @@ device_struct! {
     pub struct NormRule {
         /// Added to the variance.
         pub eps: f32,
-        /// How far running statistics move.
+        /// How far running statistics move in a step.
         pub momentum: f32,
-        /// Runs of pictures with statistics of their own.
+        /// Groups of pictures, each with its own statistics.
         pub groups: i32,
         /// 1 for the tensor's own statistics, 0 for the running ones.
         pub own: i32,
-        /// Last.
+        /// The activation, applied last.
         pub rule: Rule,
-        /// Before that; a rate of 0 for none.
+        /// The dropout before it; a rate of 0 for none.
         pub drop: DropoutArg,
     }
 }
@@ -37,13 +37,13 @@ device_struct! {
         pub mean: FloatAddress,
         /// 1 / sqrt(var + eps), (groups, c).
         pub rstd: FloatAddress,
-        /// Scale.
+        /// Scale, (c).
         pub weight: FloatAddress,
-        /// Shift.
+        /// Shift, (c).
         pub bias: FloatAddress,
-        /// Running mean.
+        /// Running mean, (c).
         pub running_mean: FloatAddress,
-        /// Running variance.
+        /// Running variance, (c).
         pub running_var: FloatAddress,
     }
 }
@@ -51,15 +51,15 @@ device_struct! {
 device_struct! {
     /// Where gradients go; null where none is wanted.
     pub struct Grads {
-        /// Of the scale.
+        /// The gradient of the scale, (c).
         pub dweight: FloatAddress,
-        /// Of the shift.
+        /// The gradient of the shift, (c).
         pub dbias: FloatAddress,
-        /// How dx is written.
+        /// Whether dx is set or added to.
         pub merge: Merge,
-        /// How dweight is written.
+        /// Whether dweight is set or added to.
         pub weight_merge: Merge,
-        /// How dbias is written.
+        /// Whether dbias is set or added to.
         pub bias_merge: Merge,
     }
 }
@@ -67,25 +67,25 @@ device_struct! {
 device_constants! {
     /// Channels of a block, side by side.
     const NORM_LANES: usize = 32;
-    /// Threads of a block where one launch does a whole norm.
+    /// Threads of a block of the kernels that compute a whole norm in one launch.
     const NORM_FUSED_THREADS: usize = 512;
-    /// Threads of a block where two do.
+    /// Threads of a block of the kernels that take two launches.
     const NORM_THREADS: usize = 256;
 }
 
-/// Most pixels of a group that one launch takes: a block goes over its channels of them in 64 turns.
+/// Most pixels of a group for a norm in one launch: a block loops over them in 64 iterations.
 const FEW: usize = 1024;
-/// Pixels that a block takes of a larger group: eight turns.
+/// Pixels of a larger group per block: eight iterations.
 const RANGE: usize = 64;
 
-/// Blocks of a norm.
+/// How the work of a norm is divided among blocks.
 struct NormPlan {
     groups: usize,
     /// Blocks side by side over the channels.
     tiles: usize,
-    /// Runs of pixels that a group is cut into; 1 where one launch does it all.
+    /// Ranges of pixels that a group is divided into, one block each.
     ranges: usize,
-    /// Groups that one block does after another in one launch.
+    /// Groups that one block computes one after another, in a norm of one launch.
     each: usize,
 }
 
@@ -93,31 +93,33 @@ impl NormPlan {
     fn new(cuda: &Cuda, norm: Norm, shape: Shape, together: bool) -> Self {
         let groups = norm.statistics_shape(shape).n;
         let (pixels, tiles) = (shape.pixels() / groups, shape.c.div_ceil(NORM_LANES));
-        // As many as fill the card twice; the block that is last goes over all of them.
+        // About four blocks per multiprocessor; the last block reads the sums of all of them.
         let most = (4 * cuda.multiprocessors()).div_ceil(tiles * groups).max(1);
-        // No range may be empty: each is of `ceil(pixels / ranges)` pixels.
+        // A range has ceil(pixels / ranges) pixels; this rounding leaves no range empty.
         let wanted = pixels.div_ceil(RANGE).clamp(1, most);
         let ranges = pixels.div_ceil(pixels.div_ceil(wanted));
         NormPlan { groups, tiles, ranges, each: if together { groups } else { 1 } }
     }
 
-    /// Of a norm's forward pass. Running statistics move group after group, in one block.
+    /// The plan of a forward pass. Running statistics move group after group, so one block computes
+    /// all groups.
     fn forward(cuda: &Cuda, args: &NormArgs) -> Self {
         NormPlan::new(cuda, args.norm, args.x.shape, args.params.running.is_some())
     }
 
-    /// Of its backward pass. Gradients of scale and shift are sums over all groups, in one block.
+    /// The plan of a backward pass. Gradients of scale and shift are sums over all groups, so one
+    /// block computes them all.
     fn backward(cuda: &Cuda, args: &NormGradArgs) -> Self {
         let together = args.daffine.iter().any(Option::is_some);
         NormPlan::new(cuda, args.norm, args.x.shape, together)
     }
 
-    /// Whether one launch does it all.
+    /// Whether one launch computes the whole norm.
     fn is_small(&self, x: Shape) -> bool {
         x.pixels() / self.groups <= FEW
     }
 
-    /// Sums that the blocks leave: two a group, range and channel.
+    /// Floats of partial sums: two per group, range and channel.
     fn parts(&self, x: Shape) -> usize {
         2 * self.groups * self.ranges * x.c
     }
@@ -151,7 +153,7 @@ fn stats(cuda: &Cuda, norm: Norm, params: NormParams, kept: [View; 2]) -> Stats 
         None => [FloatAddress::default(); 2],
     };
     let [weight, bias] = pair(params.affine);
-    // Those of an instance norm are never moved.
+    // Running statistics of an instance norm are never updated.
     let used = norm.statistics == Statistics::Running || norm.scope != NormScope::Instance;
     let [running_mean, running_var] = pair(params.running.filter(|_| used));
     Stats { mean, rstd, weight, bias, running_mean, running_var }
@@ -185,7 +187,7 @@ impl NormKernels for Cuda {
     }
 
     fn norm_supports(&self, args: &NormArgs) -> Result<()> {
-        // A counter serves NORM_LANES channels.
+        // One counter serves NORM_LANES channels.
         let most = COUNTERS * NORM_LANES;
         if args.x.shape.c <= most {
             return Ok(());

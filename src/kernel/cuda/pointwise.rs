@@ -1,4 +1,4 @@
-//! Functions of one element on a GPU: `kernels/pointwise.cu`, `kernels/stack.cu`.
+//! Pointwise functions on a GPU: `kernels/pointwise.cu`, `kernels/stack.cu`.
 
 use super::{MAP_THREADS, Merge, NOTHING, names, spread, stored_alike};
 use crate::device::{
@@ -9,7 +9,7 @@ use crate::kernel::{Activation, ActivationGradArgs, PointwiseKernels, Workspace,
 use crate::tensor::View;
 
 device_enum! {
-    /// An [`Activation`] without its numbers.
+    /// The kind of an [`Activation`], without its slope.
     pub enum ActivationKind {
         /// y = x
         Identity,
@@ -25,9 +25,9 @@ device_enum! {
 device_struct! {
     /// [`Activation`] as a kernel takes it.
     pub struct Rule {
-        /// Which it is.
+        /// The kind.
         pub kind: ActivationKind,
-        /// LeakyReLU's slope.
+        /// The slope of LeakyReLU.
         pub slope: f32,
     }
 }
@@ -65,13 +65,13 @@ device_struct! {
     }
 }
 
-/// Copies of one launch.
+/// Most copies per launch.
 const COPIES: usize = 4;
 device_constants! {
-    /// Threads of a block of `channel_sum`, and the channels that a row of its blocks takes.
+    /// Threads of a block of `channel_sum`, which are also the most channels that it sums.
     const SUM_THREADS: usize = 256;
 }
-/// Fewest pixels worth a block of their own: the block that is last reads a number a block.
+/// Pixels per block of `channel_sum`, at least: the last block reads one number of every block.
 const PIXELS: usize = 256;
 
 impl PointwiseKernels for Cuda {
@@ -134,7 +134,7 @@ impl PointwiseKernels for Cuda {
     }
 
     fn channel_sum_supports(&self, dy: View) -> Result<()> {
-        // A counter serves SUM_THREADS channels.
+        // One counter serves SUM_THREADS channels.
         let most = COUNTERS * SUM_THREADS;
         if dy.shape.c <= most {
             return Ok(());
@@ -147,7 +147,7 @@ impl PointwiseKernels for Cuda {
     }
 }
 
-/// Blocks of `channel_sum`, over pixels and over channels.
+/// Blocks of `channel_sum` along pixels and along channels.
 fn sum_blocks(cuda: &Cuda, dy: View) -> [usize; 2] {
     let most = 2 * cuda.multiprocessors();
     [dy.shape.pixels().div_ceil(PIXELS).clamp(1, most), dy.shape.c.div_ceil(SUM_THREADS)]

@@ -1,4 +1,4 @@
-//! Functions of all parameters of a network on a GPU: `kernels/vector.cu`.
+//! Functions of dense vectors on a GPU: `kernels/vector.cu`.
 
 use super::{blocks, names};
 use crate::device::{CounterAddress, Cuda, DoubleAddress, Grid, device_constants};
@@ -7,7 +7,7 @@ use crate::kernel::{VectorKernels, Workspace};
 use crate::tensor::{Elem, View};
 
 device_constants! {
-    /// Threads of a block, four numbers each before a block more is worth it.
+    /// Threads of a block. A block is added for every four numbers per thread, up to a bound.
     const VECTOR_THREADS: usize = 256;
 }
 
@@ -16,7 +16,7 @@ fn grid(cuda: &Cuda, count: usize, waves: usize) -> Grid {
     Grid::line(blocks, VECTOR_THREADS as u32)
 }
 
-/// Blocks of a norm: the last one reads a number of each.
+/// The grid of a norm: few blocks, because the last one reads one number of every block.
 fn norm_grid(cuda: &Cuda, count: usize) -> Grid {
     grid(cuda, count, 2)
 }
@@ -36,7 +36,7 @@ impl VectorKernels for Cuda {
         self.launch(names::VECTOR_NORM, Elem::F32, norm_grid(self, count), &args)
     }
 
-    /// An f64 a block.
+    /// One f64 per block.
     fn vector_norm_workspace(&self, count: usize) -> Workspace {
         Workspace { kept: 0, scratch: 2 * norm_grid(self, count).blocks[0] as usize }
     }

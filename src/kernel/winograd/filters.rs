@@ -1,6 +1,6 @@
-//! Filters into the transformed space, and their gradients back.
-// Loops over fixed arrays by index and no closures: what runs here must be inlined into the function
-// that has the instruction set, and unrolled there.
+//! Transforms of filters, and of their gradients back.
+// Loops over fixed arrays by index and no closures: what runs here must be inlined into the
+// function that has the instruction set, and unrolled there.
 #![allow(clippy::needless_range_loop)]
 
 use pulp::{Simd, WithSimd};
@@ -11,16 +11,15 @@ use super::LANES;
 use super::tile::{load, sandwich, store};
 use crate::tensor::Shape;
 
-/// The filter as (tap of the stacked picture, channel of the stacked picture): address of
-/// `g[i][j]` for parity channel 0 inside one filter (r, s, c).
+/// Offset inside one filter (r,s,c) of tap (i, j) of the stacked picture, at channel 0 of a parity.
 #[inline(always)]
 pub(super) fn tap(conv: Conv, c: usize, i: usize, j: usize, parity: usize) -> usize {
     let (r, s) = (i * conv.stride + parity / conv.stride, j * conv.stride + parity % conv.stride);
     (r * conv.s + s) * c
 }
 
-/// G g G^T for fprop: matrices [stacked channels x k]. Sixteen filters are handled at once, so
-/// that the result is written in runs though the filter lies the other way.
+/// G g G^T for fprop: matrices [stacked channels x k]. Sixteen filters are transformed at once, so
+/// that the result is written in contiguous runs although the filter is stored with k slowest.
 pub(super) fn filters_forward<const R: usize, const A: usize>(
     work: (&rayon::ThreadPool, pulp::Arch),
     g: &[[f32; R]; A],
@@ -30,7 +29,7 @@ pub(super) fn filters_forward<const R: usize, const A: usize>(
 ) {
     let (k, c) = (shape.n, shape.c);
     let channels = conv.stride * conv.stride * c;
-    // One task for every LANES rows of the matrices.
+    // One task per LANES rows of the matrices.
     let mut parts: Vec<Vec<&mut [f32]>> = (0..channels / LANES).map(|_| Vec::new()).collect();
     for matrix in to.chunks_exact_mut(channels * k) {
         for (part, rows) in parts.iter_mut().zip(matrix.chunks_exact_mut(LANES * k)) {
@@ -64,8 +63,9 @@ impl<const R: usize, const A: usize> WithSimd for FiltersForward<'_, '_, R, A> {
         let window = conv.taps() * c;
         let zero = simd.splat_f32s(0.0);
         let (parity, channel) = (first / c, first % c);
-        // Filters lie a power of two apart, which the cache's sets do not bear: LANES channels of
-        // LANES filters are turned at once, a line of memory at a time.
+        // Filters are a power of two apart, so that reading across them would evict each other's
+        // cache lines: LANES channels of LANES filters are transposed at once, one cache line at a
+        // time.
         let mut turned = [[[[0.0; LANES]; LANES]; R]; R];
         for f in (0..k).step_by(LANES) {
             for l in 0..LANES {
@@ -100,7 +100,7 @@ impl<const R: usize, const A: usize> WithSimd for FiltersForward<'_, '_, R, A> {
     }
 }
 
-/// G g G^T of the turned filter for dgrad: matrices [k x stacked channels].
+/// G g G^T of the filter turned by 180 degrees, for dgrad: matrices [k x stacked channels].
 pub(super) fn filters_backward<const R: usize, const A: usize>(
     work: (&rayon::ThreadPool, pulp::Arch),
     g: &[[f32; R]; A],

@@ -1,4 +1,4 @@
-//! Which tiles a picture has, and where their windows lie.
+//! The tiles of a picture, and the positions that their windows cover.
 
 use super::super::Conv;
 use crate::tensor::{Shape, View};
@@ -27,8 +27,8 @@ impl TileGrid {
     }
 }
 
-/// The picture as its parities stacked as channels: position (i, j) of parity (e, f) is pixel
-/// (i * stride + e - pad, j * stride + f - pad).
+/// A picture whose parities are stacked as channels, by address alone: position (i, j) of parity
+/// (e, f) is pixel (i * stride + e - pad, j * stride + f - pad).
 #[derive(Clone, Copy)]
 pub(super) struct Stacked {
     pub(super) view: View,
@@ -37,7 +37,7 @@ pub(super) struct Stacked {
 }
 
 impl Stacked {
-    /// A picture as it is.
+    /// A picture with a single parity: itself.
     pub(super) fn plain(view: View) -> Self {
         Stacked { view, stride: 1, pad: 0 }
     }
@@ -62,8 +62,8 @@ impl Stacked {
     }
 }
 
-/// Cuts `data`, which holds one [tiles x channels] matrix after another, into the parts that
-/// belong to rows of tiles: for every row of tiles one slice of each matrix.
+/// Splits `data`, which holds one [tiles x channels] matrix after another, by rows of tiles: for
+/// every row of tiles one slice of each matrix.
 pub(super) fn by_tile_row(
     data: &mut [f32],
     grid: TileGrid,

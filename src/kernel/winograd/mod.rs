@@ -1,4 +1,5 @@
-//! Convolutions by minimal filtering: fewer multiplications for the wide 4 x 4 layers.
+//! Convolutions by Winograd's minimal filtering: fewer multiplications for 4 x 4 windows and many
+//! channels.
 //!
 //! A tile of m outputs of a filter of r taps takes m + r - 1 multiplications instead of m * r, in
 //! each dimension. With matrices B, G and A and a window d of m + r - 1 inputs,
@@ -9,10 +10,11 @@
 //! dgrad   fprop with the filter turned by 180 degrees and its channels exchanged
 //! ```
 //!
-//! where the point is a product over channels: (m + r - 1)^2 matrix products. A 4 x 4 window of
-//! stride 2 becomes a 2 x 2 window of stride 1 on the picture's four parities stacked as channels
-//! ("space to depth"), which Views do by address. Multiplications saved: 2.25 times for stride 2
-//! (F(3, 2)), 1.78 on small pictures (F(2, 2)), 4 for stride 1 (F(3, 4)).
+//! where "." multiplies element by element and sums over channels, which makes (m + r - 1)^2 matrix
+//! products. A 4 x 4 window of stride 2 becomes a 2 x 2 window of stride 1 on the picture's four
+//! parities, which are stacked as channels ("space to depth") by address alone. Multiplications are
+//! fewer by a factor of 2.25 for stride 2 (F(3, 2)), 1.78 on small pictures (F(2, 2)) and 4 for
+//! stride 1 (F(3, 4)).
 //!
 //! Sources: Winograd, "Arithmetic complexity of computations", 1980; Lavin and Gray, "Fast
 //! algorithms for convolutional neural networks", CVPR 2016 (for 3 x 3 windows of stride 1).
@@ -33,14 +35,14 @@ use super::{Conv, ConvArgs, Pass, Workspace};
 use crate::device::{Cpu, Resources, grown};
 use crate::tensor::{Shape, View};
 
-/// Channels come in multiples of this: one register of AVX-512, two of AVX2.
+/// Channels must be multiples of this: one register of AVX-512, two of AVX2.
 const LANES: usize = 16;
-/// Columns of one product task.
+/// Columns per task of a matrix product.
 const COLUMNS: usize = 256;
-/// Output pixels from which the transforms pay for themselves.
+/// Fewest output pixels for which the transforms pay off.
 const MANY: usize = 14 * 14;
 
-/// True where this module computes the products of the filter (k, r, s, c) for `y`.
+/// Whether this module computes the passes of a layer with the filter (k,r,s,c) and the output `y`.
 pub(super) fn serves(conv: Conv, filter: Shape, y: Shape) -> bool {
     (conv.r, conv.s) == (4, 4)
         && (conv.stride == 1 || conv.stride == 2)
@@ -50,8 +52,9 @@ pub(super) fn serves(conv: Conv, filter: Shape, y: Shape) -> bool {
         && y.h * y.w >= MANY
 }
 
-/// Which tile serves a shape: stride 2 on up to 16 output rows takes the smaller one, whose filters
-/// are 9 numbers for 4 where they would be 16: there the filters outweigh the pixels.
+/// Evaluates `$body` with the tile for a shape. Stride 2 on up to 16 output rows takes the smaller
+/// tile, which has 9 numbers per 2 x 2 filter instead of 16: there reading filters takes longer
+/// than reading pixels.
 macro_rules! with_tile {
     ($conv:expr, $rows:expr, |$tile:ident| $body:expr) => {
         if $conv.stride == 1 {
@@ -67,13 +70,14 @@ macro_rules! with_tile {
     };
 }
 
-/// One task's columns of a product: matrices are cut so that every task writes one slice.
+/// Columns per task of a matrix product of this many columns.
 fn blocks(columns: usize) -> usize {
     columns.min(COLUMNS)
 }
 
-/// For each of `count` matrices: result = windows [tiles x inner] times filters [inner x columns];
-/// the result in blocks of columns, [block][tiles x width].
+/// For each of `count` matrices: result = windows [tiles x inner] times filters [inner x columns].
+/// The result is stored in blocks of columns, [block][tiles x width], so that every task writes one
+/// slice.
 fn multiply(
     pool: &rayon::ThreadPool,
     [count, tiles, inner, columns]: [usize; 4],
@@ -101,7 +105,7 @@ fn multiply(
     });
 }
 
-/// What a pass takes beside its operands.
+/// Memory that a pass takes in addition to its operands.
 pub(super) fn workspace(args: &ConvArgs) -> Workspace {
     let (conv, x, y) = (args.conv, args.x.shape, args.y.shape);
     let (k, channels) = (args.w.shape.n, conv.stride * conv.stride * args.w.shape.c);
@@ -118,12 +122,13 @@ pub(super) fn workspace(args: &ConvArgs) -> Workspace {
     }
 }
 
-/// The two parts of the scratch memory a product needs: transformed windows and results.
+/// Two parts of the scratch memory, of `first` and `second` floats: transformed windows and
+/// results.
 fn two(scratch: &mut Vec<f32>, first: usize, second: usize) -> (&mut [f32], &mut [f32]) {
     grown(scratch, first + second).split_at_mut(first)
 }
 
-/// Which transform of a filter is kept: that of a tile of `a` for one of the two passes.
+/// The kind of a kept filter transform, by the pass and the extent `a` of the transformed tile.
 const fn kind(pass: Pass, a: usize) -> u8 {
     match pass {
         Pass::Dgrad => 128 + a as u8,
@@ -131,8 +136,8 @@ const fn kind(pass: Pass, a: usize) -> u8 {
     }
 }
 
-/// What the work of a pass takes of a device, and a transform of the filter `w`, which is made anew
-/// only where the filter was written since.
+/// Threads, instruction set and scratch memory for a pass, and the transform of the filter `w`,
+/// which is recomputed only where the filter has been written since.
 fn with_filters(
     work: &mut Resources,
     w: View,
@@ -242,7 +247,7 @@ fn wgrad_tiles<const M: usize, const R: usize, const A: usize>(
 mod tests {
     use super::*;
 
-    /// The identity behind everything: A^T [(G g) . (B^T d)] is the correlation of d with g.
+    /// The identity of minimal filtering: A^T [(G g) . (B^T d)] is the correlation of d with g.
     fn check<const M: usize, const R: usize, const A: usize>(tile: Tile<M, R, A>) {
         let g: [f32; R] = std::array::from_fn(|i| 0.5 + i as f32);
         let d: [f32; A] = std::array::from_fn(|i| 1.0 / (1.0 + i as f32));

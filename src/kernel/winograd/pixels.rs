@@ -1,6 +1,6 @@
-//! Pictures into the transformed space and back: windows of inputs and gradients, tiles of outputs.
-// Loops over fixed arrays by index and no closures: what runs here must be inlined into the function
-// that has the instruction set, and unrolled there.
+//! Transforms of pixels: windows of inputs and gradients, and tiles of outputs back.
+// Loops over fixed arrays by index and no closures: what runs here must be inlined into the
+// function that has the instruction set, and unrolled there.
 #![allow(clippy::needless_range_loop)]
 
 use pulp::{Simd, WithSimd};
@@ -11,7 +11,7 @@ use super::blocks;
 use super::grid::{Stacked, TileGrid, by_tile_row};
 use super::tile::{load, sandwich, store};
 
-/// left * d * left^T of the I x I windows at every tile of m outputs, windows beginning `back`
+/// left * d * left^T for the I x I window d of every tile of m x m outputs, which begins `back`
 /// positions before the tile: O * O matrices [tiles x channels].
 pub(super) fn transform_windows<const O: usize, const I: usize>(
     work: (&rayon::ThreadPool, pulp::Arch),
@@ -37,7 +37,7 @@ struct Windows<'a, 'b, const O: usize, const I: usize> {
     left: &'a [[f32; I]; O],
     cols: usize,
     m: usize,
-    /// Image, first position down, positions before a tile.
+    /// Picture, first row of the windows, positions by which a window begins before its tile.
     at: (usize, isize, isize),
     source: &'a [f32],
     from: Stacked,
@@ -83,7 +83,7 @@ impl<const O: usize, const I: usize> WithSimd for Windows<'_, '_, O, I> {
     }
 }
 
-/// y tiles = A^T (results) A, written to the positions of `to` that are inside the picture.
+/// A^T (results) A for every tile, written to the positions of `to` that are inside the picture.
 pub(super) fn write_tiles<const M: usize, const A: usize>(
     work: (&rayon::ThreadPool, pulp::Arch),
     at: &[[f32; A]; M],
@@ -93,8 +93,8 @@ pub(super) fn write_tiles<const M: usize, const A: usize>(
     mode: Write,
 ) {
     let shape = to.view.shape;
-    // A row of tiles writes rows of the picture that no other writes: position i is written by the
-    // tile row i / m, pixel row h is position (h + pad) / stride.
+    // Every row of the picture is written by one row of tiles: pixel row h is position
+    // i = (h + pad) / stride, and position i is written by tile row i / m.
     let line = shape.w * to.view.pitch;
     let mut rows: Vec<(usize, Vec<&mut [f32]>)> = Vec::new();
     for (i, pixels) in out.chunks_mut(line).enumerate() {

@@ -1,13 +1,13 @@
-//! The small algebra: the matrices of F(m, r), and their use on registers of channels.
-// Loops over fixed arrays by index and no closures: what runs here must be inlined into the function
-// that has the instruction set, and unrolled there.
+//! The matrices of F(m, r), and products with them on registers that hold channels.
+// Loops over fixed arrays by index and no closures: what runs here must be inlined into the
+// function that has the instruction set, and unrolled there.
 #![allow(clippy::needless_range_loop)]
 
 use pulp::Simd;
 
 use super::super::Write;
 
-/// F(m, r): m outputs of r taps by m + r - 1 = a multiplications.
+/// F(m, r): m outputs of a filter of r taps by a = m + r - 1 multiplications.
 #[derive(Clone, Copy)]
 pub(super) struct Tile<const M: usize, const R: usize, const A: usize> {
     /// B^T, a x a.
@@ -19,10 +19,10 @@ pub(super) struct Tile<const M: usize, const R: usize, const A: usize> {
 }
 
 impl<const M: usize, const R: usize, const A: usize> Tile<M, R, A> {
-    /// Toom and Cook's construction on `points` (a - 1 of them) and infinity.
+    /// The Toom-Cook construction on a - 1 finite `points` and infinity.
     pub(super) fn new(points: &[f64]) -> Self {
         assert!(A == M + R - 1 && points.len() == A - 1);
-        // Coefficients of the product of (x - p) over all points but one.
+        // Coefficients of the product of (x - p) over all points, or all but number `skip`.
         let polynomial = |skip: Option<usize>| {
             let mut poly = vec![1.0];
             for (_, &p) in points.iter().enumerate().filter(|(i, _)| Some(*i) != skip) {
@@ -63,10 +63,7 @@ impl<const M: usize, const R: usize, const A: usize> Tile<M, R, A> {
     }
 }
 
-/// left * d * left^T, every element a register of channels.
-///
-/// Loops over arrays and no closures: what runs here must be inlined into the function that has the
-/// instruction set.
+/// left * d * left^T, where every element of d is a register that holds channels.
 #[inline(always)]
 pub(super) fn sandwich<S: Simd, const O: usize, const I: usize>(
     simd: S,
@@ -101,7 +98,7 @@ pub(super) fn load<S: Simd>(from: &[f32]) -> S::f32s {
     S::as_simd_f32s(&from[..S::F32_LANES]).0[0]
 }
 
-/// Writes, or adds, the first register of a slice.
+/// Sets the first register of a slice, or adds to it.
 #[inline(always)]
 pub(super) fn store<S: Simd>(simd: S, to: &mut [f32], value: S::f32s, mode: Write) {
     let to = &mut S::as_mut_simd_f32s(&mut to[..S::F32_LANES]).0[0];

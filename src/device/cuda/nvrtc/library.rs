@@ -1,7 +1,7 @@
-//! One libnvrtc and the functions of it that we call.
+//! One loaded libnvrtc, and the functions of it that we call.
 //!
-//! They are taken from the very file: a search by name would mix two that a machine has, and a
-//! function that an older one lacks is an error here.
+//! The functions are looked up in the file itself: a search by the library's name could mix two
+//! versions on one machine. A function that an older version lacks is an error when it is loaded.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -10,11 +10,11 @@ use std::ptr::null_mut;
 
 type Handle = *mut c_void;
 
-/// The functions by their names in `nvrtc.h`; each answers 0 or the number of an error, but for the
-/// one that tells what such a number means.
+/// Declares the functions by their names in `nvrtc.h`. Each returns 0 or an error code, except
+/// `nvrtcGetErrorString`, which returns the text for a code.
 macro_rules! functions {
     ($($name:ident($($arg:ty),*);)*) => {
-        /// NVRTC, loaded for good.
+        /// NVRTC, loaded for the life of the process.
         #[derive(Clone, Copy, Debug)]
         #[allow(non_snake_case)]
         pub struct Library {
@@ -71,13 +71,13 @@ impl Drop for NvrtcProgram {
 }
 
 impl Library {
-    /// Loads the library at `place`, a file or a name that the system knows.
+    /// Loads the library at `place`, a file or a name that the system's loader searches for.
     ///
     /// # Errors
-    /// The loader's reason; a function that is not in it.
+    /// The loader's reason, or a function that the library lacks.
     pub fn open(place: &Path) -> std::result::Result<Self, libloading::Error> {
-        // NVRTC opens its built-in functions by their bare name; beside a library that no search
-        // path leads to, they are found only if they are loaded already.
+        // NVRTC loads its library of built-in functions by its bare name. Where no search path
+        // leads to that, it is found only if it has been loaded already.
         for file in place.parent().map(super::list).unwrap_or_default() {
             if super::file_name(&file).starts_with("libnvrtc-builtins.so") {
                 // SAFETY: as for NVRTC itself, of which it is a part.
@@ -91,20 +91,20 @@ impl Library {
         Ok(functions)
     }
 
-    /// What an error's number means; `None` where it is none.
+    /// The error that a code stands for; `Ok` for 0.
     fn said(&self, code: c_int) -> Result<(), String> {
         if code == 0 {
             return Ok(());
         }
-        // SAFETY: it answers a text that is part of the library for any number.
+        // SAFETY: for any code it returns a C string that is part of the library.
         let text = unsafe { CStr::from_ptr((self.nvrtcGetErrorString)(code)) };
         Err(text.to_string_lossy().into_owned())
     }
 
-    /// Its version.
+    /// Its version, major and minor.
     ///
     /// # Errors
-    /// What it says.
+    /// What the library reports.
     pub fn version(&self) -> Result<(i32, i32), String> {
         let (mut major, mut minor) = (0, 0);
         // SAFETY: it writes one int to each.
@@ -112,10 +112,10 @@ impl Library {
         Ok((major, minor))
     }
 
-    /// What it compiles for: 75, 80, ...
+    /// The architectures that it compiles for: 75, 80, ...
     ///
     /// # Errors
-    /// What it says.
+    /// What the library reports.
     pub fn architectures(&self) -> Result<Vec<i32>, String> {
         let mut count = 0;
         // SAFETY: it writes one int.
@@ -126,10 +126,10 @@ impl Library {
         Ok(all)
     }
 
-    /// A program of a source that may include `headers`, each with its name first.
+    /// A program from a source that may include `headers`, each given as (name, text).
     ///
     /// # Errors
-    /// What it says.
+    /// What the library reports.
     pub fn program(
         &self,
         (name, source): (&CStr, &CStr),
@@ -159,7 +159,7 @@ impl NvrtcProgram {
     /// Compiles it.
     ///
     /// # Errors
-    /// What kind of error it is; [`NvrtcProgram::log`] has the lines.
+    /// The kind of error; [`NvrtcProgram::log`] has the compiler's messages.
     pub fn compile(&self, options: &[CString]) -> Result<(), String> {
         let options: Vec<*const c_char> = options.iter().map(|option| option.as_ptr()).collect();
         let compile = self.library.nvrtcCompileProgram;
@@ -186,10 +186,10 @@ impl NvrtcProgram {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// What the compiler and its assembler say.
+    /// The messages of the compiler and its assembler.
     ///
     /// # Errors
-    /// What the library says.
+    /// What the library reports.
     pub fn log(&self) -> Result<String, String> {
         self.text(self.library.nvrtcGetProgramLogSize, self.library.nvrtcGetProgramLog)
     }
@@ -197,15 +197,15 @@ impl NvrtcProgram {
     /// PTX of a compiled program.
     ///
     /// # Errors
-    /// What the library says.
+    /// What the library reports.
     pub fn ptx(&self) -> Result<String, String> {
         self.text(self.library.nvrtcGetPTXSize, self.library.nvrtcGetPTX)
     }
 
-    /// Machine code of a compiled program, where its options named a real architecture.
+    /// Machine code of a compiled program; empty unless its options named a real architecture.
     ///
     /// # Errors
-    /// What the library says.
+    /// What the library reports.
     pub fn cubin(&self) -> Result<Vec<u8>, String> {
         self.get(self.library.nvrtcGetCUBINSize, self.library.nvrtcGetCUBIN)
     }

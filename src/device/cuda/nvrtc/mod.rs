@@ -1,4 +1,4 @@
-//! NVIDIA's run-time compiler: where it is, and what it makes of our kernels.
+//! NVRTC, NVIDIA's run-time compiler: finding it, and compiling kernels with it.
 
 mod library;
 
@@ -9,9 +9,9 @@ use std::sync::OnceLock;
 use self::library::Library;
 use crate::error::{Error, Result};
 
-/// The variable that names a libnvrtc to use.
+/// The environment variable that names a libnvrtc to use.
 pub const VARIABLE: &str = "PIX2PIX_NVRTC";
-/// The names under which a system has it, newest first.
+/// The names under which the system's loader may find it, newest first.
 const NAMES: [&str; 4] = ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2", "libnvrtc.so"];
 /// The oldest compute capability that the kernels are written for.
 const OLDEST: i32 = 60;
@@ -19,44 +19,44 @@ const OLDEST: i32 = 60;
 /// NVRTC, loaded.
 #[derive(Clone, Debug)]
 pub struct Nvrtc {
-    /// Where it was found: a file, or a name that the system knows.
+    /// Where it was found: a file, or a name that the system's loader found.
     pub path: PathBuf,
-    /// Its version.
+    /// Its version, major and minor.
     pub version: (i32, i32),
-    /// What it compiles for: 75, 80, ...
+    /// The architectures that it compiles for: 75, 80, ...
     pub architectures: Vec<i32>,
     library: Library,
 }
 
-/// What a file of kernels became.
+/// A compiled kernel file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compiled {
-    /// For the driver to translate.
+    /// PTX, for the driver to translate.
     pub ptx: String,
-    /// For the very architecture; empty where NVRTC does not know it.
+    /// Machine code for the architecture that was compiled for.
     pub cubin: Vec<u8>,
-    /// What the compiler and its assembler say; empty where the cache had the rest.
+    /// Messages of the compiler and its assembler; empty when it comes from the cache.
     pub log: String,
 }
 
-/// Loads NVRTC, the first that is there of: the file that `PIX2PIX_NVRTC` names, the system's, that
-/// of a CUDA toolkit, that of a Python environment (the packages `nvidia-cuda-nvrtc` and
+/// Loads the first NVRTC that is found: the file that `PIX2PIX_NVRTC` names, the system's, that of
+/// a CUDA toolkit, that of a Python environment (packages `nvidia-cuda-nvrtc` and
 /// `nvidia-cuda-nvrtc-cu12`).
 ///
 /// # Errors
-/// [`Error::Machine`] with what was looked for and how to get it.
+/// [`Error::Machine`] where there is none, with how to install it.
 pub fn find() -> Result<Nvrtc> {
     static FOUND: OnceLock<std::result::Result<Nvrtc, String>> = OnceLock::new();
     FOUND.get_or_init(look).clone().map_err(Error::machine)
 }
 
-/// Loads the NVRTC that compiles for a device of compute capability `device` (80 for 8.0): the one
-/// that [`find`] finds, or the next on its way that knows so old a device. NVRTC 13 compiles for 7.5
-/// and newer, NVRTC 12 for 5.0 and newer.
+/// Loads an NVRTC that compiles for a device of compute capability `device` (80 for 8.0): the one
+/// that [`find`] finds, or the next in its order that compiles for so old a device. NVRTC 13
+/// compiles for 7.5 and newer, NVRTC 12 for 5.0 and newer.
 ///
 /// # Errors
-/// [`Error::Machine`] as [`find`]; where all that are there compile for newer devices alone; where no
-/// kernel is written for so old a device.
+/// [`Error::Machine`] as [`find`]; where every NVRTC found compiles only for newer devices; where
+/// the kernels do not support so old a device.
 pub fn find_for(device: i32) -> Result<Nvrtc> {
     let first = find()?;
     let Err(why) = first.architecture(device) else { return Ok(first) };
@@ -81,7 +81,7 @@ fn look() -> std::result::Result<Nvrtc, String> {
     })
 }
 
-/// Where it may be, best first.
+/// Where it may be, in order of preference.
 fn places() -> Vec<PathBuf> {
     let mut places: Vec<PathBuf> = NAMES.map(PathBuf::from).into();
     let var = |name: &str| std::env::var_os(name).map(PathBuf::from);
@@ -116,7 +116,7 @@ fn file_name(path: &Path) -> &str {
     path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
 
-/// What a folder holds, in order; nothing where it cannot be read.
+/// The entries of a folder, sorted; none where it cannot be read.
 fn list(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut all: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
@@ -125,10 +125,10 @@ fn list(folder: &Path) -> Vec<PathBuf> {
 }
 
 impl Nvrtc {
-    /// The library at `place`, a file or a name that the system knows.
+    /// Loads the library at `place`, a file or a name that the system's loader searches for.
     ///
     /// # Errors
-    /// [`Error::Machine`] where there is none, or one that lacks what kernels are compiled with.
+    /// [`Error::Machine`] where there is none, or it lacks a function that is needed.
     pub fn open(place: &Path) -> Result<Self> {
         let said = |why: String| Error::machine(format!("{}: {why}", place.display()));
         let library = Library::open(place).map_err(|why| said(why.to_string()))?;
@@ -138,11 +138,11 @@ impl Nvrtc {
     }
 
     /// The architecture to compile for on a device of compute capability `device` (80 for 8.0): its
-    /// own, or the newest that NVRTC knows below it.
+    /// own, or the newest older one that NVRTC compiles for.
     ///
     /// # Errors
-    /// [`Error::Machine`] where this NVRTC compiles for newer devices alone, or no kernel is written
-    /// for so old a device.
+    /// [`Error::Machine`] where this NVRTC compiles only for newer devices, or the kernels do not
+    /// support so old a device.
     pub fn architecture(&self, device: i32) -> Result<i32> {
         let dotted = |capability: i32| format!("{}.{}", capability / 10, capability % 10);
         let this = dotted(device);
@@ -166,10 +166,10 @@ impl Nvrtc {
         })
     }
 
-    /// Compiles the file `name` of `files`, which may include the others.
+    /// Compiles the file `name` of `files`, which are (name, text) and may include each other.
     ///
     /// # Errors
-    /// [`Error::Machine`] with what the compiler says, which names the file and the line.
+    /// [`Error::Machine`] with the compiler's messages, which name the file and the line.
     pub fn compile(
         &self,
         name: &str,
