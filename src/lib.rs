@@ -136,3 +136,4 @@ pub mod translate;
 pub mod verify;
 
 pub use error::{Error, Result};
+pub use one_of::OneOf;

@@ -293,3 +293,21 @@ fn runs_and_translators_go_from_thread_to_thread() {
     let there = std::thread::spawn(move || model.translate(&picture).unwrap());
     assert_eq!(there.join().unwrap(), here);
 }
+
+/// A run that is there is not replaced, and discriminators that do not fit the images are named.
+#[test]
+fn a_run_is_not_replaced_and_settings_fit_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let start = || Trainer::start(plan(&out, config(1), 1), &[]);
+    start().unwrap().run(&AtomicBool::new(false), &mut Silent).unwrap();
+    let error = start().err().expect("the folder holds a run").to_string();
+    assert!(error.contains("holds a run already"), "{error}");
+
+    let mut config = config(1);
+    config.objective.conditional = false;
+    let error = config.check().unwrap_err().to_string();
+    assert!(error.contains("takes 6 channels and would be given 3"), "{error}");
+    config.fit_discriminators();
+    config.check().unwrap();
+}

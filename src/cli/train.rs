@@ -16,6 +16,7 @@ use crate::data::{Folder, ScanOptions};
 use crate::error::{Error, Result};
 use crate::train::{
     BEST, Length, MODEL, Outcome, RunConfig, RunOptions, RunPlan, SAMPLES, Trainer, checkpoint_of,
+    refuse_run,
 };
 
 /// The most loader threads that help: one already decodes faster than a step computes.
@@ -39,11 +40,8 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         Some(run) => same(&folder_of(run).unwrap_or_default(), &out),
         None => false,
     };
-    if !goes_on && checkpoint_of(&out).is_file() && !out.is_file() {
-        return Err(Error::input(format!(
-            "{0} holds a run already; go on with it by --resume {0}, or choose another --out",
-            out.display()
-        )));
+    if !goes_on {
+        refuse_run(&out)?;
     }
     let mut config = match &resumed {
         Some(checkpoint) => checkpoint.config.clone(),

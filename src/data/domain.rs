@@ -17,7 +17,8 @@ pub struct Domain {
     pub kind: DomainKind,
     /// The type of a sample.
     pub samples: SampleType,
-    /// The sample that marks pixels without a measurement.
+    /// The sample that marks pixels without a measurement. It is kept in model files; losses and
+    /// metrics do not leave such pixels out yet.
     pub nodata: Option<f64>,
 }
 
@@ -37,7 +38,8 @@ pub enum DomainKind {
         /// The unit of the samples, such as "m".
         unit: Option<String>,
     },
-    /// The class of each pixel: a sample is the index of its class.
+    /// The class of each pixel: a sample is the index of its class. It is kept in model files; images
+    /// of classes are resized and learnt as numbers yet.
     Labels {
         /// The classes, in the order of their indices.
         classes: Vec<Class>,

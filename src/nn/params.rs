@@ -116,7 +116,11 @@ impl Params {
     }
 
     /// Records parameter `index` on a tape.
+    ///
+    /// # Panics
+    /// Before [`Params::place`]: a parameter is recorded with its place in memory.
     pub fn on(&self, tape: &mut Tape, index: usize) -> Var {
+        assert!(self.values.is_some(), "parameters are placed before they are recorded");
         tape.param(&self.list[index].name, self.list[index].view)
     }
 

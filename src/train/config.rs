@@ -165,6 +165,15 @@ impl RunConfig {
         if o.gan != Gan::None && self.discriminators.is_empty() {
             return wrong("`gan` needs a discriminator, and this run has none".into());
         }
+        let seen =
+            o.discriminator_channels(self.generator.in_channels, self.generator.out_channels);
+        if let Some(d) = self.discriminators.iter().find(|d| d.in_channels != seen) {
+            return wrong(format!(
+                "a discriminator takes {} channels and would be given {seen}: call \
+                 `fit_discriminators` when channels or the objective have changed",
+                d.in_channels
+            ));
+        }
         if o.gan == Gan::None && o.distance == Distance::None {
             return wrong("`gan` none with `distance` none leaves nothing to learn from".into());
         }

@@ -84,6 +84,20 @@ impl Checkpoint {
     }
 }
 
+/// Refuses a folder that holds a run, which a new one would replace.
+///
+/// # Errors
+/// [`Error::Input`] that names the folder.
+pub(crate) fn refuse_run(out: &Path) -> Result<()> {
+    if !out.join(LATEST).is_file() {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "{0} holds a run already; go on with it by `resume` {0}, or choose another `out`",
+        out.display()
+    )))
+}
+
 /// The checkpoint in the folder of a run, or `run` itself if it is no folder.
 pub fn checkpoint_of(run: &Path) -> PathBuf {
     if run.is_dir() { run.join(LATEST) } else { run.into() }

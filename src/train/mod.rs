@@ -21,6 +21,7 @@ mod trainer;
 pub use config::RunConfig;
 pub(crate) use differences::differences;
 pub use evaluate::{Scores, Viewer};
+pub(crate) use files::refuse_run;
 pub use files::{BEST, Checkpoint, LATEST, Length, METRICS, Progress, SAMPLES, checkpoint_of};
 pub use losses::Losses;
 pub use memory::Memory;

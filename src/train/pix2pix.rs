@@ -179,6 +179,7 @@ impl Recipe for Pix2Pix {
         b: &mut dyn Backend,
         path: &Path,
     ) -> Result<()> {
+        let path = &checkpoint::model_file(path);
         let mut weights = checkpoint::load_weights(path)?;
         let tensors = if name == GENERATOR {
             let Some((config, tensors)) = weights.generator else {

@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use super::files::{BEST, LATEST, METRICS, SAMPLES, checkpoint_metadata, model_metadata};
 use super::pending::Pending;
-use super::{Checkpoint, MODEL, Metrics, Observer, Progress, RunConfig, RunOptions, RunPlan};
+use super::{
+    Checkpoint, MODEL, Metrics, Observer, Progress, RunConfig, RunOptions, RunPlan, refuse_run,
+};
 use crate::atomic;
 use crate::data::{Batch, Domains, Loader};
 use crate::device::StepState;
@@ -44,8 +46,9 @@ impl Trainer {
     ///
     /// # Errors
     /// [`Error::Machine`] if there is too little memory, with the bytes needed and free; files of
-    /// first values that do not fit the networks.
+    /// first values that do not fit the networks; a folder that holds a run already.
     pub fn start(mut plan: RunPlan, first_values: &FirstValues) -> Result<Trainer> {
+        refuse_run(&plan.options.out)?;
         plan.reserve()?;
         let RunPlan { recipe, networks, backend, config, .. } = &mut plan;
         networks.init(&mut **backend, config.seed)?;
