@@ -18,7 +18,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(thiserror::Error)]
 pub enum Error {
     /// Wrong input: a setting, an image, a data folder, a model file.
-    #[error("{0}")]
+    #[error("{}", settings::quoted(_0))]
     Input(String),
     /// A file or folder could not be read or written.
     #[error("cannot {action} {}: {cause}", path.display())]
@@ -31,7 +31,7 @@ pub enum Error {
         cause: String,
     },
     /// Shapes that do not fit an operation, found when the operation is recorded.
-    #[error("{op}: {detail}")]
+    #[error("{op}: {}", settings::quoted(detail))]
     Shape {
         /// The operation, as it is named in a printed program.
         op: &'static str,
@@ -39,8 +39,46 @@ pub enum Error {
         detail: String,
     },
     /// The machine lacks something, such as memory, a driver or a device, or failed.
-    #[error("{0}")]
+    #[error("{}", settings::quoted(_0))]
     Machine(String),
+}
+
+/// The settings that messages name. In a message a setting stands between two characters that no
+/// other text has, so that a path or a file's text is never taken for one; [`quoted`] shows them.
+pub(crate) mod settings {
+    /// Before the name of a setting, and behind it: from Unicode's private use area.
+    pub const MARKS: [char; 2] = ['\u{e000}', '\u{e001}'];
+
+    macro_rules! settings {
+        ($($constant:ident = $name:literal,)+) => {
+            $(pub const $constant: &str = concat!("\u{e000}", $name, "\u{e001}");)+
+        };
+    }
+    settings! {
+        BASE_CHANNELS = "base_channels",
+        BATCH_SIZE = "batch_size",
+        BENCH = "bench",
+        BETA1 = "beta1",
+        DEVICE = "device",
+        DISCRIMINATOR_CHANNELS = "discriminator_channels",
+        DISTANCE = "distance",
+        GAN = "gan",
+        INIT_DISCRIMINATOR = "init_discriminator",
+        LAMBDA = "lambda",
+        LR = "lr",
+        NORM = "norm",
+        OUT = "out",
+        PATCH = "patch",
+        PRECISION = "precision",
+        RESUME = "resume",
+        SIZE = "size",
+        SKIP_BAD = "skip_bad",
+    }
+
+    /// A message with its settings in backticks.
+    pub fn quoted(message: &str) -> String {
+        message.replace(MARKS, "`")
+    }
 }
 
 impl Debug for Error {
@@ -50,6 +88,16 @@ impl Debug for Error {
 }
 
 impl Error {
+    /// The message with its settings between [`settings::MARKS`].
+    #[cfg(feature = "cli")]
+    pub(crate) fn marked(&self) -> String {
+        match self {
+            Error::Input(message) | Error::Machine(message) => message.clone(),
+            Error::Shape { op, detail } => format!("{op}: {detail}"),
+            Error::File { .. } => self.to_string(),
+        }
+    }
+
     /// An [`Error::Input`] from a full sentence that says what, where and what to do.
     pub fn input(message: impl Into<String>) -> Self {
         Error::Input(message.into())

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::checkpoint::{self, Tensors};
 use crate::data::{Direction, Domain, Domains, Image};
 use crate::device::{Arena, StepState};
+use crate::error::settings::NORM;
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, Statistics};
 use crate::model::{GeneratorConfig, Network, NormKind};
@@ -117,11 +118,13 @@ impl Translator {
     ) -> Result<Self> {
         if options.statistics == Statistics::Running && config.norm != NormKind::Batch {
             return Err(Error::input(format!(
-                "{} has no running statistics, its norm is not batch norm; use `norm` batch",
+                "{} has no running statistics, its norm is not batch norm; use {NORM} batch",
                 name.display()
             )));
         }
-        domains.check([config.in_channels, config.out_channels])?;
+        domains.check([config.in_channels, config.out_channels]).map_err(|e| {
+            Error::input(format!("{}: its domains do not fit: {e}", name.display()))
+        })?;
         let mut generator = config.build()?;
         let mut arena = Arena::default();
         generator.params_mut().place(&mut arena, Placement::Values);

@@ -159,7 +159,7 @@ pub fn run() -> Result<ExitCode> {
                 say(format!("driver    CUDA {}.{}", gpu.driver.0, gpu.driver.1));
             }
         }
-        Err(error) => say(format!("cuda      {}", with_flags(&error.to_string()))),
+        Err(error) => say(format!("cuda      {}", with_flags(&error))),
     }
     if compilers.is_empty() {
         compilers.push(device::find_nvrtc());
@@ -168,7 +168,7 @@ pub fn run() -> Result<ExitCode> {
         Ok(device::Nvrtc { version: (major, minor), path, .. }) => {
             format!("nvrtc     {major}.{minor}, {}", path.display())
         }
-        Err(error) => format!("nvrtc     {}", with_flags(&error.to_string())),
+        Err(error) => format!("nvrtc     {}", with_flags(&error)),
     };
     let mut lines: Vec<String> = compilers.into_iter().map(line).collect();
     lines.dedup();

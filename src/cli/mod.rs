@@ -17,9 +17,10 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 
 use crate::checkpoint;
+use crate::error::{Error, settings::MARKS};
 use args::{Cli, Command};
 
 /// Runs the program on the process's arguments.
@@ -63,7 +64,7 @@ pub fn main() -> ExitCode {
     match done.unwrap_or(Ok(ExitCode::from(2))) {
         Ok(code) => code,
         Err(error) => {
-            complain(with_flags(&error.to_string()));
+            complain(with_flags(&error));
             ExitCode::from(error.exit_code())
         }
     }
@@ -79,31 +80,22 @@ fn complain(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "error: {line}");
 }
 
-/// A message of the library with flags, "--batch-size", in place of the settings that it names,
-/// "`batch_size`".
-fn with_flags(message: &str) -> String {
-    let flags: Vec<String> = Cli::command()
-        .get_subcommands()
-        .flat_map(|command| command.get_arguments().filter_map(|arg| arg.get_long()))
-        .map(String::from)
-        .collect();
-    let mut parts = message.split('`');
-    let mut text = parts.next().unwrap_or_default().to_string();
-    let parts: Vec<&str> = parts.collect();
-    for quoted in parts.chunks(2) {
-        let [name, behind] = quoted else {
-            // An unmatched backtick is kept.
-            text += &format!("`{}", quoted.concat());
-            continue;
-        };
-        let flag = match *name {
-            "lambda" => "lambda-l1".to_string(),
-            name => name.replace('_', "-"),
-        };
-        if flags.contains(&flag) {
-            text += &format!("--{flag}{behind}");
-        } else {
-            text += &format!("`{name}`{behind}");
+/// The message of an error of the library, with flags where it names settings: "--batch-size".
+fn with_flags(error: &Error) -> String {
+    shown(&error.marked())
+}
+
+/// A message with its settings as flags: `batch_size` is --batch-size.
+fn shown(message: &str) -> String {
+    let [begin, end] = MARKS;
+    let mut text = String::new();
+    for (i, part) in message.split(begin).enumerate() {
+        match part.split_once(end) {
+            Some((name, rest)) if i > 0 => {
+                let flag = if name == "lambda" { "lambda_l1" } else { name };
+                text += &format!("--{}{rest}", flag.replace('_', "-"));
+            }
+            _ => text += part,
         }
     }
     text
@@ -130,16 +122,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_become_flags_and_other_quotes_stay() {
-        for (message, shown) in [
-            ("`lambda` -1: it is 0 or above", "--lambda-l1 -1: it is 0 or above"),
-            ("use a smaller `base_channels` or `size`", "use a smaller --base-channels or --size"),
-            ("3 more; `skip_bad` goes on", "3 more; --skip-bad goes on"),
-            ("its key `config` is damaged", "its key `config` is damaged"),
-            ("a name with one ` in it", "a name with one ` in it"),
-            ("``, `nothing` and `", "``, `nothing` and `"),
-        ] {
-            assert_eq!(with_flags(message), shown);
+    fn settings_become_flags_and_other_text_stays() {
+        use crate::error::settings::{BASE_CHANNELS, LAMBDA, SIZE};
+        let error = |text: String| with_flags(&Error::input(text));
+        assert_eq!(error(format!("{LAMBDA} -1: it is above")), "--lambda-l1 -1: it is above");
+        assert_eq!(
+            error(format!("use a smaller {BASE_CHANNELS} or {SIZE}")),
+            "use a smaller --base-channels or --size"
+        );
+        // Paths and the texts of files, whatever they quote.
+        for text in
+            ["the data folder `batch_size`/x does not exist", "missing field `size`", "` ``"]
+        {
+            assert_eq!(error(text.to_string()), text);
         }
+        let shown = Error::input(format!("use a smaller {SIZE}")).to_string();
+        assert_eq!(shown, "use a smaller `size`");
     }
 }

@@ -10,7 +10,7 @@ use super::args::TrainArgs;
 use super::progress::ProgressReport;
 use super::resume::{self, check_end, folder_of, same};
 use super::settings::{EPOCHS, apply, schedule, whole_schedule};
-use super::{bytes, quoted, say, with_flags};
+use super::{bytes, quoted, say};
 use crate::checkpoint::{DISCRIMINATOR, GENERATOR};
 use crate::data::{Folder, ScanOptions};
 use crate::error::{Error, Result};
@@ -106,7 +106,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     ));
     notes.iter().for_each(|note| say(format!("          {note}")));
     for skipped in &folder.skipped {
-        say(format!("          left out: {}", with_flags(&skipped.reason)));
+        say(format!("          left out: {}", skipped.reason));
     }
     describe_networks(&plan);
     let memory = plan.memory();

@@ -23,6 +23,7 @@ use rayon::prelude::*;
 use super::decode::ImageHeader;
 use super::pair::{Pair, PairSource, check_width};
 use super::scan::{Listing, list};
+use crate::error::settings::SKIP_BAD;
 use crate::error::{Error, Result};
 
 /// Options of [`Folder::scan`].
@@ -264,7 +265,7 @@ impl Folder {
             let (_, error) = bad.swap_remove(0);
             return Err(match error {
                 Error::Input(text) if more > 0 => Error::Input(format!(
-                    "{text} ({more} more like it; `skip_bad` goes on without them)"
+                    "{text} ({more} more like it; {SKIP_BAD} goes on without them)"
                 )),
                 error => error,
             });

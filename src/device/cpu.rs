@@ -7,6 +7,7 @@ use rayon::ThreadPool;
 
 use super::memo::Memo;
 use super::{Device, RING_ROWS, RING_WIDTH, StepState};
+use crate::error::settings::{BASE_CHANNELS, BATCH_SIZE, SIZE};
 use crate::error::{Error, Result};
 use crate::tensor::View;
 
@@ -142,7 +143,7 @@ impl Device for Cpu {
         self.data.try_reserve_exact(more).map_err(|_| {
             Error::machine(format!(
                 "not enough memory: {:.2} GB are needed for this network and picture size; use a \
-                 smaller `size`, `batch_size` or `base_channels`",
+                 smaller {SIZE}, {BATCH_SIZE} or {BASE_CHANNELS}",
                 elements as f64 * 4e-9
             ))
         })?;

@@ -1,6 +1,7 @@
 //! Builds networks from configurations, within bounds.
 
 use super::{DiscriminatorConfig, GeneratorConfig, Network, patch_gan, pixel_gan};
+use crate::error::settings::PATCH;
 use crate::error::{Error, Result};
 use crate::nn::Params;
 
@@ -113,7 +114,7 @@ impl DiscriminatorConfig {
     pub fn layers_for(patch: usize) -> Result<usize> {
         (0..=MOST_LAYERS).find(|&n| receptive_field(n) == patch).ok_or_else(|| {
             Error::input(format!(
-                "no discriminator sees patches of {patch} pixels; use `patch` 1, 16, 34, 70, 142 or \
+                "no discriminator sees patches of {patch} pixels; use {PATCH} 1, 16, 34, 70, 142 or \
                  286"
             ))
         })

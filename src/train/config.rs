@@ -4,6 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Distance, Gan, Objective, Pix2Pix, Recipe};
 use crate::data::{Direction, Domains};
+use crate::error::settings::{
+    BASE_CHANNELS, BATCH_SIZE, BETA1, DISCRIMINATOR_CHANNELS, DISTANCE, GAN, LAMBDA, LR, PATCH,
+    SIZE,
+};
 use crate::error::{Error, Result};
 use crate::kernel::Adam;
 use crate::model::{DiscriminatorConfig, GeneratorConfig};
@@ -109,15 +113,15 @@ impl RunConfig {
     pub fn depth_for(size: usize) -> Result<usize> {
         let depth = (size.trailing_zeros() as usize).min(*DEPTHS.end());
         if size > Self::LARGEST {
-            return Err(Error::input(format!("`size` {size}: it is at most {}", Self::LARGEST)));
+            return Err(Error::input(format!("{SIZE} {size}: it is at most {}", Self::LARGEST)));
         }
         if size == 0 || !DEPTHS.contains(&depth) {
             let (below, above) = (size / 32 * 32, (size / 32 + 1) * 32);
             let instead =
                 if below == 0 { above.to_string() } else { format!("{below} or {above}") };
             return Err(Error::input(format!(
-                "`size` {size}: the generator halves an image at least four times, so the size \
-                 must be a multiple of 16; use `size` {instead}"
+                "{SIZE} {size}: the generator halves an image at least four times, so the size \
+                 must be a multiple of 16; use {SIZE} {instead}"
             )));
         }
         Ok(depth)
@@ -163,7 +167,7 @@ impl RunConfig {
         let o = &self.objective;
         self.domains.check([self.generator.in_channels, self.generator.out_channels])?;
         if o.gan != Gan::None && self.discriminators.is_empty() {
-            return wrong("`gan` needs a discriminator, and this run has none".into());
+            return wrong(format!("{GAN} needs a discriminator, and this run has none"));
         }
         let seen =
             o.discriminator_channels(self.generator.in_channels, self.generator.out_channels);
@@ -175,39 +179,39 @@ impl RunConfig {
             ));
         }
         if o.gan == Gan::None && o.distance == Distance::None {
-            return wrong("`gan` none with `distance` none leaves nothing to learn from".into());
+            return wrong(format!("{GAN} none with {DISTANCE} none leaves nothing to learn from"));
         }
         if !(self.lr > 0.0 && self.lr.is_finite()) {
-            return wrong(format!("`lr` {}: the learning rate is a number above 0", self.lr));
+            return wrong(format!("{LR} {}: the learning rate is a number above 0", self.lr));
         }
         if !(0.0..1.0).contains(&self.beta1) {
-            return wrong(format!("`beta1` {}: it is at least 0 and below 1", self.beta1));
+            return wrong(format!("{BETA1} {}: it is at least 0 and below 1", self.beta1));
         }
         if !(o.lambda >= 0.0 && o.lambda.is_finite()) {
-            return wrong(format!("`lambda` {}: the weight is 0 or above", o.lambda));
+            return wrong(format!("{LAMBDA} {}: the weight is 0 or above", o.lambda));
         }
         let counts = [
-            ("batch_size", self.batch_size, "a batch has at least one picture"),
-            ("size", self.size, "use a multiple of 16"),
-            ("base_channels", self.generator.base_channels, "it is at least 1"),
+            (BATCH_SIZE, self.batch_size, "a batch has at least one picture"),
+            (SIZE, self.size, "use a multiple of 16"),
+            (BASE_CHANNELS, self.generator.base_channels, "it is at least 1"),
         ];
         let of_d = self
             .discriminators
             .iter()
-            .map(|d| ("discriminator_channels", d.base_channels, "it is at least 1"));
+            .map(|d| (DISCRIMINATOR_CHANNELS, d.base_channels, "it is at least 1"));
         for (setting, count, least) in counts.into_iter().chain(of_d) {
             if count == 0 {
-                return wrong(format!("`{setting}` 0: {least}"));
+                return wrong(format!("{setting} 0: {least}"));
             }
             if count > Self::LARGEST {
-                return wrong(format!("`{setting}` {count}: it is at most {}", Self::LARGEST));
+                return wrong(format!("{setting} {count}: it is at most {}", Self::LARGEST));
             }
         }
         let widths = self.discriminators.iter().map(|d| d.base_channels);
         let width = widths.fold(self.generator.base_channels, usize::max) as f64;
         if self.batch_size as f64 * (self.size as f64).powi(2) * width > 1e15 {
             return wrong(format!(
-                "`batch_size` {} with `size` {} and `base_channels` {width}: no machine has the \
+                "{BATCH_SIZE} {} with {SIZE} {} and {BASE_CHANNELS} {width}: no machine has the \
                  memory for it, make one of them smaller",
                 self.batch_size, self.size
             ));
@@ -215,7 +219,7 @@ impl RunConfig {
         let step = 1usize.checked_shl(self.generator.depth as u32).unwrap_or(usize::MAX);
         if self.size == 0 || !self.size.is_multiple_of(step) {
             return wrong(format!(
-                "`size` {}: a generator of depth {} takes multiples of {step}",
+                "{SIZE} {}: a generator of depth {} takes multiples of {step}",
                 self.size, self.generator.depth
             ));
         }
@@ -224,8 +228,8 @@ impl RunConfig {
             let least = if d.layers == 0 { 1 } else { 3 << d.layers };
             if self.size < least {
                 return wrong(format!(
-                    "`patch` {field} needs pictures of at least {least} pixels, `size` is {}; use \
-                     a smaller `patch`",
+                    "{PATCH} {field} needs pictures of at least {least} pixels, {SIZE} is {}; use \
+                     a smaller {PATCH}",
                     self.size
                 ));
             }

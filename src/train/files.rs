@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{RunConfig, RunOptions, Scores};
 use crate::checkpoint::{self, FORMAT, safetensors};
+use crate::error::settings::{OUT, RESUME};
 use crate::error::{Error, Result};
 
 /// The checkpoint in the folder of a run: all that is needed to resume it.
@@ -93,7 +94,7 @@ pub(crate) fn refuse_run(out: &Path) -> Result<()> {
         return Ok(());
     }
     Err(Error::input(format!(
-        "{0} holds a run already; go on with it by `resume` {0}, or choose another `out`",
+        "{0} holds a run already; go on with it by {RESUME} {0}, or choose another {OUT}",
         out.display()
     )))
 }

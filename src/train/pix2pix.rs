@@ -7,6 +7,7 @@ use super::recipe::{NamedLoss, Recipe, Recorded, StepInput};
 use super::{Distance, Gan, Judgement, Networks, Objective, Scores, differences};
 use crate::checkpoint::{self, DISCRIMINATOR, GENERATOR, numbered};
 use crate::data::Image;
+use crate::error::settings::{GAN, INIT_DISCRIMINATOR};
 use crate::error::{Error, Result};
 use crate::kernel::{Adam, Backend, Write};
 use crate::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, Network, NormKind};
@@ -184,7 +185,7 @@ impl Recipe for Pix2Pix {
         let tensors = if name == GENERATOR {
             let Some((config, tensors)) = weights.generator else {
                 return Err(Error::input(format!(
-                    "{} holds no generator; a discriminator goes to `init_discriminator`",
+                    "{} holds no generator; a discriminator goes to {INIT_DISCRIMINATOR}",
                     path.display()
                 )));
             };
@@ -202,9 +203,9 @@ impl Recipe for Pix2Pix {
                 )));
             };
             if self.discriminators.is_empty() {
-                return Err(Error::input(
-                    "`init_discriminator` has no use with `gan` none, leave one of them out",
-                ));
+                return Err(Error::input(format!(
+                    "{INIT_DISCRIMINATOR} has no use with {GAN} none, leave one of them out"
+                )));
             }
             let mut mine = self.discriminators.iter().enumerate();
             let Some((i, mine)) = mine.find(|(i, _)| discriminator(*i) == name) else {

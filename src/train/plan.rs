@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Memory, Networks, Recipe, RunConfig, Step, Viewer};
 use crate::data::{LoaderOptions, Pairs};
+use crate::error::settings::{BASE_CHANNELS, BATCH_SIZE, SIZE};
 use crate::error::{Error, Result};
 use crate::kernel::Backend;
 use crate::tape::Program;
@@ -127,7 +128,7 @@ impl RunPlan {
         {
             return Err(Error::machine(format!(
                 "this run needs {:.2} GB of memory and {:.2} GB are free; use a smaller \
-                 `base_channels`, `size` or `batch_size`",
+                 {BASE_CHANNELS}, {SIZE} or {BATCH_SIZE}",
                 needed as f64 / 1e9,
                 free as f64 / 1e9
             )));

@@ -13,6 +13,7 @@ use super::{
 use crate::atomic;
 use crate::data::{Batch, Domains, Loader};
 use crate::device::StepState;
+use crate::error::settings::{LR, RESUME};
 use crate::error::{Error, Result};
 use crate::kernel::ImageBatch;
 
@@ -118,7 +119,7 @@ impl Trainer {
         }
         if let (Err(Error::Input(text)), true) = (&done, unsaved) {
             return Err(Error::input(format!(
-                "{text}; the {} steps done are saved, go on with `resume` {}",
+                "{text}; the {} steps done are saved, go on with {RESUME} {}",
                 self.progress.step,
                 out.display()
             )));
@@ -211,12 +212,12 @@ impl Trainer {
     fn diverged(&self, step: u64) -> Error {
         let out = &self.plan.options.out;
         let next = if out.join(LATEST).exists() {
-            format!("the last checkpoint stands: go on from it with `resume` {} and", out.display())
+            format!("the last checkpoint stands: go on from it with {RESUME} {} and", out.display())
         } else {
             "start again with".to_string()
         };
         Error::input(format!(
-            "the losses of step {step} are NaN or infinite; {next} a smaller `lr`"
+            "the losses of step {step} are NaN or infinite; {next} a smaller {LR}"
         ))
     }
 

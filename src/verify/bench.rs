@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use super::{NAMES, OnDevice, SEED, pictures};
 use crate::device::{self, Cuda, Device, StepState};
+use crate::error::settings::{BENCH, DEVICE};
 use crate::error::{Error, Result};
 use crate::kernel::{ImageKernels, cuda};
 use crate::tensor::{SampleRange, SampleSlice};
@@ -107,10 +108,10 @@ pub fn bench(config: &RunConfig, choice: &cuda::Choice, effort: &Effort) -> Resu
 /// GPU.
 pub fn a_card(choice: &cuda::Choice) -> Result<()> {
     if device::gpu(choice.ordinal)?.emulated() {
-        return Err(Error::input(
-            "`bench` measures the speed of a GPU, and softgpu has none; leave `bench` out, or name a \
-             real GPU by `device`",
-        ));
+        return Err(Error::input(format!(
+            "{BENCH} measures the speed of a GPU, and softgpu has none; leave {BENCH} out, or name a \
+             real GPU by {DEVICE}"
+        )));
     }
     Ok(())
 }

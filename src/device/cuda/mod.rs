@@ -39,6 +39,7 @@ pub use nvrtc::{Compiled, Nvrtc, find as find_nvrtc};
 pub use timing::Stopwatch;
 
 use super::{Device, RING_ROWS, RING_WIDTH, StepState};
+use crate::error::settings::{BASE_CHANNELS, BATCH_SIZE, DEVICE, PRECISION, SIZE};
 use crate::error::{Error, Result};
 use crate::tensor::{Elem, View};
 use graph::Graphs;
@@ -179,15 +180,16 @@ const STATE_BYTES: usize = 64;
 fn failed(what: &str, error: &Failure) -> Error {
     let cure = match error.0 {
         CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
-            "; use a smaller `base_channels`, `size` or `batch_size`"
+            format!("; use a smaller {BASE_CHANNELS}, {SIZE} or {BATCH_SIZE}")
         }
         CUresult::CUDA_ERROR_ILLEGAL_ADDRESS
         | CUresult::CUDA_ERROR_MISALIGNED_ADDRESS
         | CUresult::CUDA_ERROR_LAUNCH_FAILED => {
             "; this is a defect of the program, please report it with the output of \
              `pix2pix-engine verify --device cuda`"
+                .to_string()
         }
-        _ => "",
+        _ => String::new(),
     };
     let text = error.error_string().map(|s| s.to_string_lossy().into_owned());
     let text = text.unwrap_or_else(|_| format!("{:?}", error.0));
@@ -206,9 +208,9 @@ pub fn driver_present() -> bool {
 /// [`Error::Machine`] where there is no driver, or it does not start.
 pub fn count() -> Result<usize> {
     if !driver_present() {
-        return Err(Error::machine(
-            "there is no CUDA driver (libcuda.so); install NVIDIA's driver, or use `device` cpu",
-        ));
+        return Err(Error::machine(format!(
+            "there is no CUDA driver (libcuda.so); install NVIDIA's driver, or use {DEVICE} cpu"
+        )));
     }
     let count = CudaContext::device_count().map_err(|e| failed("be counted", &e))?;
     Ok(usize::try_from(count).unwrap_or(0))
@@ -233,8 +235,8 @@ impl Cuda {
         let architecture = nvrtc.architecture(10 * major + minor)?;
         if options.precision != Precision::F32 && gpu.capability < (8, 0) {
             return Err(Error::machine(format!(
-                "`precision` {} needs a GPU of compute capability 8.0 or newer, this is {major}.{minor}; \
-                 use `precision` f32",
+                "{PRECISION} {} needs a GPU of compute capability 8.0 or newer, this is {major}.{minor}; \
+                 use {PRECISION} f32",
                 options.precision.name()
             )));
         }

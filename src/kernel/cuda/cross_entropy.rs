@@ -4,6 +4,7 @@ use super::{Merge, blocks, names};
 use crate::device::{
     CounterAddress, Cuda, DoubleAddress, FloatAddress, Grid, device_constants, device_struct,
 };
+use crate::error::settings::PRECISION;
 use crate::error::{Error, Result};
 use crate::kernel::{CrossEntropyArgs, CrossEntropyGradArgs, CrossEntropyKernels, Workspace};
 use crate::tensor::{Elem, Shape, View};
@@ -64,7 +65,7 @@ impl CrossEntropyKernels for Cuda {
         }
         Err(Error::machine(format!(
             "cross_entropy: labels {} are stored in bf16, which holds no whole numbers above 256; \
-             make them an input of f32, or use `precision` f32",
+             make them an input of f32, or use {PRECISION} f32",
             args.labels.shape
         )))
     }

@@ -20,6 +20,7 @@ use crate::device::{
     Cache, Cuda, CudaOptions, ElemAddress, Grid, Precision, State, Tensor, device_constants,
     device_struct,
 };
+use crate::error::settings::PRECISION;
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, Loss, Write};
 use crate::tensor::View;
@@ -154,7 +155,7 @@ fn stored_alike(family: &str, a: View, b: View) -> Result<()> {
     }
     Err(Error::machine(format!(
         "{family}: {} and {} are stored differently, as a single number is in bf16; use larger \
-         pictures or `precision` f32",
+         pictures or {PRECISION} f32",
         a.shape, b.shape
     )))
 }

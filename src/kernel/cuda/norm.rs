@@ -6,6 +6,7 @@ use super::{Merge, NOTHING, names};
 use crate::device::{
     COUNTERS, CounterAddress, Cuda, FloatAddress, Grid, device_constants, device_struct,
 };
+use crate::error::settings::{BASE_CHANNELS, DEVICE};
 use crate::error::{Error, Result};
 use crate::kernel::{
     Norm, NormArgs, NormGradArgs, NormKernels, NormParams, NormScope, Statistics, Workspace, Write,
@@ -194,7 +195,7 @@ impl NormKernels for Cuda {
         }
         Err(Error::machine(format!(
             "norm: {} has more than the {most} channels that a GPU norms; use a smaller \
-             `base_channels` or `device` cpu",
+             {BASE_CHANNELS} or {DEVICE} cpu",
             args.x.shape
         )))
     }

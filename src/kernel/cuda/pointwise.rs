@@ -4,6 +4,7 @@ use super::{MAP_THREADS, Merge, NOTHING, names, spread, stored_alike};
 use crate::device::{
     COUNTERS, CounterAddress, Cuda, Grid, Tensor, device_constants, device_enum, device_struct,
 };
+use crate::error::settings::{BASE_CHANNELS, DEVICE};
 use crate::error::{Error, Result};
 use crate::kernel::{Activation, ActivationGradArgs, PointwiseKernels, Workspace, Write};
 use crate::tensor::View;
@@ -141,7 +142,7 @@ impl PointwiseKernels for Cuda {
         }
         Err(Error::machine(format!(
             "channel_sum: {} has more than the {most} channels that a GPU sums; use a smaller \
-             `base_channels` or `device` cpu",
+             {BASE_CHANNELS} or {DEVICE} cpu",
             dy.shape
         )))
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use self::library::Library;
+use crate::error::settings::DEVICE;
 use crate::error::{Error, Result};
 
 /// The environment variable that names a libnvrtc to use.
@@ -149,7 +150,7 @@ impl Nvrtc {
         if device < OLDEST {
             return Err(Error::machine(format!(
                 "this GPU is of compute capability {this}, kernels are for {} and newer; use \
-                 `device` cpu",
+                 {DEVICE} cpu",
                 dotted(OLDEST)
             )));
         }
