@@ -39,6 +39,11 @@
 //! # }
 //! ```
 //!
+//! A run stops where its flag is set, with everything saved, and goes on from its folder to the same
+//! bytes: open it with [`train::Checkpoint::open`], plan the run with the checkpoint's configuration,
+//! and begin with [`train::Trainer::resume`]. Images of other channels or sample types than 8-bit RGB
+//! are declared in [`train::RunConfig::domains`] and in the channels of the generator.
+//!
 //! `examples/train.rs` trains on a folder and shows progress, `examples/translate.rs` translates a
 //! file. The default feature `cli` adds the program, with its argument parser, progress bar and
 //! signal handler; the library works without it.

@@ -12,6 +12,7 @@ mod graph;
 mod list;
 mod memory;
 mod nvrtc;
+mod precision;
 mod staging;
 mod timing;
 
@@ -36,6 +37,7 @@ pub use cache::Cache;
 pub use cudarc::driver::DeviceRepr;
 pub use list::{Gpu, gpu, gpus};
 pub use nvrtc::{Compiled, Nvrtc, find as find_nvrtc};
+pub use precision::Precision;
 pub use timing::Stopwatch;
 
 use super::{Device, RING_ROWS, RING_WIDTH, StepState};
@@ -44,55 +46,6 @@ use crate::error::{Error, Result};
 use crate::tensor::{Elem, View};
 use graph::Graphs;
 use staging::Staging;
-
-/// How a GPU stores activations and multiplies. Parameters, moments, statistics, losses and the
-/// sums of products are f32 in all three.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Precision {
-    /// f32 activations; convolutions in f32 arithmetic.
-    F32,
-    /// f32 activations; convolutions on tensor cores, operands rounded to 10 bits of fraction.
-    Tf32,
-    /// bf16 activations (7 bits of fraction); convolutions on tensor cores, operands in bf16.
-    Bf16,
-}
-
-impl Precision {
-    /// Its name on the command line: f32, tf32, bf16.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Precision::F32 => "f32",
-            Precision::Tf32 => "tf32",
-            Precision::Bf16 => "bf16",
-        }
-    }
-
-    /// The type that activations are stored as.
-    pub const fn elem(self) -> Elem {
-        match self {
-            Precision::Bf16 => Elem::Bf16,
-            _ => Elem::F32,
-        }
-    }
-
-    /// The precision that kernels on elements of type `elem` are compiled for: losses and
-    /// statistics are f32 in bf16 too.
-    fn of(self, elem: Elem) -> Self {
-        match (self, elem) {
-            (Precision::Bf16, Elem::F32) => Precision::F32,
-            (precision, _) => precision,
-        }
-    }
-
-    /// The compiler option that selects it in `common.cuh`.
-    const fn define(self) -> &'static str {
-        match self {
-            Precision::F32 => "-DPRECISION_F32",
-            Precision::Tf32 => "-DPRECISION_TF32",
-            Precision::Bf16 => "-DPRECISION_BF16",
-        }
-    }
-}
 
 /// A kernel's file, name and parameters. `build.rs` generates a constant for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
