@@ -44,7 +44,7 @@ pub enum Error {
 }
 
 /// The settings that messages name. In a message a setting stands between two characters that no
-/// other text has, so that a path or a file's text is never taken for one; [`quoted`] shows them.
+/// other text has, so that a path or a file's text is never taken for one; `settings::quoted` shows them.
 pub(crate) mod settings {
     /// Before the name of a setting, and behind it: from Unicode's private use area.
     pub const MARKS: [char; 2] = ['\u{e000}', '\u{e001}'];
