@@ -165,13 +165,14 @@ fn discriminators_are_converted_and_taken_one_by_one() {
 
     let reseeded = || RunConfig { seed: 9, ..config(2) };
     let first_values = |name| vec![(name, converted.clone())];
-    let start = |name| Trainer::start(plan(&other, reseeded(), 0), &first_values(name));
-    let mut run = start("discriminator2").unwrap();
+    let start = |out: &Path, name| Trainer::start(plan(out, reseeded(), 0), &first_values(name));
+    let mut run = start(&other, "discriminator2").unwrap();
     run.run(&AtomicBool::new(false), &mut Silent).unwrap();
     let (a, b) = (tensors(&latest), tensors(&other.join(LATEST)));
     let [first, second] = ["discriminator.layer1.conv.weight", "discriminator2.layer1.conv.weight"];
     assert!(a[first] != b[first] && a[second] == b[second]);
-    let error = start("discriminator3").err().unwrap().to_string();
+    let third = folder.path().join("third");
+    let error = start(&third, "discriminator3").err().unwrap().to_string();
     assert!(error.contains("this run has no network discriminator3"), "{error}");
 }
 
@@ -194,10 +195,11 @@ fn a_run_keeps_to_its_domains() {
     };
     (config.generator.in_channels, config.generator.out_channels) = (4, 1);
     config.fit_discriminators();
-    let plan = |pairs: &Arc<dyn Pairs>, epochs| {
-        let options = RunOptions::new(&out, epochs);
+    let plan_into = |out: &Path, pairs: &Arc<dyn Pairs>, epochs| {
+        let options = RunOptions::new(out, epochs);
         RunPlan::new(config.clone(), options, pairs.clone(), pairs.clone(), cpu()).unwrap()
     };
+    let plan = |pairs, epochs| plan_into(&out, pairs, epochs);
     let go = AtomicBool::new(false);
     let run = |mut run: Trainer| {
         run.run(&go, &mut Silent).unwrap();
@@ -217,7 +219,8 @@ fn a_run_keeps_to_its_domains() {
     assert!(metres.len() == 32 * 32 && metres.iter().all(|m| (-10.0..=90.0).contains(m)));
 
     // Pairs that are not stored as the domains say are refused before a file is written.
-    let mut run = Trainer::start(plan(&pairs(), 1), &[]).unwrap();
+    let other = folder.path().join("other");
+    let mut run = Trainer::start(plan_into(&other, &pairs(), 1), &[]).unwrap();
     let error = run.run(&go, &mut Silent).unwrap_err().to_string();
     assert!(error.contains("3 channels of u8, and 4 channels of u16 are needed"), "{error}");
 }
