@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::say;
+use super::{say, shown};
 use crate::train::{Losses, Observer, Scores};
 
 /// Seconds between two lines if stderr is no terminal.
@@ -81,6 +81,10 @@ impl Observer for ProgressReport {
             scores.line(),
             if best { " (best)" } else { "" }
         ));
+    }
+
+    fn warned(&mut self, message: &str) {
+        self.line(format!("warning   {}", shown(message)));
     }
 }
 

@@ -9,6 +9,8 @@ pub trait Observer {
     fn step(&mut self, _done: u64, _total: u64, _epoch: u64, _losses: &Losses, _seconds: f64) {}
     /// After the validation of epoch `epoch`, from 1; `best` if its L1 is the lowest so far.
     fn validated(&mut self, _epoch: u64, _scores: &Scores, _best: bool) {}
+    /// Something that the user should know while the run goes on: one sentence.
+    fn warned(&mut self, _message: &str) {}
 }
 
 /// Ignores all progress.
