@@ -10,6 +10,17 @@ use crate::data::Direction;
 use crate::model::{GeneratorKind, NormKind};
 use crate::train::{Distance, Gan};
 
+// The groups of flags in the help texts, in the order in which they are printed.
+pub const DATA: &str = "Data";
+pub const NETWORKS: &str = "Networks";
+pub const LOSSES: &str = "Losses";
+pub const OPTIMISER: &str = "Optimiser";
+pub const RUN: &str = "Run";
+pub const MACHINE: &str = "Machine";
+
+/// The last line of a short help.
+const ALL_FLAGS: &str = "These are the flags that most runs need; --help shows all of them.";
+
 /// pix2pix from scratch: trains and runs image-to-image translation.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
@@ -41,120 +52,135 @@ pub enum Command {
 
 /// The networks; the defaults are those of the PyTorch port.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = NETWORKS)]
 pub struct NetworkArgs {
     /// Height and width of training pictures, a multiple of 16 [default: 256]
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     pub size: Option<usize>,
     /// Generator [default: unet]
-    #[arg(long, value_parser = values::one_of::<GeneratorKind>())]
+    #[arg(long, value_name = "KIND", value_parser = values::one_of::<GeneratorKind>())]
     pub generator: Option<GeneratorKind>,
-    /// Channels after the first layer of the generator, and of the discriminator unless
-    /// --discriminator-channels is given [default: 64]
-    #[arg(long)]
+    /// Channels after the first layer [default: 64]
+    ///
+    /// It counts for the generator, and for the discriminator unless --discriminator-channels is
+    /// given.
+    #[arg(long, value_name = "N")]
     pub base_channels: Option<usize>,
     /// Channels after the first layer of the discriminator [default: as --base-channels]
-    #[arg(long)]
+    #[arg(long, hide_short_help = true, value_name = "N")]
     pub discriminator_channels: Option<usize>,
     /// How often the generator halves a picture [default: to 1 x 1, at most 8 times]
-    #[arg(long)]
+    #[arg(long, hide_short_help = true, value_name = "N")]
     pub depth: Option<usize>,
     /// Normalisation [default: batch]
-    #[arg(long, value_parser = values::one_of::<NormKind>())]
+    #[arg(long, hide_short_help = true, value_parser = values::one_of::<NormKind>())]
     pub norm: Option<NormKind>,
     /// Height and width of the patches that the discriminator judges: 1, 16, 34, 70, 142 or 286
     /// pixels [default: 70]
-    #[arg(long)]
+    #[arg(long, hide_short_help = true, value_name = "N")]
     pub patch: Option<usize>,
+    /// No dropout in the generator
+    #[arg(long, hide_short_help = true)]
+    pub no_dropout: bool,
     /// Adversarial loss [default: vanilla]
-    #[arg(long, value_parser = values::one_of::<Gan>())]
+    #[arg(long, hide_short_help = true, help_heading = LOSSES)]
+    #[arg(value_parser = values::one_of::<Gan>())]
     pub gan: Option<Gan>,
     /// The discriminator sees the output alone, not the input beside it
-    #[arg(long)]
+    #[arg(long, hide_short_help = true, help_heading = LOSSES)]
     pub unconditional: bool,
-    /// No dropout in the generator
-    #[arg(long)]
-    pub no_dropout: bool,
 }
 
+/// `train`: -h shows the flags that most runs need, --help all of them.
 #[derive(Debug, clap::Args)]
+#[command(after_help = ALL_FLAGS, after_long_help = "")]
 pub struct TrainArgs {
-    /// The data: pictures with A left and B right, or folders A and B; with subfolders `train` and
-    /// `val` if it has them
+    /// The data: a folder of pictures with A left and B right, or of two folders A and B
+    ///
+    /// Its subfolders `train` and `val`, if it has them, are what is trained and validated on.
     pub data: PathBuf,
-    /// The folder of the run [default: runs/NAME of the data]
-    #[arg(long)]
-    pub out: Option<PathBuf>,
-    /// Resume this run (its folder, or a checkpoint) exactly as if it had not stopped
-    #[arg(long, value_name = "RUN")]
-    pub resume: Option<PathBuf>,
-    #[command(flatten)]
-    pub device: DeviceArgs,
-    /// Epochs, counted from the start of the run [default: 200, with --resume as it was begun]
-    #[arg(long, conflicts_with = "steps")]
-    pub epochs: Option<u64>,
-    /// Steps instead of epochs, counted from the start of the run
-    #[arg(long)]
-    pub steps: Option<u64>,
-    /// Pictures per step [default: 1]
-    #[arg(long)]
-    pub batch_size: Option<usize>,
-    /// Which picture of a pair is the input [default: a2b]
-    #[arg(long, value_parser = values::one_of::<Direction>())]
+    /// Which picture is the input [default: a2b]
+    #[arg(long, help_heading = DATA)]
+    #[arg(value_name = "WAY", value_parser = values::one_of::<Direction>())]
     pub direction: Option<Direction>,
+    /// Use pictures as they are, or resized to --size, instead of random crops of larger ones
+    #[arg(long, hide_short_help = true, help_heading = DATA)]
+    pub no_jitter: bool,
+    /// Never mirror pictures
+    #[arg(long, hide_short_help = true, help_heading = DATA)]
+    pub no_flip: bool,
+    /// Take pictures in the order of their names
+    #[arg(long, hide_short_help = true, help_heading = DATA)]
+    pub no_shuffle: bool,
+    /// Leave out pictures that cannot be used, and list them
+    #[arg(long, hide_short_help = true, help_heading = DATA)]
+    pub skip_bad: bool,
     #[command(flatten)]
     pub network: NetworkArgs,
+    /// Initial weights of the generator: a model file or PyTorch's latest_net_G.pth
+    #[arg(long, hide_short_help = true, help_heading = NETWORKS)]
+    #[arg(value_name = "FILE", conflicts_with = "resume")]
+    pub init_generator: Option<PathBuf>,
+    /// Initial weights of the discriminator: a checkpoint or PyTorch's latest_net_D.pth
+    #[arg(long, hide_short_help = true, help_heading = NETWORKS)]
+    #[arg(value_name = "FILE", conflicts_with = "resume")]
+    pub init_discriminator: Option<PathBuf>,
     /// Distance between output and target [default: l1]
-    #[arg(long, value_parser = values::one_of::<Distance>())]
+    #[arg(long, hide_short_help = true, help_heading = LOSSES)]
+    #[arg(value_parser = values::one_of::<Distance>())]
     pub distance: Option<Distance>,
-    /// Weight of that distance beside the adversarial loss [default: 100]
-    #[arg(long, allow_negative_numbers = true, value_name = "WEIGHT")]
+    /// Weight of the distance to the target [default: 100]
+    ///
+    /// The adversarial loss has weight 1.
+    #[arg(long, help_heading = LOSSES, allow_negative_numbers = true, value_name = "WEIGHT")]
     pub lambda_l1: Option<f32>,
     /// Learning rate [default: 2e-4]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, help_heading = OPTIMISER, allow_negative_numbers = true, value_name = "RATE")]
     pub lr: Option<f32>,
     /// Adam's first decay [default: 0.5]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, hide_short_help = true, help_heading = OPTIMISER, allow_negative_numbers = true)]
     pub beta1: Option<f32>,
+    /// Pictures per step [default: 1]
+    #[arg(long, help_heading = OPTIMISER, value_name = "N")]
+    pub batch_size: Option<usize>,
     /// How the learning rate changes [default: linear]
-    #[arg(long)]
+    #[arg(long, hide_short_help = true, help_heading = OPTIMISER)]
     pub schedule: Option<ScheduleKind>,
     /// Epochs at the full rate before --schedule linear lowers it, and between two drops of
     /// --schedule step [default: 100; for step 50]
-    #[arg(long, value_name = "N")]
+    #[arg(long, hide_short_help = true, help_heading = OPTIMISER, value_name = "N")]
     pub full_epochs: Option<u64>,
     /// Epochs over which --schedule linear lowers the rate [default: 100]
-    #[arg(long, value_name = "N")]
+    #[arg(long, hide_short_help = true, help_heading = OPTIMISER, value_name = "N")]
     pub decay_epochs: Option<u64>,
+    /// The folder of the run [default: runs/NAME of the data]
+    #[arg(long, help_heading = RUN, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+    /// Go on with this run exactly as if it had not stopped
+    ///
+    /// RUN is its folder, or one of its checkpoints.
+    #[arg(long, help_heading = RUN, value_name = "RUN")]
+    pub resume: Option<PathBuf>,
+    /// Epochs, counted from the start of the run [default: 200, or as it was begun]
+    #[arg(long, help_heading = RUN, conflicts_with = "steps", value_name = "N")]
+    pub epochs: Option<u64>,
+    /// Steps instead of epochs, counted from the start of the run
+    #[arg(long, hide_short_help = true, help_heading = RUN, value_name = "N")]
+    pub steps: Option<u64>,
     /// Seed of all random numbers [default: 0]
-    #[arg(long)]
+    #[arg(long, hide_short_help = true, help_heading = RUN)]
     pub seed: Option<u64>,
-    /// Initial weights of the generator: a model file or PyTorch's latest_net_G.pth
-    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
-    pub init_generator: Option<PathBuf>,
-    /// Initial weights of the discriminator: a checkpoint or PyTorch's latest_net_D.pth
-    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
-    pub init_discriminator: Option<PathBuf>,
-    /// Use pictures as they are, or resized to --size, instead of random crops of larger ones
-    #[arg(long)]
-    pub no_jitter: bool,
-    /// Never mirror pictures
-    #[arg(long)]
-    pub no_flip: bool,
-    /// Take pictures in the order of their names
-    #[arg(long)]
-    pub no_shuffle: bool,
-    /// Leave out pictures that cannot be used, and list them
-    #[arg(long)]
-    pub skip_bad: bool,
     /// Validate on the pictures of `val` every N epochs, 0 never
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, hide_short_help = true, help_heading = RUN, value_name = "N", default_value_t = 1)]
     pub val_every: u64,
     /// Write a checkpoint every N steps, beside those at the ends of epochs and of the run
-    #[arg(long, value_name = "N")]
+    #[arg(long, hide_short_help = true, help_heading = RUN, value_name = "N")]
     pub save_every: Option<u64>,
     /// Print each operation of a training step with its memory, and exit
-    #[arg(long)]
+    #[arg(long, hide_short_help = true, help_heading = RUN)]
     pub print_program: bool,
+    #[command(flatten)]
+    pub device: DeviceArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -186,38 +212,38 @@ pub enum Switch {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = ALL_FLAGS, after_long_help = "")]
 pub struct TranslateArgs {
-    /// A model: model.safetensors, the folder of a run, a checkpoint, or PyTorch's latest_net_G.pth
+    /// A model.safetensors, a run's folder, a checkpoint, or PyTorch's latest_net_G.pth
     pub model: PathBuf,
     /// Pictures, or folders of pictures
     #[arg(required = true)]
     pub input: Vec<PathBuf>,
-    /// A picture's name (.png, .jpg, .bmp, .tiff, .webp) for one picture, else a folder
-    /// [default: NAME-translated.png beside you, or the folder translated]
-    #[arg(long, short)]
+    /// Where to write: a picture's name for one picture, else a folder
+    ///
+    /// The name ends in .png, .jpg, .bmp, .tiff or .webp. Without it one picture becomes
+    /// NAME-translated.png beside you, several are written to the folder translated.
+    #[arg(long, short, help_heading = DATA, value_name = "PATH")]
     pub output: Option<PathBuf>,
-    /// Inputs are pairs side by side: translate the input half, and compare with the other
-    #[arg(long)]
+    /// Inputs are pairs: translate the input half, and compare with the other
+    #[arg(long, help_heading = DATA)]
     pub pairs: bool,
-    /// The statistics that batch norm uses
-    #[arg(long, default_value = "batch")]
+    /// Statistics of batch norm
+    #[arg(long, help_heading = NETWORKS, value_name = "KIND", default_value = "batch")]
     pub norm: StatisticsArg,
     /// Whether dropout drops
-    #[arg(long, default_value = "off")]
+    #[arg(long, hide_short_help = true, help_heading = NETWORKS, default_value = "off")]
     pub dropout: Switch,
     /// Seed of the dropout
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, hide_short_help = true, help_heading = NETWORKS, default_value_t = 0)]
     pub seed: u64,
     #[command(flatten)]
     pub device: DeviceArgs,
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = ALL_FLAGS, after_long_help = "")]
 pub struct VerifyArgs {
-    #[command(flatten)]
-    pub device: DeviceArgs,
-    #[command(flatten)]
-    pub network: NetworkArgs,
     /// The file for the whole table, to attach to a bug report
     #[arg(long, default_value = "verify.txt")]
     pub report: PathBuf,
@@ -227,9 +253,14 @@ pub struct VerifyArgs {
     /// Also measure: time, bytes and operations of every kernel of a step, and images per second
     #[arg(long)]
     pub bench: bool,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    #[command(flatten)]
+    pub network: NetworkArgs,
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = ALL_FLAGS, after_long_help = "")]
 pub struct DescribeArgs {
     /// A model file, a checkpoint or a .pth; without it, the networks that the flags describe
     pub model: Option<PathBuf>,

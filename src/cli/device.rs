@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::args::MACHINE;
 use super::{bytes, say, with_flags};
 use crate::device::{self, Cpu, Device, Precision};
 use crate::error::{Error, Result};
@@ -12,20 +13,25 @@ const MOST_THREADS: usize = 1024;
 
 /// Where and how to compute.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = MACHINE)]
 pub struct DeviceArgs {
-    /// Where to compute: auto, cpu, cuda, or cuda:N for GPU number N. auto takes the first GPU if
-    /// there are a driver and NVRTC, and says which device it took
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    ///
+    /// cuda:N is GPU number N. auto takes the first GPU if there are a driver and NVRTC, and says
+    /// which device it took.
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: String,
-    /// Precision on a GPU: f32, tf32 (convolutions on tensor cores), bf16 (activations too). auto
-    /// takes tf32 from compute capability 8.0 on, as PyTorch does for convolutions, and f32 below
-    #[arg(long, default_value = "auto", value_name = "PRECISION")]
+    /// Precision on a GPU: f32, tf32 (convolutions on tensor cores), bf16 (activations too)
+    ///
+    /// auto takes tf32 from compute capability 8.0 on, as PyTorch does for convolutions, and f32
+    /// below.
+    #[arg(long, hide_short_help = true, default_value = "auto", value_name = "PRECISION")]
     pub precision: PrecisionChoice,
     /// Launch every kernel of a step by itself, for debugging
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub no_graph: bool,
     /// Threads that compute and decode pictures [default: one per core]
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub threads: Option<usize>,
 }
 

@@ -12,9 +12,10 @@ mod translate;
 mod values;
 mod verify;
 
+use std::ffi::OsStr;
 use std::fmt::Display;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -111,6 +112,35 @@ fn quoted(path: &Path) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
+/// How this program was called, for commands that can be typed as printed: the name if the shell
+/// finds it, else a path. A program started by `cargo run` has a path too, which is shorter to
+/// type and works from outside the source folder.
+fn program() -> String {
+    let typed = PathBuf::from(std::env::args_os().next().unwrap_or_default());
+    let running = std::env::current_exe().and_then(|path| path.canonicalize()).ok();
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    program_of(&typed, running.as_deref(), &search)
+}
+
+/// [`program`] for what was `typed`, the file that is `running`, and the folders to `search`.
+/// `typed` is whatever the caller passed, and is believed if it leads to the running file.
+fn program_of(typed: &Path, running: Option<&Path>, search: &OsStr) -> String {
+    let leads = |path: &Path| running.is_some() && path.canonicalize().ok().as_deref() == running;
+    let found = match typed.components().nth(1) {
+        Some(_) => leads(typed),
+        // As a shell does: the first folder that has the name decides.
+        None => std::env::split_paths(search)
+            .map(|folder| folder.join(typed))
+            .find(|path| path.is_file())
+            .is_some_and(|path| leads(&path)),
+    };
+    match running {
+        _ if found => quoted(typed),
+        Some(running) => quoted(running),
+        None => env!("CARGO_PKG_NAME").to_string(),
+    }
+}
+
 /// Bytes in the unit that reads best.
 fn bytes(count: u64) -> String {
     let n = count as f64;
@@ -120,6 +150,39 @@ fn bytes(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_printed_command_starts_the_program_that_runs() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        let [bin, other] = ["bin", "my tools"].map(|name| root.join(name));
+        for folder in [&bin, &other] {
+            std::fs::create_dir(folder).unwrap();
+            std::fs::write(folder.join("p2p"), folder.to_str().unwrap()).unwrap();
+        }
+        let (running, name) = (bin.join("p2p"), Path::new("p2p"));
+        let shown = |typed: &Path, search: &[&PathBuf]| {
+            program_of(typed, Some(&running), &std::env::join_paths(search).unwrap())
+        };
+        let path = running.display().to_string();
+        // By its name, by a path, by a name that the shell would not find, or finds elsewhere.
+        assert_eq!(shown(name, &[&bin]), "p2p");
+        assert_eq!(shown(&running, &[]), path);
+        assert_eq!(shown(&root.join("my tools/../bin/p2p"), &[]), {
+            format!("'{}'", root.join("my tools/../bin/p2p").display())
+        });
+        assert_eq!(shown(name, &[&root]), path);
+        assert_eq!(shown(name, &[&other, &bin]), path);
+        // A caller may pass anything as the name.
+        assert_eq!(shown(Path::new(""), &[&bin]), path);
+        assert_eq!(shown(&other.join("p2p"), &[]), path);
+        assert_eq!(program_of(name, None, OsStr::new("")), "pix2pix-engine");
+        // In a folder with a space, the path is quoted.
+        assert_eq!(
+            program_of(name, Some(&other.join("p2p")), OsStr::new("")),
+            format!("'{}'", other.join("p2p").display())
+        );
+    }
 
     #[test]
     fn settings_become_flags_and_other_text_stays() {

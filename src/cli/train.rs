@@ -10,7 +10,7 @@ use super::args::TrainArgs;
 use super::progress::ProgressReport;
 use super::resume::{self, check_end, folder_of, same};
 use super::settings::{EPOCHS, apply, schedule, whole_schedule};
-use super::{bytes, quoted, say};
+use super::{bytes, program, quoted, say};
 use crate::checkpoint::{DISCRIMINATOR, GENERATOR};
 use crate::data::{Folder, ScanOptions};
 use crate::error::{Error, Result};
@@ -175,15 +175,17 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     }
     if outcome == Outcome::Stopped {
         say(format!(
-            "stopped   after step {}; go on with: pix2pix-engine train {} --resume {}",
+            "stopped   after step {}; go on with: {} train {} --resume {}",
             done.step,
+            program(),
             quoted(&args.data),
             quoted(&out)
         ));
         return Ok(ExitCode::from(130));
     }
     say(format!(
-        "translate pix2pix-engine translate {} PICTURE.png --output OUT.png",
+        "translate {} translate {} PICTURE.png --output OUT.png",
+        program(),
         quoted(&out.join(MODEL))
     ));
     Ok(ExitCode::SUCCESS)

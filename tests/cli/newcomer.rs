@@ -31,8 +31,9 @@ fn without_out_a_run_is_named_after_its_data_and_says_what_to_do_next() {
     let ended = ok(&folder.path().join("data"), &words(&format!("train . {SMALL} --steps 1")));
     let run = folder.path().join("data/runs/data");
     assert!(run.join("model.safetensors").is_file());
+    let program = env!("CARGO_BIN_EXE_pix2pix-engine");
     for says in [
-        "pix2pix-engine translate runs/data/model.safetensors",
+        &*format!("{program} translate runs/data/model.safetensors"),
         "runs/data/samples/step-0000001.png",
         "memory",
         "CPU",
@@ -168,4 +169,32 @@ fn helps_fit_a_terminal_of_80_columns_and_name_every_command() {
     let help = ok(folder.path(), &["--help"]).out;
     assert!(commands.iter().all(|c| help.contains(c)), "{help}");
     assert!(ok(folder.path(), &["--version"]).out.starts_with("pix2pix-engine "));
+}
+
+#[test]
+fn the_short_help_of_train_has_what_most_runs_need_and_the_long_one_all_in_groups() {
+    let folder = tempfile::tempdir().unwrap();
+    let [short, long] = ["-h", "--help"].map(|flag| ok(folder.path(), &["train", flag]).out);
+    // The flags of a help text: the first word of a line that starts with two dashes.
+    let flags = |help: &str| -> Vec<String> {
+        let words = help.lines().map(|line| line.trim().trim_start_matches("-h, "));
+        let flags = words.filter(|word| word.starts_with("--"));
+        flags.map(|flag| flag.split_whitespace().next().unwrap().to_string()).collect()
+    };
+    let (few, all) = (flags(&short), flags(&long));
+    assert!(few.iter().all(|flag| all.contains(flag)), "{few:?} {all:?}");
+    assert!((10..=16).contains(&few.len()) && all.len() > 2 * few.len(), "{few:?} {all:?}");
+    for flag in ["--out", "--resume", "--epochs", "--size", "--direction", "--device", "--help"] {
+        assert!(few.iter().any(|f| f == flag), "{flag} in {short}");
+    }
+    assert!(short.trim_end().ends_with("--help shows all of them."), "{short}");
+    assert!(!long.contains("shows all of them"), "{long}");
+    // Each group once, in this order, and no flag but --help outside of them.
+    let groups = ["Options:", "Data:", "Networks:", "Losses:", "Optimiser:", "Run:", "Machine:"];
+    for help in [&short, &long] {
+        let found: Vec<&str> = help.lines().filter(|line| groups.contains(line)).collect();
+        assert_eq!(found, groups, "{help}");
+    }
+    let options = long.split("Options:").nth(1).unwrap().split("Data:").next().unwrap();
+    assert_eq!(flags(options), ["--help"], "{options}");
 }

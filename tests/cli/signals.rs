@@ -94,7 +94,8 @@ fn a_polite_stop_saves_and_says_how_to_go_on() {
         let (out, err) = (String::from_utf8(ended.stdout), String::from_utf8(ended.stderr));
         let (out, err) = (out.unwrap(), err.unwrap());
         assert!(err.contains("again to stop at once") && !err.contains("error"), "{err}");
-        let line = out.lines().find_map(|l| l.split_once("go on with: pix2pix-engine "));
+        let program = env!("CARGO_BIN_EXE_pix2pix-engine");
+        let line = out.lines().find_map(|l| l.split_once(&format!("go on with: {program} ")));
         let line = line.unwrap_or_else(|| panic!("no way to go on in {out}")).1;
         assert_eq!(line, "train data --resume run");
         let done = lines(&run).len() as u64;

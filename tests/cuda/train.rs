@@ -136,7 +136,8 @@ fn ctrl_c_finishes_the_step_and_saves() {
     let ended = child.wait_with_output().unwrap();
     let out = String::from_utf8(ended.stdout).unwrap();
     assert_eq!(ended.status.code(), Some(130), "{out}");
-    assert!(out.contains("go on with: pix2pix-engine train data --resume run"), "{out}");
+    let program = env!("CARGO_BIN_EXE_pix2pix-engine");
+    assert!(out.contains(&format!("go on with: {program} train data --resume run")), "{out}");
     let done = step_numbers(&run);
     assert_eq!(done, (1..=done.len() as u64).collect::<Vec<_>>());
 }
