@@ -1,8 +1,10 @@
-// vector.cu - functions of dense vectors: the moving average of a network's parameters, the norm of its gradients.
-//   math    moving_average: mean = mean + (1 - decay)(x - mean);  vector_norm: y = sqrt(sum of x^2)
-//   shapes  x, mean: dense vectors of `count` f32; y: one f32
+// vector.cu - functions of dense vectors: the moving average of a network's parameters, the norm of its gradients, how many of its
+//             numbers are not finite.
+//   math    moving_average: mean = mean + (1 - decay)(x - mean);  vector_norm: y = sqrt(sum of x^2);
+//           count_not_finite: y = the number of NaN and infinities in x
+//   shapes  x, mean: dense vectors of `count` f32; y: one f32, or one unsigned
 //   launch  256 threads; any number of blocks; vector_norm's last block adds the blocks' sums in order, in f64; deterministic
-//   cost    moving_average: 12 bytes of memory traffic per number; vector_norm: 4
+//   cost    moving_average: 12 bytes of memory traffic per number; vector_norm and count_not_finite: 4
 //   source  Tarvainen and Valpola, NeurIPS 2017, equation 1 of section 2; checked by tests/parity rows vector
 #include "common.cuh"
 
@@ -32,4 +34,16 @@ vector_norm(const float* x, float* y, double* parts, unsigned* counters, unsigne
         for (int part = 0; part < gridDim.x; part++) all += parts[part];
         *y = (float)sqrt(all);
     }
+}
+
+// Adds to a number that the host has set to 0. The sum of whole numbers does not depend on their order, and nothing is added
+// in a network that is as it should be.
+extern "C" __global__ void __launch_bounds__(VECTOR_THREADS) count_not_finite(const float* x, unsigned* y, unsigned count)
+{
+    size_t stride = (size_t)gridDim.x * blockDim.x;
+    unsigned sum = 0;
+    // All bits of the exponent are 1 in NaN and in infinities, and in no other number.
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride)
+        sum += (__float_as_uint(x[i]) & 0x7f800000u) == 0x7f800000u;
+    if (sum > 0) atomicAdd(y, sum);
 }

@@ -19,6 +19,10 @@ pub trait VectorKernels {
 
     /// Memory that the norm of a vector of `count` numbers takes in addition to its operands.
     fn vector_norm_workspace(&self, count: usize) -> Workspace;
+
+    /// How many numbers of each tensor are NaN or infinite. The tensors are dense f32; waits for
+    /// everything that was launched before.
+    fn count_not_finite(&mut self, tensors: &[View]) -> Result<Vec<usize>>;
 }
 
 /// Elements per task.
@@ -50,5 +54,16 @@ impl VectorKernels for Cpu {
 
     fn vector_norm_workspace(&self, _count: usize) -> Workspace {
         Workspace::default()
+    }
+
+    fn count_not_finite(&mut self, tensors: &[View]) -> Result<Vec<usize>> {
+        let ([], rest, work) = self.split([]);
+        let arch = work.arch;
+        // Lanes of u32, as wide as the numbers, so that the compiler vectorises the count.
+        let part = |part: &[f32]| -> usize {
+            arch.dispatch(|| part.iter().map(|v| u32::from(!v.is_finite())).sum::<u32>() as usize)
+        };
+        let count = |view: &View| rest.get(*view).par_chunks(CHUNK).map(part).sum();
+        Ok(work.pool.install(|| tensors.par_iter().map(count).collect()))
     }
 }

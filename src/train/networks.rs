@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::kernel::{Adam, Backend};
 use crate::model::Network;
 use crate::nn::Placement;
-use crate::tensor::Shape;
+use crate::tensor::{Shape, View};
 
 /// The networks of a run, placed, with room for gradients and the optimiser's state.
 #[derive(Debug)]
@@ -85,6 +85,29 @@ impl Networks {
             }
         }
         all
+    }
+
+    /// Checks that every number of every network is finite: values, running statistics, and what an
+    /// optimiser or an average keeps.
+    ///
+    /// # Errors
+    /// [`Error::Input`] that names the first tensor, as in a checkpoint, that holds NaN or infinity,
+    /// and how many of its numbers are; what the device reports.
+    pub fn check_finite(&self, b: &mut dyn Backend) -> Result<()> {
+        let tensors = self.tensors();
+        let views: Vec<View> = tensors.iter().map(|(_, view)| *view).collect();
+        let counts = b.count_not_finite(&views)?;
+        let all: Vec<_> = tensors.iter().zip(counts).filter(|(_, count)| *count > 0).collect();
+        let Some(((name, view), count)) = all.first() else { return Ok(()) };
+        let others = match all.len() - 1 {
+            0 => String::new(),
+            1 => ", and 1 more tensor has such numbers".to_string(),
+            n => format!(", and {n} more tensors have such numbers"),
+        };
+        Err(Error::input(format!(
+            "{count} of the {} numbers of {name} are NaN or infinite{others}",
+            view.shape.count()
+        )))
     }
 
     /// Writes a checkpoint, atomically: everything that [`Networks::load`] needs, and `metadata`.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cudarc::driver::CudaSlice;
 
-use super::{Cuda, HeldConstant, STATE_BYTES, State, failed};
+use super::{ByteAddress, COUNTERS, Cuda, HeldConstant, STATE_BYTES, State, failed};
 use crate::device::{Device, RING_ROWS, RING_WIDTH, StepState};
 use crate::error::Result;
 use crate::tensor::{Elem, View};
@@ -22,6 +22,39 @@ fn loaded(elem: Elem, bytes: &[u8]) -> f32 {
     match elem {
         Elem::F32 => f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
         Elem::Bf16 => half::bf16::from_le_bytes([bytes[0], bytes[1]]).to_f32(),
+    }
+}
+
+/// First byte of the counts in the memory of constants, behind the counters.
+const COUNTS_AT: usize = STATE_BYTES + 4 * (RING_ROWS * RING_WIDTH + COUNTERS);
+
+/// [`COUNTERS`] whole numbers of 4 bytes that kernels add to and the host reads.
+impl Cuda {
+    /// Where the counts are.
+    pub(crate) fn counts_address(&self) -> ByteAddress {
+        ByteAddress(self.state_address().0 + COUNTS_AT as u64)
+    }
+
+    /// Sets the first `count` of the counts to 0, after everything that was launched.
+    ///
+    /// # Errors
+    /// [`Error::Machine`](crate::Error::Machine) where the device failed.
+    pub(crate) fn clear_counts(&mut self, count: usize) -> Result<()> {
+        let mut counts = self.constants.slice_mut(COUNTS_AT..COUNTS_AT + 4 * count);
+        let cleared = self.stream.memset_zeros(&mut counts);
+        cleared.map_err(|e| failed("clear its counts", &e))
+    }
+
+    /// The first `count` of the counts. Waits for everything that was launched.
+    ///
+    /// # Errors
+    /// [`Error::Machine`](crate::Error::Machine) where a kernel failed.
+    pub(crate) fn counts(&self, count: usize) -> Result<Vec<u32>> {
+        let counts = self.constants.slice(COUNTS_AT..COUNTS_AT + 4 * count);
+        let bytes = self.stream.clone_dtoh(&counts).map_err(|e| failed("give its counts", &e))?;
+        self.finish()?;
+        let number = |b: &[u8]| u32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+        Ok(bytes.chunks_exact(4).map(number).collect())
     }
 }
 

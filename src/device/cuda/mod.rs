@@ -197,7 +197,8 @@ impl Cuda {
         let multiprocessors = count.map_err(opening)?.max(1) as usize;
         // A stream of our own, because the default stream cannot be captured.
         let stream = context.new_stream().map_err(opening)?;
-        let bytes = STATE_BYTES + 4 * (RING_ROWS * RING_WIDTH + COUNTERS);
+        // Behind the counters lie as many counts (`memory.rs`).
+        let bytes = STATE_BYTES + 4 * (RING_ROWS * RING_WIDTH + 2 * COUNTERS);
         let constants = stream.alloc_zeros::<u8>(bytes).map_err(opening)?;
         let staging = Staging::new(&context)?;
         let step = StepState::default();

@@ -1,7 +1,7 @@
 //! Functions of dense vectors on a GPU: `kernels/vector.cu`.
 
 use super::{blocks, names};
-use crate::device::{CounterAddress, Cuda, DoubleAddress, Grid, device_constants};
+use crate::device::{COUNTERS, CounterAddress, Cuda, DoubleAddress, Grid, device_constants};
 use crate::error::Result;
 use crate::kernel::{VectorKernels, Workspace};
 use crate::tensor::{Elem, View};
@@ -39,5 +39,20 @@ impl VectorKernels for Cuda {
     /// One f64 per block.
     fn vector_norm_workspace(&self, count: usize) -> Workspace {
         Workspace { kept: 0, scratch: 2 * norm_grid(self, count).blocks[0] as usize }
+    }
+
+    fn count_not_finite(&mut self, tensors: &[View]) -> Result<Vec<usize>> {
+        let mut counts = Vec::with_capacity(tensors.len());
+        for some in tensors.chunks(COUNTERS) {
+            self.clear_counts(some.len())?;
+            for (i, view) in some.iter().enumerate() {
+                let count = view.shape.count();
+                let to = CounterAddress(self.counts_address().0 + 4 * i as u64);
+                let args = (self.floats(*view), to, count as u32);
+                self.launch(names::COUNT_NOT_FINITE, Elem::F32, grid(self, count, 8), &args)?;
+            }
+            counts.extend(self.counts(some.len())?.into_iter().map(|count| count as usize));
+        }
+        Ok(counts)
     }
 }
