@@ -85,12 +85,12 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         None => whole_schedule(&args, whole),
     };
     let run_options = RunOptions {
-        out: out.clone(),
-        epochs: length.0,
         steps: length.1,
         val_every: args.val_every,
         save_every: args.save_every,
+        skip_bad: args.skip_bad,
         loader_threads: args.device.threads.unwrap_or(LOADER_THREADS).clamp(1, LOADER_THREADS),
+        ..RunOptions::new(&out, length.0)
     };
     let (train, val) = (Arc::new(folder.train), Arc::new(folder.val));
     let plan = RunPlan::new(config, run_options, train, val, backend)?;

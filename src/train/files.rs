@@ -43,6 +43,38 @@ pub struct Length {
     pub pairs: usize,
 }
 
+/// What a run was begun with beside its [`RunConfig`] and [`Length`]: none of it changes what a step
+/// computes, and a resumed run goes on with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedOptions {
+    /// As [`RunOptions::val_every`].
+    pub val_every: u64,
+    /// As [`RunOptions::save_every`].
+    pub save_every: Option<u64>,
+    /// As [`RunOptions::save_minutes`].
+    pub save_minutes: f64,
+    /// As [`RunOptions::keep_every`].
+    pub keep_every: Option<u64>,
+    /// As [`RunOptions::skip_bad`].
+    pub skip_bad: bool,
+    /// The version of the program that wrote the file, such as "0.1.0".
+    pub version: String,
+}
+
+impl SavedOptions {
+    /// Those of a run, with this program's version.
+    fn of(options: &RunOptions) -> Self {
+        SavedOptions {
+            val_every: options.val_every,
+            save_every: options.save_every,
+            save_minutes: options.save_minutes,
+            keep_every: options.keep_every,
+            skip_bad: options.skip_bad,
+            version: env!("CARGO_PKG_VERSION").to_string(),
+        }
+    }
+}
+
 /// An open checkpoint of a run; its tensors are read when the run is resumed.
 pub struct Checkpoint {
     /// The file.
@@ -53,6 +85,8 @@ pub struct Checkpoint {
     pub progress: Progress,
     /// The planned length; older files do not state it.
     pub length: Option<Length>,
+    /// What the run was begun with; older files do not state it.
+    pub options: Option<SavedOptions>,
     pub(super) reader: safetensors::Reader,
 }
 
@@ -81,7 +115,8 @@ impl Checkpoint {
         let progress =
             serde_json::from_str(progress).map_err(|e| bad(&format!("its progress: {e}")))?;
         let length = meta.get("length").and_then(|text| serde_json::from_str(text).ok());
-        Ok(Checkpoint { path, config, progress, length, reader })
+        let options = meta.get("options").and_then(|text| serde_json::from_str(text).ok());
+        Ok(Checkpoint { path, config, progress, length, options, reader })
     }
 }
 
@@ -124,5 +159,7 @@ pub(super) fn checkpoint_metadata(
     let mut metadata = checkpoint::metadata(&config);
     metadata.insert("progress".to_string(), text(serde_json::to_string(progress)));
     metadata.insert("length".to_string(), text(serde_json::to_string(&length)));
+    let options = SavedOptions::of(options);
+    metadata.insert("options".to_string(), text(serde_json::to_string(&options)));
     metadata
 }

@@ -22,7 +22,9 @@ pub use config::RunConfig;
 pub(crate) use differences::differences;
 pub use evaluate::{Scores, Viewer};
 pub(crate) use files::refuse_run;
-pub use files::{BEST, Checkpoint, LATEST, Length, METRICS, Progress, SAMPLES, checkpoint_of};
+pub use files::{
+    BEST, Checkpoint, LATEST, Length, METRICS, Progress, SAMPLES, SavedOptions, checkpoint_of,
+};
 pub use losses::Losses;
 pub use memory::Memory;
 pub(crate) use metrics::Metrics;

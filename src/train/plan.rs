@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 use crate::kernel::Backend;
 use crate::tape::Program;
 
+/// Minutes between checkpoints by default.
+const SAVE_MINUTES: f64 = 5.0;
+
 /// The length of a run, its files and its schedule of validations and checkpoints. None of it
 /// changes what a step computes.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,8 +25,19 @@ pub struct RunOptions {
     pub steps: Option<u64>,
     /// Epochs between validations; 0 for none.
     pub val_every: u64,
-    /// Steps between checkpoints, beside those at the ends of epochs; `None` or 0 for no others.
+    /// Steps between checkpoints, beside those at the ends of epochs and those by time; `None` or 0
+    /// for no others.
     pub save_every: Option<u64>,
+    /// Minutes between checkpoints inside a long epoch, by default 5; 0 for none by time. With those
+    /// at the ends of epochs this bounds what a killed run loses: at most so many minutes and a
+    /// step.
+    pub save_minutes: f64,
+    /// Epochs between numbered checkpoints (`checkpoints/epoch-0010.safetensors`), which are kept:
+    /// the networks without the optimiser's state. `None` or 0 for none.
+    pub keep_every: Option<u64>,
+    /// Whether broken pictures were left out of the pairs. Nothing here depends on it: the checkpoint
+    /// remembers it for the program.
+    pub skip_bad: bool,
     /// Threads that load images, at least 1.
     pub loader_threads: usize,
 }
@@ -31,8 +45,17 @@ pub struct RunOptions {
 impl RunOptions {
     /// A run of `epochs` epochs into the folder `out`, validated after each.
     pub fn new(out: impl Into<PathBuf>, epochs: u64) -> Self {
-        let (steps, save_every) = (None, None);
-        RunOptions { out: out.into(), epochs, steps, val_every: 1, save_every, loader_threads: 2 }
+        RunOptions {
+            out: out.into(),
+            epochs,
+            steps: None,
+            val_every: 1,
+            save_every: None,
+            save_minutes: SAVE_MINUTES,
+            keep_every: None,
+            skip_bad: false,
+            loader_threads: 2,
+        }
     }
 }
 
