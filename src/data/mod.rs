@@ -9,6 +9,7 @@
 mod augment;
 mod decode;
 mod domain;
+mod fingerprint;
 mod folder;
 mod format;
 mod image;
@@ -23,6 +24,7 @@ mod sheet;
 pub use augment::Augment;
 pub use decode::{ImageHeader, Notes};
 pub use domain::{Class, Domain, DomainKind, Domains};
+pub use fingerprint::Fingerprint;
 pub use folder::{Folder, Layout, ScanOptions, Skipped};
 pub use format::{is_writable, writable_extensions};
 pub use image::{Image, PixelFormat};

@@ -65,6 +65,15 @@ impl Pair {
         }
     }
 
+    /// Its files: the one of both images, or those of A and B.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let (first, second) = match &self.source {
+            PairSource::SideBySide(path) => (path, None),
+            PairSource::Two { a, b } => (a, Some(b)),
+        };
+        [first].into_iter().chain(second).map(PathBuf::as_path)
+    }
+
     /// The file to name in messages: the one of both images, or that of A.
     pub fn path(&self) -> &Path {
         match &self.source {

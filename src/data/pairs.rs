@@ -1,5 +1,10 @@
 //! The interface of training data, pairs of images that are loaded one by one, and pairs in memory.
 
+use std::fs::{File, metadata};
+use std::io::Read;
+use std::path::Path;
+
+use super::fingerprint::CONTENT_BYTES;
 use super::{Direction, Image, Pair};
 use crate::error::{Error, Result};
 
@@ -22,6 +27,24 @@ pub trait Pairs: Send + Sync {
 
     /// The name of pair `i` in messages.
     fn name(&self, i: usize) -> String;
+
+    /// The size of pair `i` in bytes as it is stored, for [`Fingerprint`](super::Fingerprint); 0 if
+    /// it is not known without loading the pair, which is the default.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    fn bytes(&self, _i: usize) -> Result<u64> {
+        Ok(0)
+    }
+
+    /// CRC-32 of the content of pair `i` as it is stored, for [`Fingerprint`](super::Fingerprint);
+    /// `None` by default.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    fn checksum(&self, _i: usize) -> Result<Option<u32>> {
+        Ok(None)
+    }
 }
 
 /// The pairs of a folder, decoded when they are loaded.
@@ -36,6 +59,25 @@ impl Pairs for Vec<Pair> {
 
     fn name(&self, i: usize) -> String {
         self[i].name.clone()
+    }
+
+    fn bytes(&self, i: usize) -> Result<u64> {
+        let size =
+            |path: &Path| Ok(metadata(path).map_err(|e| Error::file("read", path, e))?.len());
+        self[i].paths().map(size).sum()
+    }
+
+    /// Of the first MiB of each file.
+    fn checksum(&self, i: usize) -> Result<Option<u32>> {
+        let mut sum = crc32fast::Hasher::new();
+        for path in self[i].paths() {
+            let unreadable = |e| Error::file("read", path, e);
+            let mut content = Vec::new();
+            let file = File::open(path).map_err(unreadable)?;
+            file.take(CONTENT_BYTES).read_to_end(&mut content).map_err(unreadable)?;
+            sum.update(&content);
+        }
+        Ok(Some(sum.finalize()))
     }
 }
 
@@ -77,6 +119,19 @@ impl Pairs for MemoryPairs {
 
     fn name(&self, i: usize) -> String {
         format!("pair {i}")
+    }
+
+    fn bytes(&self, i: usize) -> Result<u64> {
+        let (a, b) = &self.pairs[i];
+        Ok((a.samples.as_slice().bytes().len() + b.samples.as_slice().bytes().len()) as u64)
+    }
+
+    fn checksum(&self, i: usize) -> Result<Option<u32>> {
+        let mut sum = crc32fast::Hasher::new();
+        let (a, b) = &self.pairs[i];
+        sum.update(a.samples.as_slice().bytes());
+        sum.update(b.samples.as_slice().bytes());
+        Ok(Some(sum.finalize()))
     }
 }
 
