@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use pix2pix_engine::data::Augment;
+use pix2pix_engine::data::{Augment, Fit};
 use pix2pix_engine::device::{Cuda, Device, Precision, StepState};
 use pix2pix_engine::error::Result;
 use pix2pix_engine::kernel::{ImageBatch, ImageKernels, cuda as kernels};
@@ -106,7 +106,7 @@ fn main() -> Result<()> {
     device.reserve(step.program.end())?;
     networks.init(&mut device, 0)?;
     // Jittered, as in training.
-    let load = Augment { jitter: true, ..Augment::plain(config.size) }.load();
+    let load = Augment { jitter: true, ..Augment::plain(config.size, Fit::Crop) }.load();
     let begun = std::time::Instant::now();
     for number in 1..=2 {
         // The first run compiles and allocates; the second is the graph that is counted.

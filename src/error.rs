@@ -71,6 +71,7 @@ pub(crate) mod settings {
         PATCH = "patch",
         PRECISION = "precision",
         RESUME = "resume",
+        SCALE = "scale",
         SIZE = "size",
         SKIP_BAD = "skip_bad",
     }

@@ -6,9 +6,11 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use super::device::DeviceArgs;
 use super::values;
-use crate::data::Direction;
+use crate::data::{Direction, Fit};
+use crate::kernel::Statistics;
 use crate::model::{GeneratorKind, NormKind};
 use crate::train::{Distance, Gan};
+use crate::translate::Scale;
 
 // The groups of flags in the help texts, in the order in which they are printed.
 pub const DATA: &str = "Data";
@@ -103,6 +105,9 @@ pub struct TrainArgs {
     #[arg(long, help_heading = DATA)]
     #[arg(value_name = "WAY", value_parser = values::one_of::<Direction>())]
     pub direction: Option<Direction>,
+    /// What becomes of pictures that are not square [default: crop]
+    #[arg(long, help_heading = DATA, value_parser = values::one_of::<Fit>())]
+    pub fit: Option<Fit>,
     /// Use pictures as they are, or resized to --size, instead of random crops of larger ones
     #[arg(long, hide_short_help = true, help_heading = DATA)]
     pub no_jitter: bool,
@@ -196,14 +201,6 @@ pub enum ScheduleKind {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum StatisticsArg {
-    /// Each picture's own statistics, as in training
-    Batch,
-    /// The running statistics of training
-    Running,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Switch {
     /// Dropout as in training: outputs vary with --seed
     On,
@@ -228,9 +225,16 @@ pub struct TranslateArgs {
     /// Inputs are pairs: translate the input half, and compare with the other
     #[arg(long, help_heading = DATA)]
     pub pairs: bool,
-    /// Statistics of batch norm
-    #[arg(long, help_heading = NETWORKS, value_name = "KIND", default_value = "batch")]
-    pub norm: StatisticsArg,
+    /// Size at which pictures are translated: trained, native or a factor such as 0.5
+    ///
+    /// trained resizes a picture as those of the model's training were, native leaves it as it is.
+    /// Translations are resized back. Models that do not tell what was done leave it as it is.
+    #[arg(long, help_heading = DATA, default_value = "trained", allow_negative_numbers = true)]
+    pub scale: Scale,
+    /// Statistics of batch norm [default: what validation found better, else batch]
+    #[arg(long, help_heading = NETWORKS, value_name = "KIND")]
+    #[arg(value_parser = values::one_of::<Statistics>())]
+    pub norm: Option<Statistics>,
     /// Whether dropout drops
     #[arg(long, hide_short_help = true, help_heading = NETWORKS, default_value = "off")]
     pub dropout: Switch,

@@ -2,41 +2,36 @@
 
 use std::process::ExitCode;
 
-use serde_json::Value;
-
 use super::args::DescribeArgs;
-use super::say;
-use crate::checkpoint::{self, Weights};
+use super::{say, words};
+use crate::checkpoint;
 use crate::error::Result;
 use crate::model::{DiscriminatorConfig, GeneratorConfig};
 use crate::nn::Layer;
 use crate::tensor::Shape;
-use crate::train::RunConfig;
+use crate::train::{RunConfig, Trained};
 
 pub fn run(args: &DescribeArgs) -> Result<ExitCode> {
     let mut config = RunConfig::default();
     args.network.apply(&mut config)?;
     config.check()?;
     let (mut size, mut g, mut ds) = (config.size, Some(config.generator), config.discriminators);
+    let mut remembered = Vec::new();
     if let Some(path) = &args.model {
         let weights = checkpoint::load_weights(path)?;
-        size = size_of(&weights).unwrap_or(size);
+        let trained = Trained::of(&weights.metadata, path)?;
+        // Beyond what a run may have, the products in the table could overflow.
+        size = trained.size.filter(|&size| size <= RunConfig::LARGEST).unwrap_or(size);
+        remembered = words::trained(&trained);
         g = weights.generator.map(|(config, _)| config);
         ds = weights.discriminators.into_iter().map(|(config, _)| config).collect();
     }
+    remembered.iter().for_each(say);
     if let Some(g) = &g {
         generator(g, size)?;
     }
     ds.iter().try_for_each(|d| discriminator(d, size))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The size of the images that a model was trained on, if its file states one.
-fn size_of(weights: &Weights) -> Option<usize> {
-    let config: Value = serde_json::from_str(weights.metadata.get("config")?).ok()?;
-    let size = usize::try_from(config["size"].as_u64()?).ok()?;
-    // Beyond what a run may have, the products in the table could overflow.
-    (size <= RunConfig::LARGEST).then_some(size)
 }
 
 fn generator(config: &GeneratorConfig, size: usize) -> Result<()> {

@@ -4,6 +4,7 @@
 mod args;
 mod describe;
 mod device;
+mod forecast;
 mod progress;
 mod resume;
 mod settings;
@@ -11,6 +12,7 @@ mod train;
 mod translate;
 mod values;
 mod verify;
+mod words;
 
 use std::ffi::OsStr;
 use std::fmt::Display;

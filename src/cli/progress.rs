@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{say, shown};
-use crate::train::{Losses, Observer, Scores};
+use super::{say, shown, words};
+use crate::kernel::Statistics;
+use crate::train::{Compared, Losses, Observer, Scores};
 
 /// Seconds between two lines if stderr is no terminal.
 const QUIET: f64 = 10.0;
@@ -19,6 +20,8 @@ pub struct ProgressReport {
     first: u64,
     /// When a step was last shown.
     last: Option<Instant>,
+    /// The statistics of batch norm that were said last.
+    statistics: Option<Statistics>,
 }
 
 impl ProgressReport {
@@ -29,7 +32,7 @@ impl ProgressReport {
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(0).with_style(style)
         });
-        ProgressReport { bar, batch, begun: Instant::now(), first, last: None }
+        ProgressReport { bar, batch, begun: Instant::now(), first, last: None, statistics: None }
     }
 
     /// Removes the bar and prints a line with the last step.
@@ -83,13 +86,20 @@ impl Observer for ProgressReport {
         ));
     }
 
+    fn compared(&mut self, epoch: u64, compared: &Compared) {
+        // Once, and when it changes.
+        if self.statistics.replace(compared.used) != Some(compared.used) {
+            self.line(format!("epoch {epoch} val: {}", words::compared(compared)));
+        }
+    }
+
     fn warned(&mut self, message: &str) {
         self.line(format!("warning   {}", shown(message)));
     }
 }
 
 /// "1h02m", "3m20s", "12s".
-fn clock(time: Duration) -> String {
+pub(super) fn clock(time: Duration) -> String {
     let s = time.as_secs();
     match (s / 3600, s / 60 % 60, s % 60) {
         (0, 0, s) => format!("{s}s"),

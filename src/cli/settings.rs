@@ -68,6 +68,7 @@ pub fn apply(args: &TrainArgs, config: &mut RunConfig) -> Result<()> {
     config.objective.distance = args.distance.unwrap_or(config.objective.distance);
     config.batch_size = args.batch_size.unwrap_or(config.batch_size);
     config.direction = args.direction.unwrap_or(config.direction);
+    config.fit = args.fit.unwrap_or(config.fit);
     config.seed = args.seed.unwrap_or(config.seed);
     config.jitter &= !args.no_jitter;
     config.flip &= !args.no_flip;

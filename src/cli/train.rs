@@ -10,7 +10,7 @@ use super::args::TrainArgs;
 use super::progress::ProgressReport;
 use super::resume::{self, check_end, folder_of, same};
 use super::settings::{EPOCHS, apply, schedule, whole_schedule};
-use super::{bytes, program, quoted, say};
+use super::{bytes, program, quoted, say, words};
 use crate::checkpoint::{DISCRIMINATOR, GENERATOR};
 use crate::data::{Folder, ScanOptions};
 use crate::error::{Error, Result};
@@ -107,6 +107,10 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     notes.iter().for_each(|note| say(format!("          {note}")));
     for skipped in &folder.skipped {
         say(format!("          left out: {}", skipped.reason));
+    }
+    words::fit(plan.config(), plan.sources()).iter().for_each(say);
+    if plan.config().compares_statistics() && (n_val == 0 || args.val_every == 0) {
+        say(format!("norm      {}", words::NOT_COMPARED));
     }
     describe_networks(&plan);
     let memory = plan.memory();

@@ -5,12 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::args::{StatisticsArg, Switch, TranslateArgs};
-use super::say;
+use super::args::{Switch, TranslateArgs};
+use super::forecast::{self, Bar};
+use super::{say, words};
 use crate::checkpoint;
-use crate::data::{Direction, Image, is_writable, list, writable_extensions};
+use crate::data::{Direction, Image, ImageHeader, is_writable, list, writable_extensions};
 use crate::error::{Error, Result};
-use crate::kernel::Statistics;
 use crate::train::Scores;
 use crate::translate::{TranslateOptions, Translator};
 
@@ -127,6 +127,14 @@ fn halves(picture: &Image, path: &Path, direction: Direction) -> Result<(Image, 
     Ok(direction.order(a, b))
 }
 
+/// A picture's path, and the width and height of what is translated of it; `None` if its header cannot
+/// be read, which is reported when it is its turn.
+fn size(job: &Job, pairs: bool) -> Option<(&Path, [usize; 2])> {
+    let ImageHeader { width, height, .. } = ImageHeader::read(&job.from).ok()?;
+    let width = if pairs { width / 2 } else { width };
+    (width > 0).then_some((job.from.as_path(), [width, height]))
+}
+
 pub fn run(args: TranslateArgs) -> Result<ExitCode> {
     let model = checkpoint::model_file(&args.model);
     if !model.exists() {
@@ -139,14 +147,16 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
     let (backend, header) = args.device.open()?;
     say(format!("device    {header}"));
     let options = TranslateOptions {
-        statistics: match args.norm {
-            StatisticsArg::Batch => Statistics::Batch,
-            StatisticsArg::Running => Statistics::Running,
-        },
+        scale: args.scale,
+        statistics: args.norm,
         dropout: args.dropout == Switch::On,
         seed: args.seed,
     };
     let mut translator = Translator::open(&model, options, backend)?;
+    words::translator(&translator).iter().for_each(say);
+    let sizes: Vec<_> = jobs.iter().filter_map(|job| size(job, args.pairs)).collect();
+    forecast::announce(&mut translator, &sizes)?;
+    let bar = Bar::new(jobs.len());
     let direction = translator.direction().unwrap_or(Direction::AToB);
     let range = translator.domains().target.range();
     let mut scores = Vec::new();
@@ -163,17 +173,19 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
             fs::create_dir_all(folder).map_err(|e| Error::file("create", folder, e))?;
         }
         output.write(&job.to)?;
-        say(format!(
-            "{} -> {} ({} x {})",
+        bar.done(format!(
+            "{} -> {} ({} x {}{})",
             job.from.display(),
             job.to.display(),
             output.width,
-            output.height
+            output.height,
+            words::computed(&translator, [output.width, output.height])
         ));
         if let Some(target) = target {
             scores.push(Scores::of(&output, &target, range)?);
         }
     }
+    bar.end();
     if !scores.is_empty() {
         say(format!("mean of {}: {}", scores.len(), Scores::mean(&scores).line()));
     }

@@ -33,6 +33,8 @@ mod tests {
     #[test]
     fn names_are_those_of_files() {
         check::<crate::data::Direction>();
+        check::<crate::data::Fit>();
+        check::<crate::kernel::Statistics>();
         check::<crate::model::GeneratorKind>();
         check::<crate::model::NormKind>();
         check::<crate::train::Gan>();

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
-use super::{Augment, Direction, Image, Order, Pairs, PixelFormat};
+use super::{Augment, Direction, Fit, Image, Order, Pairs, PixelFormat};
 use crate::error::{Error, Result};
 use crate::tensor::{Crop, Samples};
 
@@ -23,6 +23,8 @@ pub struct LoaderOptions {
     pub batch: usize,
     /// See [`Augment::size`].
     pub size: usize,
+    /// See [`Augment::fit`].
+    pub fit: Fit,
     /// Which image of a pair is the input.
     pub direction: Direction,
     /// The pixel format of inputs.
@@ -52,6 +54,7 @@ impl Default for LoaderOptions {
         LoaderOptions {
             batch: 1,
             size: 256,
+            fit: Fit::Crop,
             direction: Direction::AToB,
             input: PixelFormat::RGB,
             target: PixelFormat::RGB,
@@ -69,7 +72,8 @@ impl Default for LoaderOptions {
 impl LoaderOptions {
     /// How images are brought to `size x size`.
     pub fn augment(&self) -> Augment {
-        Augment { size: self.size, jitter: self.jitter, flip: self.flip, seed: self.seed }
+        let LoaderOptions { size, fit, jitter, flip, seed, .. } = *self;
+        Augment { size, fit, jitter, flip, seed }
     }
 
     /// How `samples` pairs are ordered and cut into batches.
@@ -77,19 +81,24 @@ impl LoaderOptions {
         Order { samples, batch: self.batch, shuffle: self.shuffle, seed: self.seed }
     }
 
-    /// The most bytes that a loader of `samples` pairs holds: batches that are finished, being
-    /// made, with the consumer or spare, and cached pairs. The images that a thread is just
-    /// decoding come on top.
-    pub fn memory_bytes(&self, samples: usize) -> u64 {
-        let batch = self.batch as u64 * self.pair_bytes();
-        let kept = (samples as u64 * self.pair_bytes()).min(self.cache_bytes);
-        kept + (self.ahead as u64 + 2) * batch
+    /// The most bytes that a loader of these pairs holds: batches that are finished, being made,
+    /// with the consumer or spare, and cached pairs. The images that a thread is just decoding come
+    /// on top. Pairs that do not tell their size are taken for square.
+    pub fn memory_bytes(&self, pairs: &dyn Pairs) -> u64 {
+        let augment = self.augment();
+        let square = [augment.load(); 2];
+        let sizes = (0..pairs.len()).map(|i| match pairs.size(i) {
+            Some(size) => augment.resized_size(size),
+            None => square,
+        });
+        let kept = sizes.map(|size| self.pair_bytes(size)).sum::<u64>().min(self.cache_bytes);
+        kept + (self.ahead as u64 + 2) * self.batch as u64 * self.pair_bytes(square)
     }
 
-    /// Bytes of one pair, cached or in a batch.
-    fn pair_bytes(&self) -> u64 {
+    /// Bytes of a pair of images of this width and height.
+    fn pair_bytes(&self, [width, height]: [usize; 2]) -> u64 {
         let pixel = self.input.size() + self.target.size();
-        pixel as u64 * (self.augment().load() as u64).pow(2)
+        pixel as u64 * width as u64 * height as u64
     }
 
     fn check(&self, samples: usize) -> Result<()> {
@@ -107,7 +116,8 @@ impl LoaderOptions {
     }
 }
 
-/// A batch of pairs: resized images, and the crop of each.
+/// A batch of pairs: resized images, and the crop of each. Of a resized image that is not square it
+/// has a square that contains the crop.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
     /// The epoch, from 0.
@@ -298,11 +308,23 @@ impl Shared {
                 return Ok(None);
             }
             batch.pairs.push(pair);
-            batch.crops.push(augment.draw(batch.epoch, pair, pass));
+            let (epoch, load) = (batch.epoch, batch.load);
             self.with_pair(pair, &augment, |a, b| {
                 let (from, to) = direction.order(a, b);
-                batch.inputs.copy_at(i * pixels * input.channels, from.samples.as_slice());
-                batch.targets.copy_at(i * pixels * target.channels, to.samples.as_slice());
+                let mut crop = augment.draw(epoch, pair, pass, [from.width, from.height]);
+                // A batch is square: the square of a longer image begins at the crop if it can.
+                let (x, y) = (crop.x.min(from.width - load), crop.y.min(from.height - load));
+                (crop.x, crop.y) = (crop.x - x, crop.y - y);
+                batch.crops.push(crop);
+                let sides = [(from, &mut batch.inputs, input), (to, &mut batch.targets, target)];
+                for (image, all, format) in sides {
+                    let at = i * pixels * format.channels;
+                    if (image.width, image.height) == (load, load) {
+                        all.copy_at(at, image.samples.as_slice());
+                    } else {
+                        all.copy_at(at, image.crop(x, y, load, load).samples.as_slice());
+                    }
+                }
             })?;
         }
         Ok(Some(batch))
@@ -323,9 +345,9 @@ impl Shared {
         }
         let (a, b) = self.pairs.load(pair)?;
         self.check_formats(pair, &a, &b)?;
-        let (a, b) = (augment.resized(&a), augment.resized(&b));
+        let (a, b) = augment.resized_pair(&a, &b, &self.pairs.name(pair))?;
         f(&a, &b);
-        let bytes = self.options.pair_bytes();
+        let bytes = self.options.pair_bytes([a.width, a.height]);
         let room = |used: u64| Some(used + bytes).filter(|&n| n <= self.options.cache_bytes);
         let relaxed = Ordering::Relaxed;
         let keeps = self.kept_bytes.fetch_update(relaxed, relaxed, room).is_ok();

@@ -1,7 +1,7 @@
 //! Data: from a folder of images to batches of samples, in an order that depends on a seed.
 //!
 //! [`Folder`] lists the pairs, [`Image`] decodes and resizes one image, [`Augment`] draws crops and
-//! flips, [`Loader`] makes batches from any [`Pairs`] in threads, ahead of the trainer; [`sheet()`]
+//! flips, [`Fit`] makes images square, [`Loader`] makes batches from any [`Pairs`] in threads, ahead of the trainer; [`sheet()`]
 //! puts images side by side. All of it is host memory: rows from top to bottom, channels fastest,
 //! samples of 8 or 16 bits or floats. The trainer uploads a batch, and the device crops and mirrors
 //! it and maps it to [-1, 1].
@@ -10,6 +10,7 @@ mod augment;
 mod decode;
 mod domain;
 mod fingerprint;
+mod fit;
 mod folder;
 mod format;
 mod image;
@@ -20,11 +21,14 @@ mod pairs;
 mod resize;
 mod scan;
 mod sheet;
+mod sources;
 
 pub use augment::Augment;
 pub use decode::{ImageHeader, Notes};
 pub use domain::{Class, Domain, DomainKind, Domains};
 pub use fingerprint::Fingerprint;
+pub use fit::Fit;
+pub(crate) use fit::rounded;
 pub use folder::{Folder, Layout, ScanOptions, Skipped};
 pub use format::{is_writable, writable_extensions};
 pub use image::{Image, PixelFormat};
@@ -34,3 +38,4 @@ pub use pair::{Direction, Pair, PairSource};
 pub use pairs::{MemoryPairs, Pairs, plain};
 pub use scan::{Listing, list};
 pub use sheet::sheet;
+pub use sources::{SourceSizes, Spread};

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::fingerprint::CONTENT_BYTES;
-use super::{Direction, Image, Pair};
+use super::{Augment, Direction, Fit, Image, Pair};
 use crate::error::{Error, Result};
 
 /// Pairs of images in a fixed order, numbered from 0.
@@ -27,6 +27,12 @@ pub trait Pairs: Send + Sync {
 
     /// The name of pair `i` in messages.
     fn name(&self, i: usize) -> String;
+
+    /// Width and height of the images of pair `i` in pixels, without loading them; `None` where
+    /// they are not known. A model then does not remember what size its training images had.
+    fn size(&self, _i: usize) -> Option<[usize; 2]> {
+        None
+    }
 
     /// The size of pair `i` in bytes as it is stored, for [`Fingerprint`](super::Fingerprint); 0 if
     /// it is not known without loading the pair, which is the default.
@@ -59,6 +65,10 @@ impl Pairs for Vec<Pair> {
 
     fn name(&self, i: usize) -> String {
         self[i].name.clone()
+    }
+
+    fn size(&self, i: usize) -> Option<[usize; 2]> {
+        Some([self[i].width, self[i].height])
     }
 
     fn bytes(&self, i: usize) -> Result<u64> {
@@ -121,6 +131,11 @@ impl Pairs for MemoryPairs {
         format!("pair {i}")
     }
 
+    fn size(&self, i: usize) -> Option<[usize; 2]> {
+        let a = &self.pairs[i].0;
+        Some([a.width, a.height])
+    }
+
     fn bytes(&self, i: usize) -> Result<u64> {
         let (a, b) = &self.pairs[i];
         Ok((a.samples.as_slice().bytes().len() + b.samples.as_slice().bytes().len()) as u64)
@@ -135,16 +150,25 @@ impl Pairs for MemoryPairs {
     }
 }
 
-/// Pair `i` for validation, (input, target): resized to `size x size`, neither cropped nor flipped.
+/// Pair `i` for validation, (input, target), `size x size`: the middle of images that are not
+/// square with [`Fit::Crop`], otherwise neither cropped nor flipped.
 ///
 /// # Errors
-/// A pair that cannot be read.
+/// A pair that cannot be read, or whose images differ in size.
 pub fn plain(
     pairs: &dyn Pairs,
     i: usize,
     size: usize,
+    fit: Fit,
     direction: Direction,
 ) -> Result<(Image, Image)> {
     let (a, b) = pairs.load(i)?;
-    Ok(direction.order(a.resize(size, size), b.resize(size, size)))
+    let augment = Augment::plain(size, fit);
+    let (a, b) = augment.resized_pair(&a, &b, &pairs.name(i))?;
+    let crop = augment.draw(0, i, 0, [a.width, a.height]);
+    let cut = |image: Image| {
+        let square = (image.width, image.height) == (size, size);
+        if square { image } else { image.crop(crop.x, crop.y, size, size) }
+    };
+    Ok(direction.order(cut(a), cut(b)))
 }

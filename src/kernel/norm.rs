@@ -17,6 +17,7 @@ use rayon::prelude::*;
 use super::{Activation, Dropout, PointwiseKernels, Workspace, Write};
 use crate::device::{Cpu, StepState, grown};
 use crate::error::Result;
+use crate::one_of::one_of;
 use crate::tensor::{Shape, View};
 
 /// The pixels that each mean and variance is taken over.
@@ -32,13 +33,14 @@ pub enum NormScope {
     Instance,
 }
 
-/// Which mean and variance are used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Statistics {
-    /// Those of the input itself: in training, and by default in translation.
-    Batch,
-    /// The running statistics.
-    Running,
+one_of! {
+    /// Which mean and variance batch norm uses.
+    pub enum Statistics {
+        /// Each picture's own, in training those of the batch.
+        Batch = "batch",
+        /// The running statistics of training.
+        Running = "running",
+    }
 }
 
 /// A normalisation, with the dropout and the activation that follow it.

@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Distance, Gan, Objective, Pix2Pix, Recipe};
-use crate::data::{Direction, Domains};
+use crate::data::{Direction, Domains, Fit};
 use crate::error::settings::{
     BASE_CHANNELS, BATCH_SIZE, BETA1, DISCRIMINATOR_CHANNELS, DISTANCE, GAN, LAMBDA, LR, PATCH,
     SIZE,
 };
 use crate::error::{Error, Result};
 use crate::kernel::Adam;
-use crate::model::{DiscriminatorConfig, GeneratorConfig};
+use crate::model::{DiscriminatorConfig, GeneratorConfig, NormKind};
 use crate::nn::Schedule;
 
 /// The settings of a run. The defaults are those of pix2pix in the PyTorch port.
@@ -25,6 +25,10 @@ pub struct RunConfig {
     pub objective: Objective,
     /// Height and width of training images in pixels, a multiple of 2^depth.
     pub size: usize,
+    /// What becomes of images that are not square; files that do not state it are of runs that
+    /// stretched them.
+    #[serde(default = "Fit::unstated")]
+    pub fit: Fit,
     /// Images per step, at least 1.
     pub batch_size: usize,
     /// Which image of a pair is the input.
@@ -56,6 +60,7 @@ impl Default for RunConfig {
             discriminators,
             objective,
             size: 256,
+            fit: Fit::Crop,
             batch_size: 1,
             direction: Direction::AToB,
             domains: Domains::default(),
@@ -145,6 +150,13 @@ impl RunConfig {
     /// Images per batch, their height and their width.
     pub fn batch(&self) -> [usize; 3] {
         [self.batch_size, self.size, self.size]
+    }
+
+    /// Whether validations compare batch norm's two statistics. In a batch of one picture the
+    /// batch's are the picture's own, which translation then uses as training did; in larger
+    /// batches neither is what training used.
+    pub fn compares_statistics(&self) -> bool {
+        self.generator.norm == NormKind::Batch && self.batch_size > 1
     }
 
     /// Makes the discriminators fit the objective and the generator: none without an adversarial

@@ -2,13 +2,14 @@
 //! output and target.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Networks, Recipe};
-use crate::data::{self, Direction, Domains, Image, Pairs};
+use super::{Networks, Recipe, RunConfig};
+use crate::data::{self, Direction, Domains, Fit, Image, Pairs};
 use crate::error::{Error, Result};
-use crate::kernel::Backend;
+use crate::kernel::{Backend, Statistics};
 use crate::metric;
 use crate::tape::{Program, Tape};
 use crate::tensor::{SampleRange, Shape};
@@ -78,63 +79,134 @@ impl Scores {
     }
 }
 
+/// The result of a validation: the scores that count, and with which statistics of batch norm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Validation {
+    /// Mean scores with [`Validation::statistics`].
+    pub scores: Scores,
+    /// Those with the lower L1 of the two, where both were measured; else the batch's.
+    pub statistics: Statistics,
+    /// Mean scores with the other statistics; none where they were not measured.
+    pub other: Option<Scores>,
+}
+
+impl Validation {
+    /// The better of both by L1; the batch's where they are equal.
+    fn better(batch: Scores, running: Scores) -> Validation {
+        if running.l1 < batch.l1 {
+            let statistics = Statistics::Running;
+            Validation { scores: running, statistics, other: Some(batch) }
+        } else {
+            let statistics = Statistics::Batch;
+            Validation { scores: batch, statistics, other: Some(running) }
+        }
+    }
+
+    /// What a model file remembers of it; none if nothing was compared.
+    pub fn compared(&self) -> Option<Compared> {
+        let other = self.other?;
+        Some(Compared { used: self.statistics, l1: self.scores.l1, other_l1: other.l1 })
+    }
+}
+
+/// Which statistics of batch norm gave the lower mean L1 on the validation pairs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Compared {
+    /// The better ones: translations and samples use them.
+    pub used: Statistics,
+    /// Their mean L1, of pixels in [-1, 1].
+    pub l1: f64,
+    /// That of the others.
+    pub other_l1: f64,
+}
+
 /// Runs the preview of a recipe on single images of the training size.
 #[derive(Debug)]
 pub struct Viewer {
-    program: Program,
+    /// With the batch's statistics, which are the image's own.
+    own: Program,
+    /// With the running statistics, if they are compared.
+    running: Option<Program>,
     input: &'static str,
     size: usize,
+    fit: Fit,
     direction: Direction,
     domains: Domains,
 }
 
 impl Viewer {
-    /// Records the preview of a recipe for one image of `size` x `size` pixels, and plans it for
-    /// the device `b`; its memory follows that of the networks.
+    /// Records the preview of a recipe for one image of the size of `config`, and plans it for the
+    /// device `b`; its memory follows that of the networks.
     ///
     /// # Errors
     /// A size that the network or the device cannot take.
     pub fn record(
         recipe: &dyn Recipe,
         networks: &Networks,
-        size: usize,
-        direction: Direction,
-        domains: Domains,
+        config: &RunConfig,
         b: &dyn Backend,
     ) -> Result<Self> {
-        let tape = &mut Tape::new();
+        let RunConfig { size, fit, direction, .. } = *config;
         let [input, _] = recipe.inputs();
-        let x = tape.input(input.name, Shape::new(1, size, size, input.channels));
-        let y = recipe.preview(tape, networks, x)?;
-        tape.output("y", y);
-        let program = tape.compile(b, networks.end())?;
-        Ok(Viewer { program, input: input.name, size, direction, domains })
+        let program = |statistics| {
+            let tape = &mut Tape::new();
+            let x = tape.input(input.name, Shape::new(1, size, size, input.channels));
+            let y = recipe.preview(tape, networks, x, statistics)?;
+            tape.output("y", y);
+            tape.compile(b, networks.end())
+        };
+        let own = program(Statistics::Batch)?;
+        let both = config.compares_statistics();
+        let running = both.then(|| program(Statistics::Running)).transpose()?;
+        let domains = config.domains.clone();
+        Ok(Viewer { own, running, input: input.name, size, fit, direction, domains })
     }
 
     /// One past its last unit of 4 bytes in the arena.
     pub fn end(&self) -> usize {
-        self.program.end()
+        self.running.as_ref().map_or(0, Program::end).max(self.own.end())
     }
 
-    /// Input, output and target of pair `i`.
+    /// Input, output and target of pair `i`; the image's own statistics are used where the running
+    /// ones are not compared ([`RunConfig::compares_statistics`]).
     ///
     /// # Errors
     /// A pair that cannot be read, or whose channels or sample types differ from the domains.
-    pub fn view(&self, b: &mut dyn Backend, pairs: &dyn Pairs, i: usize) -> Result<[Image; 3]> {
-        let (input, target) = data::plain(pairs, i, self.size, self.direction)?;
-        let Domains { input: from, target: to } = &self.domains;
-        let name = pairs.name(i);
-        from.format().check(&input, &format!("the input of {name}"))?;
-        to.format().check(&target, &format!("the target of {name}"))?;
-        b.upload_images(input.samples.as_slice(), from.range(), self.program.view(self.input)?)?;
-        self.program.run(b)?;
-        let y = self.program.view("y")?;
-        let samples = b.download_images(y, to.range(), to.samples)?;
-        let output = Image::new(self.size, self.size, y.shape.c, samples)?;
+    pub fn view(
+        &self,
+        b: &mut dyn Backend,
+        pairs: &dyn Pairs,
+        i: usize,
+        statistics: Statistics,
+    ) -> Result<[Image; 3]> {
+        let (input, target) = self.load(pairs, i)?;
+        let program = match statistics {
+            Statistics::Running => self.running.as_ref().unwrap_or(&self.own),
+            Statistics::Batch => &self.own,
+        };
+        let output = self.run(b, program, &input)?;
         Ok([input, output, target])
     }
 
-    /// Mean scores over all pairs.
+    /// Input and target of pair `i`.
+    fn load(&self, pairs: &dyn Pairs, i: usize) -> Result<(Image, Image)> {
+        let (input, target) = data::plain(pairs, i, self.size, self.fit, self.direction)?;
+        let name = pairs.name(i);
+        self.domains.input.format().check(&input, &format!("the input of {name}"))?;
+        self.domains.target.format().check(&target, &format!("the target of {name}"))?;
+        Ok((input, target))
+    }
+
+    fn run(&self, b: &mut dyn Backend, program: &Program, input: &Image) -> Result<Image> {
+        let Domains { input: from, target: to } = &self.domains;
+        b.upload_images(input.samples.as_slice(), from.range(), program.view(self.input)?)?;
+        program.run(b)?;
+        let y = program.view("y")?;
+        let samples = b.download_images(y, to.range(), to.samples)?;
+        Image::new(self.size, self.size, y.shape.c, samples)
+    }
+
+    /// Mean scores over all pairs; `None` if `stop` was set before the last of them.
     ///
     /// # Errors
     /// As [`Viewer::view`].
@@ -143,14 +215,26 @@ impl Viewer {
         recipe: &dyn Recipe,
         b: &mut dyn Backend,
         pairs: &dyn Pairs,
-    ) -> Result<Scores> {
+        stop: &AtomicBool,
+    ) -> Result<Option<Validation>> {
         let range = self.domains.target.range();
-        let score = |i| {
-            let [_, output, target] = self.view(b, pairs, i)?;
-            recipe.score(&output, &target, range)
-        };
-        let all: Vec<Scores> = (0..pairs.len()).map(score).collect::<Result<_>>()?;
-        Ok(Scores::mean(&all))
+        let programs: Vec<&Program> = std::iter::once(&self.own).chain(&self.running).collect();
+        let mut all = vec![Vec::new(); programs.len()];
+        for i in 0..pairs.len() {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let (input, target) = self.load(pairs, i)?;
+            for (program, scores) in programs.iter().zip(&mut all) {
+                let output = self.run(b, program, &input)?;
+                scores.push(recipe.score(&output, &target, range)?);
+            }
+        }
+        let means: Vec<Scores> = all.iter().map(|scores| Scores::mean(scores)).collect();
+        Ok(Some(match means[..] {
+            [batch, running] => Validation::better(batch, running),
+            _ => Validation { scores: means[0], statistics: Statistics::Batch, other: None },
+        }))
     }
 
     /// Writes a sheet with a row for each of the first `rows` pairs.
@@ -162,12 +246,13 @@ impl Viewer {
         b: &mut dyn Backend,
         pairs: &dyn Pairs,
         rows: usize,
+        statistics: Statistics,
         path: &Path,
     ) -> Result<()> {
         let ranges = [&self.domains.input, &self.domains.target, &self.domains.target]
             .map(|domain| domain.range());
         let row = |i| -> Result<Vec<Image>> {
-            let images = self.view(b, pairs, i)?;
+            let images = self.view(b, pairs, i, statistics)?;
             Ok(images.iter().zip(ranges).map(|(image, range)| image.preview(range)).collect())
         };
         let rows: Vec<_> = (0..pairs.len().min(rows)).map(row).collect::<Result<_>>()?;

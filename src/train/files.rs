@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{RunConfig, RunOptions, Scores};
+use super::trained::Kept;
+use super::{Compared, RunConfig, RunOptions, Scores};
 use crate::checkpoint::{self, FORMAT, safetensors};
 use crate::error::settings::{OUT, RESUME};
 use crate::error::{Error, Result};
@@ -30,6 +31,9 @@ pub struct Progress {
     pub step_in_epoch: u64,
     /// The best validation so far, and the number of epochs done before it.
     pub best: Option<(u64, Scores)>,
+    /// What the last validation found of batch norm's statistics, if it compared them.
+    #[serde(default)]
+    pub statistics: Option<Compared>,
 }
 
 /// The planned length of a run and its number of pairs, as its checkpoint states them.
@@ -140,15 +144,18 @@ pub fn checkpoint_of(run: &Path) -> PathBuf {
 }
 
 /// The metadata of a run's model file.
-pub(super) fn model_metadata(config: &RunConfig) -> BTreeMap<String, String> {
+pub(super) fn model_metadata(config: &RunConfig, kept: Kept) -> BTreeMap<String, String> {
     let mut config = serde_json::to_value(config).expect("a config is plain data");
     config["discriminator"] = serde_json::Value::Null;
-    checkpoint::metadata(&config)
+    let mut metadata = checkpoint::metadata(&config);
+    kept.add_to(&mut metadata);
+    metadata
 }
 
 /// The metadata of a checkpoint: that of a model, and the run's progress and length.
 pub(super) fn checkpoint_metadata(
     config: &RunConfig,
+    kept: Kept,
     progress: &Progress,
     options: &RunOptions,
     pairs: usize,
@@ -157,6 +164,7 @@ pub(super) fn checkpoint_metadata(
     let config = serde_json::to_value(config).expect("a config is plain data");
     let length = Length { epochs: options.epochs, steps: options.steps, pairs };
     let mut metadata = checkpoint::metadata(&config);
+    kept.add_to(&mut metadata);
     metadata.insert("progress".to_string(), text(serde_json::to_string(progress)));
     metadata.insert("length".to_string(), text(serde_json::to_string(&length)));
     let options = SavedOptions::of(options);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{Losses, Scores};
+use super::{Losses, Validation};
 use crate::atomic;
 use crate::error::{Error, Result};
 
@@ -64,12 +64,18 @@ impl Metrics {
         self.write(&line)
     }
 
-    /// Writes the line of a validation.
+    /// Writes the line of a validation: the scores that count, and where two statistics of batch norm
+    /// were compared, which they are with and the scores of the others.
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn validation(&mut self, step: u64, epoch: u64, scores: &Scores) -> Result<()> {
-        self.write(&json!({ "step": step, "epoch": epoch, "validation": scores }))
+    pub fn validation(&mut self, step: u64, epoch: u64, of: &Validation) -> Result<()> {
+        let mut line = json!({ "step": step, "epoch": epoch, "validation": of.scores });
+        if let Some(other) = &of.other {
+            line["statistics"] = json!(of.statistics);
+            line["other_statistics"] = json!(other);
+        }
+        self.write(&line)
     }
 
     fn write(&mut self, line: &Value) -> Result<()> {

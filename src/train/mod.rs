@@ -16,11 +16,12 @@ mod pix2pix;
 mod plan;
 mod recipe;
 mod step;
+mod trained;
 mod trainer;
 
 pub use config::RunConfig;
 pub(crate) use differences::differences;
-pub use evaluate::{Scores, Viewer};
+pub use evaluate::{Compared, Scores, Validation, Viewer};
 pub(crate) use files::refuse_run;
 pub use files::{
     BEST, Checkpoint, LATEST, Length, METRICS, Progress, SAMPLES, SavedOptions, checkpoint_of,
@@ -35,6 +36,7 @@ pub use pix2pix::Pix2Pix;
 pub use plan::{RunOptions, RunPlan};
 pub use recipe::{NamedLoss, Recipe, Recorded, StepInput};
 pub use step::Step;
+pub use trained::Trained;
 pub use trainer::{FirstValues, Outcome, Trainer};
 
 pub use crate::checkpoint::MODEL;

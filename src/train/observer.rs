@@ -1,6 +1,6 @@
 //! The interface that receives a run's progress.
 
-use super::{Losses, Scores};
+use super::{Compared, Losses, Scores};
 
 /// Receives a run's progress. Every method does nothing by default.
 pub trait Observer {
@@ -9,6 +9,8 @@ pub trait Observer {
     fn step(&mut self, _done: u64, _total: u64, _epoch: u64, _losses: &Losses, _seconds: f64) {}
     /// After the validation of epoch `epoch`, from 1; `best` if its L1 is the lowest so far.
     fn validated(&mut self, _epoch: u64, _scores: &Scores, _best: bool) {}
+    /// After a validation that compared batch norm's two statistics.
+    fn compared(&mut self, _epoch: u64, _compared: &Compared) {}
     /// Something that the user should know while the run goes on: one sentence.
     fn warned(&mut self, _message: &str) {}
 }

@@ -9,7 +9,7 @@ use crate::checkpoint::{self, DISCRIMINATOR, GENERATOR, numbered};
 use crate::data::Image;
 use crate::error::settings::{GAN, INIT_DISCRIMINATOR};
 use crate::error::{Error, Result};
-use crate::kernel::{Adam, Backend, Write};
+use crate::kernel::{Adam, Backend, Statistics, Write};
 use crate::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, Network, NormKind};
 use crate::nn::Mode;
 use crate::tape::{Tape, Var};
@@ -165,8 +165,14 @@ impl Recipe for Pix2Pix {
         Ok(Recorded { losses, output: fake })
     }
 
-    fn preview(&self, tape: &mut Tape, networks: &Networks, x: Var) -> Result<Var> {
-        networks.first().forward(tape, x, Mode::TRANSLATE)
+    fn preview(
+        &self,
+        tape: &mut Tape,
+        networks: &Networks,
+        x: Var,
+        statistics: Statistics,
+    ) -> Result<Var> {
+        networks.first().forward(tape, x, Mode { statistics, ..Mode::TRANSLATE })
     }
 
     fn score(&self, output: &Image, target: &Image, range: SampleRange) -> Result<Scores> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Memory, Networks, Recipe, RunConfig, Step, Viewer};
-use crate::data::{LoaderOptions, Pairs};
+use crate::data::{LoaderOptions, Pairs, SourceSizes};
 use crate::error::settings::{BASE_CHANNELS, BATCH_SIZE, SIZE};
 use crate::error::{Error, Result};
 use crate::kernel::Backend;
@@ -71,6 +71,7 @@ pub struct RunPlan {
     pub(super) viewer: Viewer,
     pub(super) train: Arc<dyn Pairs>,
     pub(super) val: Arc<dyn Pairs>,
+    pub(super) sources: Option<SourceSizes>,
     pub(super) backend: Box<dyn Backend>,
 }
 
@@ -94,20 +95,30 @@ impl RunPlan {
         let recipe = config.recipe();
         let networks = Networks::new(&*recipe)?;
         let step = Step::record(&*recipe, &networks, config.batch(), &*backend)?;
-        let viewer = Viewer::record(
-            &*recipe,
-            &networks,
-            config.size,
-            config.direction,
-            config.domains.clone(),
-            &*backend,
-        )?;
-        Ok(RunPlan { config, options, recipe, networks, step, viewer, train, val, backend })
+        let viewer = Viewer::record(&*recipe, &networks, &config, &*backend)?;
+        let sources = SourceSizes::of(&*train);
+        Ok(RunPlan {
+            config,
+            options,
+            recipe,
+            networks,
+            step,
+            viewer,
+            train,
+            val,
+            sources,
+            backend,
+        })
     }
 
     /// The run's settings.
     pub fn config(&self) -> &RunConfig {
         &self.config
+    }
+
+    /// The sizes of the training pairs before they are resized; `None` if they do not tell them.
+    pub fn sources(&self) -> Option<&SourceSizes> {
+        self.sources.as_ref()
     }
 
     /// The networks.
@@ -128,7 +139,7 @@ impl RunPlan {
             persistent,
             planned: 4 * self.end() as u64 - persistent,
             workspace: 4 * workspace as u64,
-            pictures: self.loader_options().memory_bytes(self.train.len()),
+            pictures: self.loader_options().memory_bytes(&*self.train),
         }
     }
 
@@ -164,6 +175,7 @@ impl RunPlan {
         LoaderOptions {
             batch: self.config.batch_size,
             size: self.config.size,
+            fit: self.config.fit,
             direction: self.config.direction,
             input: self.config.domains.input.format(),
             target: self.config.domains.target.format(),

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{Networks, Scores};
 use crate::data::Image;
 use crate::error::Result;
-use crate::kernel::Backend;
+use crate::kernel::{Backend, Statistics};
 use crate::model::Network;
 use crate::tape::{Tape, Var};
 use crate::tensor::SampleRange;
@@ -67,11 +67,18 @@ pub trait Recipe: Debug + Send + Sync {
     /// Shapes that do not fit the networks.
     fn record(&self, tape: &mut Tape, networks: &Networks, inputs: [Var; 2]) -> Result<Recorded>;
 
-    /// Records the translation of `x`, which previews show and validations score.
+    /// Records the translation of `x`, which previews show and validations score, with these
+    /// statistics of batch norm.
     ///
     /// # Errors
     /// A size that the network cannot take.
-    fn preview(&self, tape: &mut Tape, networks: &Networks, x: Var) -> Result<Var>;
+    fn preview(
+        &self,
+        tape: &mut Tape,
+        networks: &Networks,
+        x: Var,
+        statistics: Statistics,
+    ) -> Result<Var>;
 
     /// Scores an output against its target, whose samples have this `range`.
     ///

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::files::{BEST, LATEST, METRICS, SAMPLES, checkpoint_metadata, model_metadata};
 use super::pending::Pending;
+use super::trained::Kept;
 use super::{
     Checkpoint, MODEL, Metrics, Observer, Progress, RunConfig, RunOptions, RunPlan, refuse_run,
 };
@@ -15,7 +16,7 @@ use crate::data::{Batch, Domains, Loader};
 use crate::device::StepState;
 use crate::error::settings::{LR, RESUME};
 use crate::error::{Error, Result};
-use crate::kernel::ImageBatch;
+use crate::kernel::{ImageBatch, Statistics};
 
 /// Seconds between two checkpoints at the ends of short epochs.
 const CHECKPOINT_SECONDS: f64 = 60.0;
@@ -174,7 +175,7 @@ impl Trainer {
                 self.progress.epoch += 1;
                 self.progress.step_in_epoch = 0;
                 if val_every > 0 && self.progress.epoch.is_multiple_of(val_every) {
-                    self.validate(&mut metrics, observer)?;
+                    self.validate(&mut metrics, stop, observer)?;
                 }
                 due |= saved.elapsed().as_secs_f64() > CHECKPOINT_SECONDS;
                 if due || step == total {
@@ -240,21 +241,34 @@ impl Trainer {
         recorded.program.run(&mut **backend)
     }
 
-    fn validate(&mut self, metrics: &mut Metrics, observer: &mut dyn Observer) -> Result<()> {
-        let RunPlan { config, options, recipe, networks, viewer, val, backend, .. } =
+    fn validate(
+        &mut self,
+        metrics: &mut Metrics,
+        stop: &AtomicBool,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
+        let RunPlan { config, options, recipe, networks, viewer, val, sources, backend, .. } =
             &mut self.plan;
         if val.is_empty() {
             return Ok(());
         }
-        let scores = viewer.score(&**recipe, &mut **backend, &**val)?;
+        let Some(validation) = viewer.score(&**recipe, &mut **backend, &**val, stop)? else {
+            return Ok(());
+        };
+        let (scores, statistics) = (validation.scores, validation.compared());
         let Progress { step, epoch, .. } = self.progress;
-        metrics.validation(step, epoch - 1, &scores)?;
+        metrics.validation(step, epoch - 1, &validation)?;
+        self.progress.statistics = statistics;
         let best = self.progress.best.is_none_or(|(_, best)| scores.l1 < best.l1);
         if best {
             self.progress.best = Some((epoch, scores));
-            networks.save_first(&**backend, &options.out.join(BEST), &model_metadata(config))?;
+            let metadata = model_metadata(config, Kept { sources: *sources, statistics });
+            networks.save_first(&**backend, &options.out.join(BEST), &metadata)?;
         }
         observer.validated(epoch, &scores, best);
+        if let Some(compared) = &statistics {
+            observer.compared(epoch, compared);
+        }
         Ok(())
     }
 
@@ -264,14 +278,17 @@ impl Trainer {
         let RunPlan { options, viewer, train, val, backend, .. } = &mut self.plan;
         let pairs = if val.is_empty() { train } else { val };
         let name = format!("step-{:07}.png", self.progress.step);
-        viewer.sheet(&mut **backend, &**pairs, SHEET_ROWS, &options.out.join(SAMPLES).join(name))
+        let statistics = self.progress.statistics.map_or(Statistics::Batch, |found| found.used);
+        let path = options.out.join(SAMPLES).join(name);
+        viewer.sheet(&mut **backend, &**pairs, SHEET_ROWS, statistics, &path)
     }
 
     /// Writes the checkpoint and the model.
     fn save(&self) -> Result<()> {
-        let RunPlan { config, options, networks, train, backend, .. } = &self.plan;
-        let metadata = checkpoint_metadata(config, &self.progress, options, train.len());
+        let RunPlan { config, options, networks, train, sources, backend, .. } = &self.plan;
+        let kept = Kept { sources: *sources, statistics: self.progress.statistics };
+        let metadata = checkpoint_metadata(config, kept, &self.progress, options, train.len());
         networks.save(&**backend, &options.out.join(LATEST), &metadata)?;
-        networks.save_first(&**backend, &options.out.join(MODEL), &model_metadata(config))
+        networks.save_first(&**backend, &options.out.join(MODEL), &model_metadata(config, kept))
     }
 }

@@ -9,5 +9,6 @@ mod objectives;
 mod program;
 mod resume;
 mod schedules;
+mod sight;
 mod signals;
 mod translate;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pix2pix_engine::data::{
-    Batch, Direction, Folder, Image, Loader, LoaderOptions, MemoryPairs, Order, Pair, Pairs,
+    Batch, Direction, Fit, Folder, Image, Loader, LoaderOptions, MemoryPairs, Order, Pair, Pairs,
     PixelFormat, ScanOptions, plain,
 };
 use pix2pix_engine::device::{Cpu, Device};
@@ -29,7 +29,8 @@ fn shared(pairs: &[Pair]) -> Arc<dyn Pairs> {
 }
 
 fn options() -> LoaderOptions {
-    LoaderOptions { batch: 3, size: 32, seed: 5, threads: 2, ahead: 3, ..Default::default() }
+    let fit = Fit::Stretch;
+    LoaderOptions { batch: 3, size: 32, fit, seed: 5, threads: 2, ahead: 3, ..Default::default() }
 }
 
 fn take(pairs: &[Pair], options: LoaderOptions, from: (usize, usize), count: usize) -> Vec<Batch> {
@@ -108,8 +109,9 @@ fn a_batch_holds_the_pictures_it_names_in_its_direction() {
     let size = 32 * 32 * 3;
     let forth = take(&pairs, still, (0, 0), 3);
     let back = take(&pairs, LoaderOptions { direction: Direction::BToA, ..still }, (0, 0), 3);
-    let wanted: Vec<_> =
-        (0..pairs.len()).map(|i| plain(&pairs, i, 32, Direction::AToB).unwrap()).collect();
+    let wanted: Vec<_> = (0..pairs.len())
+        .map(|i| plain(&pairs, i, 32, Fit::Stretch, Direction::AToB).unwrap())
+        .collect();
     for (forth, back) in forth.iter().zip(&back) {
         assert_eq!((&forth.inputs, &forth.targets), (&back.targets, &back.inputs));
         for (i, &sample) in forth.pairs.iter().enumerate() {
@@ -137,7 +139,7 @@ fn a_batch_brings_resized_pictures_and_the_crops_of_its_pairs() {
         assert_eq!(batch.load, 36);
         let mut expected = Vec::<u8>::new();
         for (i, &sample) in batch.pairs.iter().enumerate() {
-            let crop = augment.draw(0, sample, passes[sample]);
+            let crop = augment.draw(0, sample, passes[sample], [36, 36]);
             assert_eq!(batch.crops[i], crop);
             passes[sample] += 1;
             let whole = augment.resized(&pairs[sample].read().unwrap().0);
@@ -225,9 +227,9 @@ fn options_tell_steps_and_memory_and_zeros_are_refused() {
     let (_folder, pairs) = pairs();
     assert_eq!(options().order(pairs.len()).steps_per_epoch(), 3);
     let batch = 2 * 3 * 36 * 36 * 3;
-    assert_eq!(options().memory_bytes(pairs.len()), 7 * 2 * 36 * 36 * 3 + 5 * batch);
+    assert_eq!(options().memory_bytes(&pairs), 7 * 2 * 36 * 36 * 3 + 5 * batch);
     let small = LoaderOptions { cache_bytes: 1000, ..options() };
-    assert_eq!(small.memory_bytes(7), 1000 + 5 * batch);
+    assert_eq!(small.memory_bytes(&pairs), 1000 + 5 * batch);
     for wrong in [
         LoaderOptions { batch: 0, ..options() },
         LoaderOptions { size: 0, ..options() },
@@ -251,7 +253,7 @@ fn pairs_in_memory_of_any_type_are_batched() {
     let heights = PixelFormat { channels: 1, samples: SampleType::F32 };
     let bands = PixelFormat { channels: 4, samples: SampleType::U16 };
     let forth = LoaderOptions { batch: 2, input: heights, target: bands, ..options() };
-    assert_eq!(forth.memory_bytes(3), (3 + 5 * 2) * 36 * 36 * (4 + 8));
+    assert_eq!(forth.memory_bytes(&pairs), (3 + 5 * 2) * 36 * 36 * (4 + 8));
     let back = LoaderOptions { direction: Direction::BToA, input: bands, target: heights, ..forth };
     let shared: Arc<dyn Pairs> = Arc::new(pairs);
     let first = |options| Loader::start(shared.clone(), options, 0, 0).unwrap().next_batch();
@@ -283,4 +285,165 @@ fn pairs_in_memory_that_differ_are_refused() {
         "{formats}"
     );
     assert_eq!(MemoryPairs::new(vec![good(), good()]).unwrap().len(), 2);
+}
+
+/// Pairs of many shapes, A and B alike in content.
+fn shapes() -> Vec<(Image, Image)> {
+    [[40, 36], [36, 40], [90, 20], [20, 90], [33, 33], [300, 20], [10, 100]]
+        .into_iter()
+        .zip(0u8..)
+        .map(|([w, h], i)| (marked(w, h, 30 * i), marked(w, h, 30 * i)))
+        .collect()
+}
+
+/// Every picture of a batch is a part of the resized picture, the same of A and B, which the crop of
+/// the batch and the square around it give; whatever threads, cache and first step.
+#[test]
+fn pictures_that_are_not_square_are_cropped_along_their_longer_side() {
+    let images = shapes();
+    let shared: Arc<dyn Pairs> = Arc::new(MemoryPairs::new(images.clone()).unwrap());
+    let crop = LoaderOptions { fit: Fit::Crop, ..options() };
+    let take = |options, from: (usize, usize), count| -> Vec<Batch> {
+        let mut loader = Loader::start(shared.clone(), options, from.0, from.1).unwrap();
+        (0..count).map(|_| loader.next_batch().unwrap()).collect()
+    };
+    let want = take(crop, (0, 0), 12);
+    for options in [
+        LoaderOptions { threads: 1, ahead: 1, ..crop },
+        LoaderOptions { threads: 4, cache_bytes: 0, ..crop },
+        LoaderOptions { threads: 3, cache_bytes: 30_000, ..crop },
+    ] {
+        assert_eq!(take(options, (0, 0), 12), want, "{options:?}");
+    }
+    assert_eq!(take(crop, (1, 2), 3), want[5..8]);
+
+    let augment = crop.augment();
+    let seen = |batch: &Batch, of: &Samples, i: usize| {
+        let pixels = 3 * 36 * 36;
+        let part = of.as_slice().part(i * pixels..(i + 1) * pixels).bytes().to_vec();
+        let Batch { crops, .. } = batch;
+        bytes(&Image::new(36, 36, 3, part).unwrap().crop(crops[i].x, crops[i].y, 32, 32)).to_vec()
+    };
+    for batch in &want {
+        let mut passes = [0; 7];
+        for (i, &sample) in batch.pairs.iter().enumerate() {
+            let whole = augment.resized(&images[sample].0);
+            let size = [whole.width, whole.height];
+            assert_eq!(size.into_iter().min(), Some(36), "{size:?}");
+            assert_eq!(
+                size,
+                augment.resized_size([images[sample].0.width, images[sample].0.height])
+            );
+            let first = batch.step_in_epoch == 0 || i + 3 * batch.step_in_epoch < 7;
+            passes[sample] = usize::from(!first);
+            let drawn = augment.draw(batch.epoch, sample, passes[sample], size);
+            let want = bytes(&whole.crop(drawn.x, drawn.y, 32, 32)).to_vec();
+            assert_eq!(seen(batch, &batch.inputs, i), want, "picture {sample}");
+            assert_eq!(seen(batch, &batch.targets, i), want, "B of picture {sample}");
+            assert_eq!(batch.crops[i].flip, drawn.flip);
+        }
+    }
+}
+
+/// 150 offsets of probability 1/150 along the longer side: of 15,000 draws 100 each, deviation 10.
+#[test]
+fn every_part_of_a_long_picture_is_shown_as_often() {
+    let augment = LoaderOptions { fit: Fit::Crop, ..options() }.augment();
+    let (mut along, mut across) = ([0i32; 150], [0i32; 5]);
+    for sample in 0..15_000 {
+        let crop = augment.draw(0, sample, 0, [181, 36]);
+        along[crop.x] += 1;
+        across[crop.y] += 1;
+    }
+    assert!(along.iter().all(|n| (n - 100).abs() < 60), "{along:?}");
+    assert!(across.iter().all(|n| (n - 3000).abs() < 300), "{across:?}");
+}
+
+#[test]
+fn each_fit_makes_pictures_square_in_its_way() {
+    let still = LoaderOptions { batch: 7, jitter: false, flip: false, shuffle: false, ..options() };
+    let images = shapes();
+    let pairs: Arc<dyn Pairs> = Arc::new(MemoryPairs::new(images.clone()).unwrap());
+    for fit in [Fit::Crop, Fit::Pad, Fit::Stretch] {
+        let options = LoaderOptions { fit, ..still };
+        let batch = Loader::start(pairs.clone(), options, 0, 0).unwrap().next_batch().unwrap();
+        for (i, (whole, _)) in images.iter().enumerate() {
+            let picture = 3 * 32 * 32;
+            let sent = batch.inputs.as_slice().part(i * picture..(i + 1) * picture);
+            let sent = Image::new(32, 32, 3, sent.bytes().to_vec()).unwrap();
+            let (shown, _) = plain(&*pairs, i, 32, fit, Direction::AToB).unwrap();
+            assert_eq!(sent, shown, "validation shows what training does, {fit:?} {i}");
+            let (w, h) = (whole.width, whole.height);
+            let (short, long) = (w.min(h), w.max(h));
+            let side =
+                |side: usize, base: usize| ((side * 32) as f64 / base as f64).round() as usize;
+            match fit {
+                _ if w == h => assert_eq!(shown, whole.resize(32, 32)),
+                Fit::Stretch => assert_eq!(shown, whole.resize(32, 32)),
+                Fit::Crop => {
+                    // Of a picture longer than 8 times its shorter side, the middle.
+                    let used = long.min(8 * short);
+                    let (x, y) = if w > h { ((w - used) / 2, 0) } else { (0, (h - used) / 2) };
+                    let [uw, uh] = [w.min(used), h.min(used)];
+                    let small = whole.crop(x, y, uw, uh).resize(side(uw, short), side(uh, short));
+                    let [x, y] = [small.width, small.height].map(|n| (n - 32) / 2);
+                    assert_eq!(shown, small.crop(x, y, 32, 32), "{w}x{h}");
+                }
+                Fit::Pad => {
+                    let small = whole.resize(side(w, long), side(h, long));
+                    let [x, y] = [small.width, small.height].map(|n| (32 - n) / 2);
+                    assert_eq!(shown.crop(x, y, small.width, small.height), small, "{w}x{h}");
+                }
+            }
+        }
+    }
+    // What is kept in memory is counted as it is: of a strip of 300 x 20, the middle at 256 x 32.
+    let strip: Vec<(Image, Image)> = vec![images[5].clone()];
+    let strip = MemoryPairs::new(strip).unwrap();
+    let bytes = |fit| LoaderOptions { fit, batch: 1, ..still }.memory_bytes(&strip);
+    let square = 2 * 3 * 32 * 32;
+    assert_eq!(bytes(Fit::Crop), 2 * 3 * 256 * 32 + 5 * square);
+    assert_eq!(bytes(Fit::Pad), 6 * square);
+}
+
+/// Square pictures are the same bytes whatever the fit.
+#[test]
+fn square_pictures_do_not_depend_on_the_fit() {
+    let pairs = |i| (marked(50, 50, i), marked(50, 50, i + 1));
+    let pairs: Arc<dyn Pairs> = Arc::new(MemoryPairs::new((0..4).map(pairs).collect()).unwrap());
+    let take = |fit| -> Vec<Batch> {
+        let options = LoaderOptions { fit, ..options() };
+        let mut loader = Loader::start(pairs.clone(), options, 0, 0).unwrap();
+        (0..5).map(|_| loader.next_batch().unwrap()).collect()
+    };
+    assert_eq!(take(Fit::Crop), take(Fit::Stretch));
+    assert_eq!(take(Fit::Pad), take(Fit::Stretch));
+}
+
+/// A crop would show different parts of images of different sizes.
+#[test]
+fn pairs_of_two_sizes_are_refused_except_where_both_are_stretched() {
+    struct Uneven;
+    impl Pairs for Uneven {
+        fn len(&self) -> usize {
+            1
+        }
+        fn load(&self, _: usize) -> pix2pix_engine::Result<(Image, Image)> {
+            Ok((marked(40, 36, 1), marked(40, 40, 1)))
+        }
+        fn name(&self, _: usize) -> String {
+            "uneven".into()
+        }
+    }
+    for fit in [Fit::Crop, Fit::Pad, Fit::Stretch] {
+        let options = LoaderOptions { fit, ..options() };
+        let batch = Loader::start(Arc::new(Uneven), options, 0, 0).unwrap().next_batch();
+        match fit {
+            Fit::Stretch => assert!(batch.is_ok()),
+            _ => {
+                let text = batch.unwrap_err().to_string();
+                assert!(text.contains("uneven: A is 40x36 and B is 40x40"), "{text}");
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Resizing and augmentation give Pillow's bytes.
 
-use pix2pix_engine::data::{Augment, Image, sheet};
+use pix2pix_engine::data::{Augment, Fit, Image, sheet};
 use pix2pix_engine::tensor::{Crop, SampleRange, SampleSlice, Samples};
 
 use crate::{Reader, bytes, golden, marked};
@@ -39,8 +39,9 @@ fn jitter_and_flip_give_the_bytes_of_pillow() {
         let [seed, epoch, sample, size, w, h] = [(); 6].map(|()| file.number());
         let x = file.picture(w, h);
         let want = file.picture(size, size);
-        let augment = Augment { size, jitter: true, flip: true, seed: seed as u64 };
-        let crop = augment.draw(epoch, sample, 0);
+        let augment =
+            Augment { size, fit: Fit::Stretch, jitter: true, flip: true, seed: seed as u64 };
+        let crop = augment.draw(epoch, sample, 0, [augment.load(); 2]);
         let out = cut(&augment.resized(&x), crop, size);
         assert_equal(&out, &want, &format!("seed {seed} epoch {epoch} sample {sample}"));
         cases += 1;
@@ -52,10 +53,10 @@ fn jitter_and_flip_give_the_bytes_of_pillow() {
 /// deviations (14 and 39) of 200 and 3,100.
 #[test]
 fn draws_cover_every_offset_and_both_flips_evenly() {
-    let augment = Augment { size: 256, jitter: true, flip: true, seed: 11 };
+    let augment = Augment { size: 256, fit: Fit::Crop, jitter: true, flip: true, seed: 11 };
     let (mut x, mut y, mut flips) = ([0i32; 31], [0i32; 31], 0i32);
     for sample in 0..6_200 {
-        let crop = augment.draw(sample / 100, sample, 0);
+        let crop = augment.draw(sample / 100, sample, 0, [286, 286]);
         x[crop.x] += 1;
         y[crop.y] += 1;
         flips += i32::from(crop.flip);
@@ -67,20 +68,20 @@ fn draws_cover_every_offset_and_both_flips_evenly() {
 #[test]
 fn without_jitter_a_picture_of_the_size_stays_as_it_is() {
     let x = marked(32, 32, 5);
-    let augment = Augment { size: 32, jitter: false, flip: false, seed: 3 };
-    assert_eq!(augment.draw(4, 2, 0), Crop::default());
+    let augment = Augment { size: 32, fit: Fit::Stretch, jitter: false, flip: false, seed: 3 };
+    assert_eq!(augment.draw(4, 2, 0, [32, 32]), Crop::default());
     assert_eq!(augment.resized(&x), x);
     let other = marked(50, 20, 5);
     assert_eq!(augment.resized(&other), other.resize(32, 32));
     let flipping = Augment { flip: true, ..augment };
-    let flipped = (0..64).map(|s| flipping.draw(0, s, 0)).find(|d| d.flip).unwrap();
+    let flipped = (0..64).map(|s| flipping.draw(0, s, 0, [32, 32])).find(|d| d.flip).unwrap();
     assert_eq!(cut(&flipping.resized(&x), flipped, 32), x.mirror());
     assert_ne!(x.mirror(), x);
 }
 
 #[test]
 fn load_size_is_286_at_256() {
-    let load = |size| Augment { size, jitter: true, flip: true, seed: 0 }.load();
+    let load = |size| Augment { size, fit: Fit::Crop, jitter: true, flip: true, seed: 0 }.load();
     assert_eq!([256, 128, 64, 512, 1].map(load), [286, 143, 72, 572, 1]);
 }
 

@@ -3,15 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pix2pix_engine::checkpoint::{FORMAT, Tensors, load_weights, save_weights};
-use pix2pix_engine::data::{Direction, Domain, DomainKind, Domains, Image, MemoryPairs};
+use pix2pix_engine::data::{Direction, Domain, DomainKind, Domains, Fit, Image, MemoryPairs};
 use pix2pix_engine::device::{Cpu, Device};
-use pix2pix_engine::kernel::Backend;
-use pix2pix_engine::model::GeneratorConfig;
+use pix2pix_engine::kernel::{Backend, Statistics};
+use pix2pix_engine::model::{GeneratorConfig, NormKind};
 use pix2pix_engine::tensor::{SampleType, Samples};
-use pix2pix_engine::train::{Networks, RunConfig, Viewer};
-use pix2pix_engine::translate::{TranslateOptions, Translator};
+use pix2pix_engine::train::{
+    Gan, Networks, Objective, RunConfig, RunOptions, RunPlan, Silent, Trained, Trainer, Viewer,
+};
+use pix2pix_engine::translate::{Scale, TranslateOptions, Translator};
 
 fn cpu() -> Box<dyn Backend> {
     Box::new(Cpu::new(1).unwrap())
@@ -153,17 +157,20 @@ fn a_viewer_shows_what_a_translator_gives() {
     let recipe = config.recipe();
     let networks = Networks::new(&*recipe).unwrap();
     let mut cpu = Cpu::new(1).unwrap();
-    let direction = Direction::BToA;
-    let viewer = Viewer::record(&*recipe, &networks, 32, direction, heights(), &cpu).unwrap();
+    let seen = RunConfig { direction: Direction::BToA, domains: heights(), ..config.clone() };
+    let viewer = Viewer::record(&*recipe, &networks, &seen, &cpu).unwrap();
     cpu.reserve(viewer.end()).unwrap();
     networks.init(&mut cpu, 3).unwrap();
     let metres: Vec<f32> = (0..32 * 32).map(|i| i as f32 / 20.0).collect();
     let pair = (Image::new(32, 32, 1, metres).unwrap(), bands(32, 32));
     let pairs = MemoryPairs::new(vec![pair.clone(); 2]).unwrap();
-    let [input, output, target] = viewer.view(&mut cpu, &pairs, 1).unwrap();
+    let [input, output, target] = viewer.view(&mut cpu, &pairs, 1, Statistics::Batch).unwrap();
     assert_eq!((&target, &input), (&pair.0, &pair.1));
     assert_eq!(output, translator.translate(&input).unwrap());
-    let scores = viewer.score(&*recipe, &mut cpu, &pairs).unwrap();
+    let go = AtomicBool::new(false);
+    let validation = viewer.score(&*recipe, &mut cpu, &pairs, &go).unwrap().unwrap();
+    assert_eq!(validation.compared(), None, "with batches of one there is nothing to compare");
+    let scores = validation.scores;
     let by_hand = match (&output.samples, &target.samples) {
         (Samples::F32(a), Samples::F32(b)) => {
             a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).sum::<f64>() / 1024.0 / 50.0
@@ -173,9 +180,199 @@ fn a_viewer_shows_what_a_translator_gives() {
     // The differences are taken in f32 here, of values up to 90: each is off by 2^-18 at most.
     assert!((scores.l1 - by_hand).abs() < 1e-6, "{} and {by_hand}", scores.l1);
     let sheet = folder.path().join("sheet.png");
-    viewer.sheet(&mut cpu, &pairs, 5, &sheet).unwrap();
+    viewer.sheet(&mut cpu, &pairs, 5, Statistics::Batch, &sheet).unwrap();
     let sheet = Image::read(&sheet).unwrap();
     assert_eq!((sheet.width, sheet.height), (3 * 32 + 2 * 4, 2 * 32 + 4));
     let range = heights().target.range();
     assert_eq!(sheet.crop(72, 0, 32, 32), target.preview(range));
+}
+
+/// Trains one step on pairs of these sizes at 32 pixels, and gives the folder of the run.
+fn run_on(fit: Fit, sizes: &[[usize; 2]]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = |&[w, h]: &[usize; 2]| (photo(w, h, 1), photo(w, h, 7));
+    let pairs = Arc::new(MemoryPairs::new(sizes.iter().map(pair).collect()).unwrap());
+    let config = RunConfig { fit, objective: no_gan(), ..config(3, 3) };
+    let options = RunOptions { steps: Some(1), ..RunOptions::new(folder.path(), 1) };
+    let none = Arc::new(MemoryPairs::default());
+    let plan = RunPlan::new(config, options, pairs, none, cpu()).unwrap();
+    let mut run = Trainer::start(plan, &[]).unwrap();
+    run.run(&AtomicBool::new(false), &mut Silent).unwrap();
+    folder
+}
+
+fn no_gan() -> Objective {
+    Objective { gan: Gan::None, ..RunConfig::default().objective }
+}
+
+/// 8-bit RGB without two equal parts.
+fn photo(width: usize, height: usize, tag: usize) -> Image {
+    let byte = |i: usize| ((i * i / 7 + i * tag) % 256) as u8;
+    Image::new(width, height, 3, (0..width * height * 3).map(byte).collect::<Vec<_>>()).unwrap()
+}
+
+fn translator(run: &Path, scale: Scale) -> Translator {
+    let options = TranslateOptions { scale, ..TranslateOptions::default() };
+    Translator::open(run, options, cpu()).unwrap()
+}
+
+/// A picture as large as those of the training is resized as they were, translated, and resized
+/// back; so is any other, without a change of its proportions.
+#[test]
+fn a_translation_sees_what_training_saw() {
+    /// A fit, sizes of training images, an image, and its size in translation.
+    type Case = (Fit, &'static [[usize; 2]], [usize; 2], [usize; 2]);
+    let cases: [Case; 9] = [
+        (Fit::Crop, &[[128, 128]], [128, 128], [32, 32]),
+        (Fit::Crop, &[[128, 128]], [256, 200], [64, 50]),
+        (Fit::Crop, &[[16, 16]], [20, 9], [40, 18]),
+        (Fit::Crop, &[[96, 64]], [96, 64], [48, 32]),
+        (Fit::Crop, &[[64, 64], [150, 100]], [150, 100], [48, 32]),
+        (Fit::Pad, &[[64, 64], [150, 100]], [150, 100], [32, 21]),
+        (Fit::Stretch, &[[128, 128]], [256, 200], [64, 50]),
+        (Fit::Stretch, &[[128, 64]], [128, 64], [32, 32]),
+        (Fit::Crop, &[[32, 32]], [128, 40], [128, 40]),
+    ];
+    for (fit, sources, [w, h], [to_w, to_h]) in cases {
+        let run = run_on(fit, sources);
+        let image = photo(w, h, 3);
+        let out = translator(run.path(), Scale::Trained).translate(&image).unwrap();
+        let small = image.resize(to_w, to_h);
+        let native = translator(run.path(), Scale::Native).translate(&small).unwrap();
+        if fit != Fit::Pad {
+            assert!(out == native.resize(w, h), "{fit:?} {sources:?}");
+        }
+        // A checkpoint remembers as much as the model.
+        let latest = run.path().join("checkpoints/latest.safetensors");
+        let late = translator(&latest, Scale::Trained).translate(&image).unwrap();
+        assert!(late == out);
+    }
+}
+
+/// What the network sees of a training image in validation is what it sees of the file.
+#[test]
+fn a_padded_image_is_seen_alike_in_validation_and_translation() {
+    let run = run_on(Fit::Pad, &[[96, 40]]);
+    let image = photo(96, 40, 1);
+    let pairs = MemoryPairs::new(vec![(image.clone(), image.clone())]).unwrap();
+    let (seen, _) = pix2pix_engine::data::plain(&pairs, 0, 32, Fit::Pad, Direction::AToB).unwrap();
+    let shown = translator(run.path(), Scale::Native).translate(&seen).unwrap();
+    let shown = shown.crop(0, (32 - 13) / 2, 32, 13).resize(96, 40);
+    assert!(translator(run.path(), Scale::Trained).translate(&image).unwrap() == shown);
+}
+
+#[test]
+fn a_factor_is_used_as_given_and_refused_outside_its_range() {
+    let run = run_on(Fit::Crop, &[[128, 128]]);
+    let image = photo(50, 30, 3);
+    let half = translator(run.path(), Scale::By(0.5)).translate(&image).unwrap();
+    let mut native = translator(run.path(), Scale::Native);
+    assert!(half == native.translate(&image.resize(25, 15)).unwrap().resize(50, 30));
+    for wrong in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e9] {
+        let options = TranslateOptions { scale: Scale::By(wrong), ..TranslateOptions::default() };
+        let text = Translator::open(run.path(), options, cpu()).err().unwrap().to_string();
+        assert!(text.contains("`scale`") && text.contains("at most 64"), "{text}");
+    }
+}
+
+/// Resized back, values stay inside their range, which the cubic alone would leave.
+#[test]
+fn values_stay_in_their_range_at_any_scale() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    save(&path, &config(4, 1), Some(&heights()));
+    for scale in [Scale::By(0.3), Scale::By(2.5), Scale::Native] {
+        let out = translator(&path, scale).translate(&bands(41, 23)).unwrap();
+        assert_eq!((out.width, out.height), (41, 23));
+        let Samples::F32(metres) = &out.samples else { panic!("{}", out.format()) };
+        assert!(metres.iter().all(|m| (-10.0..=90.0).contains(m)), "{metres:?}");
+    }
+}
+
+/// Sizes that no picture has, in a file of unknown origin, are an error and no crash.
+#[test]
+fn a_model_with_damaged_sizes_is_refused() {
+    let run = run_on(Fit::Crop, &[[64, 64]]);
+    let path = run.path().join("model.safetensors");
+    let weights = load_weights(&path).unwrap();
+    let good = Trained::of(&weights.metadata, &path).unwrap();
+    assert_eq!((good.size, good.fit), (Some(32), Some(Fit::Crop)));
+    let spread = good.sources.unwrap().short;
+    assert_eq!((spread.min, spread.max), (64, 64));
+    let hostile = [
+        r#"{"sources":{"pairs":1}}"#.to_string(),
+        "7".to_string(),
+        weights.metadata["translation"].replace("64", "0"),
+        weights.metadata["translation"].replace(r#""min":64"#, r#""min":65"#),
+    ];
+    for text in hostile {
+        let mut metadata = weights.metadata.clone();
+        metadata.insert("translation".into(), text.clone());
+        let error = Trained::of(&metadata, &path).unwrap_err().to_string();
+        assert!(error.contains("`translation` is damaged"), "{text}: {error}");
+    }
+    // Sizes that a picture could have, in a program that cannot.
+    for (size, sources) in [(usize::MAX, "1"), (1 << 40, "1"), (1, "18446744073709551615")] {
+        let mut metadata = weights.metadata.clone();
+        let kept = weights.metadata["translation"].replace("64", sources);
+        metadata.insert("translation".into(), kept);
+        let mut config: serde_json::Value = serde_json::from_str(&metadata["config"]).unwrap();
+        config["size"] = size.into();
+        metadata.insert("config".into(), config.to_string());
+        let to = run.path().join("hostile.safetensors");
+        save_weights(&to, &pix2pix_engine::checkpoint::Weights { metadata, ..weights.clone() })
+            .unwrap();
+        let out = translator(&to, Scale::Trained).translate(&photo(20, 10, 1));
+        match out {
+            Ok(out) => assert_eq!((out.width, out.height), (20, 10)),
+            Err(error) => assert!(error.to_string().contains("`scale`"), "{error}"),
+        }
+    }
+}
+
+/// In batches of several, both statistics are scored, the lower L1 counts, and a stop between two
+/// pictures ends the validation without a result.
+#[test]
+fn a_validation_compares_both_statistics() {
+    let base = config(3, 3);
+    let seen = RunConfig { batch_size: 2, ..base.clone() };
+    let recipe = seen.recipe();
+    let networks = Networks::new(&*recipe).unwrap();
+    let mut cpu = Cpu::new(1).unwrap();
+    let viewer = Viewer::record(&*recipe, &networks, &seen, &cpu).unwrap();
+    cpu.reserve(viewer.end()).unwrap();
+    networks.init(&mut cpu, 3).unwrap();
+    let target = photo(32, 32, 1);
+    let pairs = MemoryPairs::new(vec![(target.clone(), target); 3]).unwrap();
+    let go = AtomicBool::new(false);
+    let found = viewer.score(&*recipe, &mut cpu, &pairs, &go).unwrap().unwrap();
+    let compared = found.compared().unwrap();
+    assert!(compared.l1 < compared.other_l1, "{compared:?}");
+    let mut l1 = |statistics| {
+        let [_, output, target] = viewer.view(&mut cpu, &pairs, 0, statistics).unwrap();
+        recipe.score(&output, &target, seen.domains.target.range()).unwrap().l1
+    };
+    let [own, running] = [Statistics::Batch, Statistics::Running].map(&mut l1);
+    let (used, want) = if running < own {
+        (Statistics::Running, [running, own])
+    } else {
+        (Statistics::Batch, [own, running])
+    };
+    assert_eq!(compared.used, used);
+    // The mean of three equal numbers is off by a rounding at most.
+    for (got, want) in [compared.l1, compared.other_l1].into_iter().zip(want) {
+        assert!((got - want).abs() < 1e-12, "{got} {want}");
+    }
+    go.store(true, Ordering::Relaxed);
+    assert_eq!(viewer.score(&*recipe, &mut cpu, &pairs, &go).unwrap(), None);
+    for other in [
+        RunConfig { batch_size: 1, ..base.clone() },
+        RunConfig {
+            batch_size: 2,
+            generator: GeneratorConfig { norm: NormKind::Instance, ..base.generator.clone() },
+            ..base
+        },
+    ] {
+        assert!(!other.compares_statistics());
+    }
 }

@@ -1,0 +1,85 @@
+//! What a translation will take, said before it begins, and how far it is.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::progress::clock;
+use super::{bytes, say, with_flags};
+use crate::error::{Error, Result};
+use crate::translate::{MEASURED, Translator};
+
+/// A translation of as many pixels as this many pictures of [`MEASURED`] pixels is measured before
+/// it begins. Measuring translates two of them, so it costs a tenth at most.
+const LONG: usize = 20;
+
+/// Says which pictures are too large for the memory, and of a long translation the memory of the
+/// largest picture and the time. Each has its path, width and height.
+///
+/// # Errors
+/// A failure of the device.
+pub fn announce(translator: &mut Translator, pictures: &[(&Path, [usize; 2])]) -> Result<()> {
+    let mut by_pixels: Vec<(f64, &Path, [usize; 2])> = Vec::new();
+    for &(path, size) in pictures {
+        let [width, height] = translator.computed(size);
+        by_pixels.push((width as f64 * height as f64, path, size));
+    }
+    by_pixels.sort_by(|a, b| b.0.total_cmp(&a.0));
+    // From the largest down, until one fits: smaller ones fit too.
+    let mut too_large = 0;
+    for &(_, path, size) in &by_pixels {
+        match translator.check_memory(size) {
+            Ok(()) => break,
+            Err(error @ (Error::Input(_) | Error::Machine(_))) => {
+                say(format!("too large {}: {}", path.display(), with_flags(&error)));
+                too_large += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let Some(&(_, _, largest)) = by_pixels.get(too_large) else { return Ok(()) };
+    let work: f64 = by_pixels[too_large..].iter().map(|(pixels, ..)| pixels).sum();
+    if work > (LONG * MEASURED * MEASURED) as f64 {
+        let memory = bytes(translator.memory(largest)?);
+        let seconds = translator.seconds_per_pixel()? * work;
+        let time = clock(Duration::from_secs_f64(seconds.max(1.0)));
+        let of = if by_pixels.len() > 1 { " for the largest picture" } else { "" };
+        say(format!("work      {memory} of memory{of}, about {time} to compute"));
+    }
+    Ok(())
+}
+
+/// A bar on a terminal for several pictures; lines otherwise.
+pub struct Bar(Option<ProgressBar>);
+
+impl Bar {
+    /// For this many pictures.
+    pub fn new(pictures: usize) -> Bar {
+        let shown = pictures > 1 && std::io::stderr().is_terminal();
+        Bar(shown.then(|| {
+            let style = ProgressStyle::with_template("{bar:20} {pos}/{len}, {eta} left")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(pictures as u64).with_style(style)
+        }))
+    }
+
+    /// Prints a line about a picture that is done.
+    pub fn done(&self, line: String) {
+        match &self.0 {
+            Some(bar) => {
+                bar.suspend(|| say(line));
+                bar.inc(1);
+            }
+            None => say(line),
+        }
+    }
+
+    /// Removes the bar.
+    pub fn end(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}

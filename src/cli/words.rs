@@ -1,0 +1,129 @@
+//! What the program says about sizes and statistics, in training, translation and `describe`.
+
+use super::shown;
+use crate::data::{Direction, Domain, DomainKind, Fit, SourceSizes};
+use crate::kernel::Statistics;
+use crate::tensor::SampleType;
+use crate::train::{Compared, RunConfig, Trained};
+use crate::translate::Translator;
+
+/// Said of a run whose validations cannot compare batch norm's statistics.
+pub const NOT_COMPARED: &str = "no validation compares batch norm's two statistics, so \
+    translations use each picture's own; --norm running uses those of training";
+
+/// What is done to training pictures that are not square, if there are any.
+pub fn fit(config: &RunConfig, sources: Option<&SourceSizes>) -> Vec<String> {
+    let Some(sources) = sources.filter(|sources| sources.not_square > 0) else {
+        return Vec::new();
+    };
+    let SourceSizes { pairs, width, height, not_square, too_long, .. } = sources;
+    let size = config.size;
+    let what = match config.fit {
+        Fit::Crop if config.jitter => {
+            format!("squares of {size} x {size} are cut out of them, at random (--fit crop)")
+        }
+        Fit::Crop => "the square in their middle is used (--fit crop)".to_string(),
+        Fit::Pad => "they are filled up by reflection (--fit pad)".to_string(),
+        Fit::Stretch => format!("they are squeezed to {size} x {size} (--fit stretch)"),
+    };
+    let mut lines = vec![format!(
+        "fit       {not_square} of {pairs} pictures are not square ({width} x {height} pixels): {what}"
+    )];
+    if *too_long > 0 && config.fit == Fit::Crop {
+        lines.push(format!(
+            "          {too_long} are longer than {} times their shorter side: of these only the \
+             middle is used; --fit pad uses all",
+            Fit::LONGEST
+        ));
+    }
+    lines
+}
+
+/// Which statistics of batch norm are better.
+pub fn compared(compared: &Compared) -> String {
+    let Compared { used, l1, other_l1 } = compared;
+    let (used, other) = match used {
+        Statistics::Batch => ("each picture's own statistics", "the running ones"),
+        Statistics::Running => ("the running statistics", "each picture's own"),
+    };
+    format!("batch norm uses {used} (L1 {l1:.4}; with {other} {other_l1:.4})")
+}
+
+/// How a model is run, as far as its file decides it.
+pub fn translator(translator: &Translator) -> Vec<String> {
+    let mut lines =
+        vec![format!("scale     pictures {}", shown(&translator.resizing().to_string()))];
+    if let Some(found) = &translator.trained().statistics {
+        lines.push(if found.used == translator.statistics() {
+            format!("norm      {}, as in validation", compared(found))
+        } else {
+            "norm      not the statistics that validation found better, as --norm says".to_string()
+        });
+    }
+    lines
+}
+
+/// ", computed at 128 x 96" for a picture that is resized for its translation.
+pub fn computed(translator: &Translator, size: [usize; 2]) -> String {
+    let [width, height] = translator.resizing().size(size);
+    if [width, height] == size {
+        return String::new();
+    }
+    format!(", computed at {width} x {height}")
+}
+
+/// What a model's file remembers of its training.
+pub fn trained(trained: &Trained) -> Vec<String> {
+    let Trained { direction, domains, size, fit, sources, statistics } = trained;
+    let mut lines = Vec::new();
+    if let Some(direction) = direction {
+        lines.push(match direction {
+            Direction::AToB => "direction: A to B".to_string(),
+            Direction::BToA => "direction: B to A".to_string(),
+        });
+    }
+    if let Some(domains) = domains {
+        lines.push(format!("pictures: {} to {}", domain(&domains.input), domain(&domains.target)));
+    }
+    if let Some(size) = size {
+        let from = match sources {
+            None => String::new(),
+            Some(SourceSizes { pairs, width, height, .. }) => {
+                format!(" from {pairs} pairs of {width} x {height} pixels")
+            }
+        };
+        let fit = match (sources, fit) {
+            (Some(sources), Some(fit)) if sources.not_square > 0 => format!(
+                ", {} of them not square ({})",
+                sources.not_square,
+                match fit {
+                    Fit::Crop => "cropped",
+                    Fit::Pad => "filled up",
+                    Fit::Stretch => "stretched",
+                }
+            ),
+            _ => String::new(),
+        };
+        lines.push(format!("trained at {size} x {size} pixels{from}{fit}"));
+    }
+    lines.extend(statistics.iter().map(compared));
+    lines
+}
+
+/// "8-bit colour (red, green, blue)", "32-bit floats from -10 to 90 m (height)".
+fn domain(domain: &Domain) -> String {
+    let samples = match domain.samples {
+        SampleType::U8 => "8-bit",
+        SampleType::U16 => "16-bit",
+        SampleType::F32 => "32-bit float",
+    };
+    let kind = match &domain.kind {
+        DomainKind::Colour => "colour".to_string(),
+        DomainKind::Values { low, high, unit } => {
+            let unit = unit.as_ref().map_or(String::new(), |unit| format!(" {unit}"));
+            format!("values from {low} to {high}{unit}")
+        }
+        DomainKind::Labels { classes } => format!("labels of {} classes", classes.len()),
+    };
+    format!("{samples} {kind} ({})", domain.channels.join(", "))
+}
