@@ -32,6 +32,9 @@ __device__ __forceinline__ elem* pixel(Tensor t, size_t i) { return t.data + i *
 
 __device__ __forceinline__ int pixels(Tensor t) { return t.n * t.h * t.w; }
 
+// Whether `x` is neither NaN nor infinite: in those, and in no other number, all bits of the exponent are 1.
+__device__ __forceinline__ bool is_finite(float x) { return (__float_as_uint(x) & 0x7f800000u) != 0x7f800000u; }
+
 // Sets an element to `value`, or adds `value` to it, as `merge` says.
 __device__ __forceinline__ void store(elem* at, float value, Merge merge)
 {

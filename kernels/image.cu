@@ -1,6 +1,7 @@
 // image.cu - images to and from a device: samples to elements in [-1, 1], cropped and flipped, and back.
 //   math    image_unpack: x[n,h,w,c] = (sample[n, crop.y+h, crop.x+w, c] - low) / half - 1, w from the right end if flipped;
-//           image_pack: sample = (x + 1) * half + low; u8 and u16 are rounded, halves away from 0, and clamped
+//           image_pack: sample = (x + 1) * half + low; u8 and u16 are rounded, halves away from 0, and clamped; numbers of x that
+//           are NaN or infinite are counted
 //   shapes  samples (n,h,w,c) dense, u8, u16 or f32; x any pitch, in image_unpack of any size for which the crops are
 //           inside the images
 //   launch  256 threads, one element per thread and iteration; any number of blocks; deterministic
@@ -40,12 +41,13 @@ extern "C" __global__ void __launch_bounds__(256) image_unpack(Uncropped from, S
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256) image_pack(Tensor x, SampleArg sample, unsigned char* samples)
+extern "C" __global__ void __launch_bounds__(256) image_pack(Tensor x, SampleArg sample, unsigned char* samples, unsigned* wrong)
 {
     size_t count = (size_t)pixels(x) * x.c, stride = (size_t)gridDim.x * blockDim.x;
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride) {
         // Multiply and add are rounded separately, as on the CPU: fma would differ where low is not 0.
-        float scaled = __fmul_rn(to_float(pixel(x, i / x.c)[i % x.c]) + 1.0f, sample.half);
+        float value = to_float(pixel(x, i / x.c)[i % x.c]), scaled = __fmul_rn(value + 1.0f, sample.half);
+        if (!is_finite(value)) atomicAdd(wrong, 1u);
         store_sample(samples, i, sample.size, scaled + sample.low);
     }
 }

@@ -36,7 +36,7 @@ __device__ __forceinline__ void write(NormRule norm, Line line, const State* sta
 {
     float v = forward(norm, line, state, x, i, c);
     pixel(y, i)[c] = from_float(v);
-    if (skip.data) pixel(skip, i)[c] = from_float(fmaxf(v, 0.0f));
+    if (skip.data) pixel(skip, i)[c] = from_float(relu(v));
 }
 
 // g, the gradient of weight xhat + bias, from the gradients of y and of the skip output max(y, 0).
@@ -45,7 +45,7 @@ __device__ __forceinline__ float pulled(NormRule norm, Line line, const State* s
     float mask = kept(norm, state, x, i, c);
     float y = value(norm.rule, (hat(line, to_float(pixel(x, i)[c])) * line.weight + line.bias) * mask);
     float g = to_float(pixel(dy, i)[c]);
-    if (dskip.data && y > 0.0f) g += to_float(pixel(dskip, i)[c]);
+    if (dskip.data && !(y <= 0.0f)) g += to_float(pixel(dskip, i)[c]);
     return g * slope(norm.rule, y) * mask;
 }
 

@@ -42,8 +42,6 @@ extern "C" __global__ void __launch_bounds__(VECTOR_THREADS) count_not_finite(co
 {
     size_t stride = (size_t)gridDim.x * blockDim.x;
     unsigned sum = 0;
-    // All bits of the exponent are 1 in NaN and in infinities, and in no other number.
-    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride)
-        sum += (__float_as_uint(x[i]) & 0x7f800000u) == 0x7f800000u;
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride) sum += !is_finite(x[i]);
     if (sum > 0) atomicAdd(y, sum);
 }

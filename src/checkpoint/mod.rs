@@ -27,8 +27,8 @@ pub(crate) use model_file::{
 pub(crate) use open::model_file;
 pub use open::{MODEL, convert, load_weights, read_weights};
 pub use port_file::save_pth;
-pub(crate) use weights::upload;
 pub use weights::{HostTensor, Tensors, Weights};
+pub(crate) use weights::{check_numbers, upload, wrong_numbers};
 
 /// An [`Error::Input`] about the file `path`. What it quotes may come from the file, so control
 /// characters are replaced and at most 500 characters are shown.

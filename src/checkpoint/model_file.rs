@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
-use super::weights::{HostTensor, Tensors, Weights, tensor};
+use super::weights::{HostTensor, Tensors, Weights, check_numbers, tensor};
 use super::{refuse, safetensors};
 use crate::kernel::Backend;
 use crate::model::{DiscriminatorConfig, GeneratorConfig, Network};
@@ -131,7 +131,9 @@ fn network<R: Read + Seek, C: DeserializeOwned>(
             }
             None => return Err(refuse(path, format!("there is no {full} in it"))),
         }
-        tensors.insert(name.clone(), HostTensor { shape, data: reader.read(&full)? });
+        let data = reader.read(&full)?;
+        check_numbers(path, &full, &data)?;
+        tensors.insert(name.clone(), HostTensor { shape, data });
     }
     Ok(Some((config, tensors)))
 }
@@ -219,7 +221,8 @@ pub(crate) fn named_views(network: &str, params: &Params) -> Vec<NamedView> {
 /// Writes tensors that lie on a device, atomically; one at a time is held in host memory.
 ///
 /// # Errors
-/// [`Error::File`] if the disk fails; what the device reports.
+/// [`Error::File`] if the disk fails; [`Error::Input`] for numbers that are NaN or infinite, and an
+/// older file at `path` then stays; what the device reports.
 pub(crate) fn save_views(
     path: &Path,
     b: &dyn Backend,
@@ -231,7 +234,9 @@ pub(crate) fn save_views(
         let view = tensors[i].1;
         let start = out.len();
         out.resize(start + view.shape.count(), 0.0);
-        b.download(view, &mut out[start..])
+        b.download(view, &mut out[start..])?;
+        // The last gate: what is not finite replaces no file.
+        check_numbers(path, &tensors[i].0, &out[start..])
     })
 }
 

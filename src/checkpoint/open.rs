@@ -23,7 +23,7 @@ pub(crate) fn model_file(path: &Path) -> PathBuf {
 ///
 /// # Errors
 /// [`Error::File`] if it cannot be read; [`Error::Input`] if there is none, or with what is wrong
-/// with it.
+/// with it: numbers that are NaN or infinite too, by the name of their tensor.
 pub fn load_weights(path: &Path) -> Result<Weights> {
     let path = &model_file(path);
     let file = File::open(path).map_err(|e| match e.kind() {

@@ -4,7 +4,7 @@ use std::io::{Read, Seek};
 use std::path::Path;
 
 use super::infer::{NetworkConfig, infer, plain};
-use super::weights::{HostTensor, Tensors, Weights, tensor};
+use super::weights::{HostTensor, Tensors, Weights, check_numbers, tensor};
 use super::{pth, refuse};
 use crate::nn::Param;
 use crate::{Error, Result};
@@ -35,7 +35,10 @@ pub fn read_pth<R: Read + Seek>(mut state: pth::StateDict<R>, path: &Path) -> Re
             vec![0.0; param.shape.count()]
         } else {
             let (index, _) = kept.iter().find(|k| k.1 == port.name).expect("infer found them all");
-            state.read(*index, if port.size.len() == 4 { &[0, 2, 3, 1] } else { &[0] })?
+            let order: &[usize] = if port.size.len() == 4 { &[0, 2, 3, 1] } else { &[0] };
+            let data = state.read(*index, order)?;
+            check_numbers(path, &port.name, &data)?;
+            data
         };
         tensors.insert(param.name.clone(), HostTensor { shape: param.shape, data });
     }

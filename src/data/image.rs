@@ -39,13 +39,14 @@ impl PixelFormat {
         self.channels * self.samples.size()
     }
 
-    /// Refuses an image of another format; `name` stands for the image in the message.
+    /// Refuses an image of another format, and one with samples that are NaN or infinite; `name`
+    /// stands for the image in the message.
     ///
     /// # Errors
-    /// [`Error::Input`] with both formats.
+    /// [`Error::Input`] with both formats, or with the place of the first such sample.
     pub fn check(self, image: &Image, name: &str) -> Result<()> {
         if image.format() == self {
-            return Ok(());
+            return image.check_finite(name);
         }
         Err(Error::input(format!(
             "{name} has {}, and {self} are needed: convert it",
@@ -96,6 +97,28 @@ impl Image {
     /// Its channels and sample type.
     pub fn format(&self) -> PixelFormat {
         PixelFormat { channels: self.channels, samples: self.samples.sample_type() }
+    }
+
+    /// Refuses an image with samples that are NaN or infinite, of which a network makes nothing but
+    /// more of them.
+    fn check_finite(&self, name: &str) -> Result<()> {
+        let Samples::F32(samples) = &self.samples else { return Ok(()) };
+        let Some(i) = samples.iter().position(|v| !v.is_finite()) else { return Ok(()) };
+        let count = samples.iter().filter(|v| !v.is_finite()).count();
+        let (pixel, others) = (i / self.channels, count - 1);
+        let others = match others {
+            0 => String::new(),
+            1 => ", and 1 other sample is not finite".to_string(),
+            n => format!(", and {n} other samples are not finite"),
+        };
+        Err(Error::input(format!(
+            "{name} has the sample {} at row {}, column {}, channel {}{others}: replace such samples \
+             by numbers of its range, or leave the picture out",
+            samples[i],
+            pixel / self.width,
+            pixel % self.width,
+            i % self.channels
+        )))
     }
 
     /// The samples of row `y`.

@@ -1,6 +1,7 @@
 //! Images to and from a device: samples to numbers in [-1, 1], cropped and flipped, and back.
 
 use crate::device::{Cpu, Device};
+use crate::error::settings::LR;
 use crate::error::{Error, Result};
 use crate::tensor::{
     Crop, Sample, SampleRange, SampleSlice, SampleType, Samples, View, with_samples,
@@ -90,6 +91,7 @@ pub trait ImageKernels {
     /// upload.
     ///
     /// # Errors
+    /// [`Error::Input`] where numbers of x are NaN or infinite: they would pass for a picture as integers.
     /// [`Error::Shape`] for an empty range; else what the device reports.
     fn download_images(
         &mut self,
@@ -97,6 +99,21 @@ pub trait ImageKernels {
         range: SampleRange,
         of: SampleType,
     ) -> Result<Samples>;
+}
+
+/// Refuses a computed picture of which `wrong` of `of` numbers are not finite.
+///
+/// # Errors
+/// [`Error::Input`] if any is.
+pub(super) fn check_finite(wrong: usize, of: usize) -> Result<()> {
+    if wrong == 0 {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "{wrong} of {of} numbers of the computed picture are NaN or infinite: the weights of its network \
+         are too large, as after training that diverged; use an earlier checkpoint, or train with a \
+         smaller {LR}"
+    )))
 }
 
 /// Writes the crops of all images to the memory of `to`.
@@ -133,6 +150,7 @@ impl ImageKernels for Cpu {
         check_range("download_images", range)?;
         let mut values = vec![0.0; from.shape.count()];
         self.download(from, &mut values)?;
+        check_finite(values.iter().filter(|v| !v.is_finite()).count(), values.len())?;
         let mut samples = Samples::zeros(of, values.len());
         with_samples!(Samples, &mut samples, v => {
             v.iter_mut().zip(&values).for_each(|(v, &x)| *v = range.sample(x));

@@ -12,7 +12,7 @@ use crate::tensor::View;
 pub enum Activation {
     /// y = x
     Identity,
-    /// y = max(x, 0)
+    /// y = max(x, 0); NaN stays NaN.
     Relu,
     /// y = x where x > 0, slope * x elsewhere; the slope is above 0.
     LeakyRelu(f32),
@@ -26,7 +26,7 @@ impl Activation {
     pub fn value(self, x: f32) -> f32 {
         match self {
             Activation::Identity => x,
-            Activation::Relu => x.max(0.0),
+            Activation::Relu => relu(x),
             Activation::LeakyRelu(slope) => {
                 if x > 0.0 {
                     x
@@ -44,7 +44,7 @@ impl Activation {
     pub(crate) fn apply(self, values: &mut [f32]) {
         match self {
             Activation::Identity => {}
-            Activation::Relu => values.iter_mut().for_each(|v| *v = v.max(0.0)),
+            Activation::Relu => values.iter_mut().for_each(|v| *v = relu(*v)),
             Activation::LeakyRelu(slope) => {
                 values.iter_mut().for_each(|v| *v = if *v > 0.0 { *v } else { slope * *v });
             }
@@ -58,7 +58,7 @@ impl Activation {
         let all = g.iter_mut().zip(y.iter().zip(dy));
         match self {
             Activation::Identity => all.for_each(|(g, (_, dy))| *g = *dy),
-            Activation::Relu => all.for_each(|(g, (y, dy))| *g = if *y > 0.0 { *dy } else { 0.0 }),
+            Activation::Relu => all.for_each(|(g, (y, dy))| *g = if *y <= 0.0 { 0.0 } else { *dy }),
             Activation::LeakyRelu(slope) => {
                 all.for_each(|(g, (y, dy))| *g = if *y > 0.0 { *dy } else { slope * dy });
             }
@@ -67,12 +67,19 @@ impl Activation {
     }
 
     /// The derivative dy/dx, computed from y: all of these functions keep the sign of x, so that y
-    /// is enough. At 0 it is the left derivative, as in PyTorch.
+    /// is enough. At 0 it is the left derivative, and where y is NaN that of a number below 0 for a
+    /// leaky ReLU and that of one above for a ReLU, all as in PyTorch.
     #[inline(always)]
     pub fn slope(self, y: f32) -> f32 {
         match self {
             Activation::Identity => 1.0,
-            Activation::Relu => f32::from(u8::from(y > 0.0)),
+            Activation::Relu => {
+                if y <= 0.0 {
+                    0.0
+                } else {
+                    1.0
+                }
+            }
             Activation::LeakyRelu(slope) => {
                 if y > 0.0 {
                     1.0
@@ -83,6 +90,12 @@ impl Activation {
             Activation::Tanh => 1.0 - y * y,
         }
     }
+}
+
+/// max(x, 0) that keeps NaN, which `f32::max` would replace by 0; 0 of -0.
+#[inline(always)]
+fn relu(x: f32) -> f32 {
+    if x <= 0.0 { 0.0 } else { x }
 }
 
 /// tanh(x) to a relative error of 3e-7, in arithmetic that the compiler vectorises: calling the C

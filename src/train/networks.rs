@@ -101,13 +101,11 @@ impl Networks {
         let Some(((name, view), count)) = all.first() else { return Ok(()) };
         let others = match all.len() - 1 {
             0 => String::new(),
-            1 => ", and 1 more tensor has such numbers".to_string(),
-            n => format!(", and {n} more tensors have such numbers"),
+            1 => ", and some of 1 other tensor".to_string(),
+            n => format!(", and some of {n} other tensors"),
         };
-        Err(Error::input(format!(
-            "{count} of the {} numbers of {name} are NaN or infinite{others}",
-            view.shape.count()
-        )))
+        let what = checkpoint::wrong_numbers(*count, view.shape.count(), name, "NaN or infinite");
+        Err(Error::input(format!("{what}{others}")))
     }
 
     /// Writes a checkpoint, atomically: everything that [`Networks::load`] needs, and `metadata`.
@@ -141,7 +139,7 @@ impl Networks {
     /// Loads a checkpoint that [`Networks::save`] wrote; `path` only names it in errors.
     ///
     /// # Errors
-    /// [`Error::Input`] if a tensor is missing or has another shape.
+    /// [`Error::Input`] if a tensor is missing, has another shape, or holds NaN or infinity.
     pub fn load(
         &self,
         b: &mut dyn Backend,
@@ -163,6 +161,7 @@ impl Networks {
             }
             values.resize(view.shape.count(), 0.0);
             reader.read_into(&name, &mut values)?;
+            checkpoint::check_numbers(path, &name, &values)?;
             b.upload(view, &values)?;
         }
         Ok(())

@@ -1,9 +1,9 @@
 //! Images to and from a GPU: `kernels/image.cu`.
 
 use super::{names, spread};
-use crate::device::{ByteAddress, Cuda, device_struct};
+use crate::device::{ByteAddress, CounterAddress, Cuda, device_struct};
 use crate::error::Result;
-use crate::kernel::image::check_range;
+use crate::kernel::image::{check_finite, check_range};
 use crate::kernel::{ImageBatch, ImageKernels};
 use crate::tensor::{Crop, SampleRange, SampleType, Samples, View};
 
@@ -78,10 +78,13 @@ impl ImageKernels for Cuda {
     ) -> Result<Samples> {
         check_range("download_images", range)?;
         let mut samples = Samples::zeros(of, from.shape.count());
+        self.clear_counts(1)?;
+        let wrong = CounterAddress(self.counts_address().0);
         self.fetch(samples.bytes_mut(), |cuda, at| {
-            let args = (cuda.tensor(from), SampleArg::new(of, range), at);
+            let args = (cuda.tensor(from), SampleArg::new(of, range), at, wrong);
             cuda.launch(names::IMAGE_PACK, from.elem, spread(cuda, from), &args)
         })?;
+        check_finite(self.counts(1)?[0] as usize, samples.len())?;
         Ok(samples)
     }
 }
