@@ -5,6 +5,7 @@ mod args;
 mod describe;
 mod device;
 mod forecast;
+mod port_flags;
 mod progress;
 mod resume;
 mod settings;
@@ -31,13 +32,25 @@ pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|what| {
         complain(format!("this is a defect of the program, please report it: {what}"));
     }));
-    let args = match Cli::try_parse() {
+    let typed = match port_flags::ours(std::env::args_os().collect()) {
+        Ok(typed) => typed,
+        Err(error) => {
+            complain(with_flags(&error));
+            return ExitCode::from(error.exit_code());
+        }
+    };
+    let args = match Cli::try_parse_from(typed.args) {
         Ok(args) => args,
         Err(error) => {
             let _ = error.print();
+            // They explain what the message says of flags that were not typed.
+            for note in &typed.notes {
+                let _ = writeln!(std::io::stderr(), "note: {note}");
+            }
             return ExitCode::from(u8::from(error.use_stderr()));
         }
     };
+    typed.notes.iter().for_each(|note| say(format!("flags     {note}")));
     let run = || match args.command {
         Command::Train(args) => train::run(*args),
         Command::Translate(args) => translate::run(args),

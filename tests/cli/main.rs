@@ -6,6 +6,7 @@ mod bad_flags;
 mod bad_models;
 mod newcomer;
 mod objectives;
+mod port_flags;
 mod program;
 mod resume;
 mod schedules;
