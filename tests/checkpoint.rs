@@ -1,6 +1,8 @@
 //! Weights in files: goldens written by PyTorch (`golden/make_pth.py`), round trips, and files that
 //! mean harm.
 
+#[path = "checkpoint/foreign.rs"]
+mod foreign;
 #[path = "checkpoint/hostile.rs"]
 mod hostile;
 #[path = "checkpoint/memory.rs"]

@@ -3,6 +3,7 @@
 //! The names are those of [`crate::nn::Param::port`]. A network is recognised by the few tensors
 //! that distinguish it from others, then every tensor is compared.
 
+use super::foreign::{self, NamedSize};
 use crate::Result;
 use crate::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind};
 use crate::nn::{Params, PortTensor};
@@ -15,9 +16,6 @@ pub enum NetworkConfig {
     /// A discriminator.
     Discriminator(DiscriminatorConfig),
 }
-
-/// One tensor of a port's file: its name, without `module.`, and PyTorch's extents.
-type NamedSize<'a> = (&'a str, &'a [usize]);
 
 /// What is found in a file, or what is wrong with it in a sentence without the file's name.
 type Inferred<T> = std::result::Result<T, String>;
@@ -40,6 +38,20 @@ pub fn infer(tensors: &[NamedSize]) -> Inferred<(NetworkConfig, Params)> {
     let params = within_bounds(params)?;
     compare(tensors, &params)?;
     Ok((config, params))
+}
+
+/// What these tensors are, ours or another program's, in a few words.
+pub fn recognised(tensors: &[NamedSize]) -> Option<String> {
+    let plain: Vec<_> = tensors.iter().filter_map(|&(n, size)| Some((plain(n)?, size))).collect();
+    match infer(&plain) {
+        Ok((NetworkConfig::Generator(_), _)) => {
+            Some("a U-Net generator of the PyTorch port".into())
+        }
+        Ok((NetworkConfig::Discriminator(_), _)) => {
+            Some("a PatchGAN discriminator of the PyTorch port".into())
+        }
+        Err(_) => foreign::network(&plain),
+    }
 }
 
 /// The configuration of a file that has the first filter of a U-Net.
@@ -138,9 +150,13 @@ fn filter(tensors: &[NamedSize], name: &str) -> Inferred<(usize, usize)> {
 }
 
 fn not_ours(tensors: &[NamedSize]) -> String {
-    match tensors.first() {
-        None => "it holds no tensors; save `network.state_dict()` with torch.save".into(),
-        Some((name, _)) => format!(
+    match (tensors.first(), foreign::network(tensors)) {
+        (None, _) => "it holds no tensors; save `network.state_dict()` with torch.save".into(),
+        (_, Some(what)) => format!(
+            "it holds {what}, which this program does not have yet; it has pix2pix's U-Net generator \
+             and PatchGAN discriminator"
+        ),
+        (Some((name, _)), None) => format!(
             "its first tensor, {name}, belongs neither to a pix2pix U-Net generator nor to a \
              PatchGAN discriminator, the two networks that can be converted"
         ),

@@ -7,6 +7,7 @@
 //! training checkpoint also holds the optimiser's.
 
 mod float_type;
+mod foreign;
 mod infer;
 mod model_file;
 mod open;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::super::float_type::FloatType;
+use super::super::foreign;
 use super::{Global, Id, Kind, Object, Parse, Pickle, Storage, TensorObject};
 
 /// Values built by one pickle: a network of 120 tensors makes about 6,000.
@@ -436,8 +437,10 @@ fn damaged(at: usize) -> String {
 }
 
 fn refused(module: &str, name: &str) -> String {
+    let what = foreign::object(module, name).map(|what| format!(" but {what}"));
     format!(
-        "it wants to load {module}.{name}, so it is not a plain state dict; save `network.state_dict()` \
-         with torch.save"
+        "it wants to load {module}.{name}, so it is not a plain state dict{}; save \
+         `network.state_dict()` with torch.save",
+        what.unwrap_or_default()
     )
 }

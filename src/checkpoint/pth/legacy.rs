@@ -4,6 +4,7 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
+use super::super::foreign;
 use super::super::pickle::{Object, Parse, Pickle};
 use super::{Fault, PICKLE_LIMIT, Storages, StoredBytes};
 
@@ -49,10 +50,11 @@ type Keys = Vec<(String, u64)>;
 
 /// Where the state dict's pickle begins, the storages, and where the first of them begins.
 fn pickles(input: &[u8]) -> Parse<(usize, Keys, u64)> {
-    let foreign = || {
-        "it is neither a zip archive nor begins with PyTorch's magic number, so it is no file \
-         that torch.save wrote"
-            .to_string()
+    let foreign = || match foreign::file(input) {
+        Some(what) => format!("it is {what}, and state dicts of torch.save alone can be read"),
+        None => "it is neither a zip archive nor begins with PyTorch's magic number, so it is no \
+                 file that torch.save wrote"
+            .to_string(),
     };
     let magic = Pickle::read(input).map_err(|_| foreign())?;
     if !matches!(magic.get(magic.root), Object::Int(MAGIC)) {

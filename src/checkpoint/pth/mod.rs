@@ -16,7 +16,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::float_type::FloatType;
-use super::pickle::{Kind, Object, Parse, Pickle};
+use super::foreign;
+use super::infer::recognised;
+use super::pickle::{Id, Kind, Object, Parse, Pickle};
 use super::refuse;
 use crate::{Error, Result};
 
@@ -152,9 +154,7 @@ fn describe(pickle: &Pickle, places: &Storages, length: u64) -> Parse<Vec<Stored
             return Err("its state dict has a key that is no text".into());
         };
         let Object::Tensor(tensor) = pickle.get(value) else {
-            return Err(format!(
-                "its member {name} is no tensor; save `network.state_dict()` by itself"
-            ));
+            return Err(no_state_dict(pickle, members, name));
         };
         let storage = tensor.storage;
         let Kind::Float(float_type) = storage.kind else { continue };
@@ -201,6 +201,40 @@ fn describe(pickle: &Pickle, places: &Storages, length: u64) -> Parse<Vec<Stored
         });
     }
     Ok(tensors)
+}
+
+/// What a dictionary is whose member `name` is no tensor: mostly a checkpoint with the network in
+/// another dictionary.
+fn no_state_dict(pickle: &Pickle, members: &[(Id, Id)], name: &str) -> String {
+    let named = |&(key, value): &(Id, Id)| match *pickle.get(key) {
+        Object::Text(key) => Some((key, pickle.get(value))),
+        _ => None,
+    };
+    let keys: Vec<&str> = members.iter().filter_map(|m| Some(named(m)?.0)).collect();
+    let inner = members.iter().filter_map(named).find_map(|(key, value)| {
+        let Object::Dict(inner) = value else { return None };
+        let tensors = inner.iter().filter_map(named).filter_map(|(name, value)| match value {
+            Object::Tensor(tensor) => Some((name, tensor.size.as_slice())),
+            _ => None,
+        });
+        Some((key, tensors.collect::<Vec<_>>())).filter(|(_, tensors)| !tensors.is_empty())
+    });
+    match (foreign::container(&keys), inner) {
+        (what, Some((key, tensors))) => {
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            let key = if key.chars().all(plain) { key } else { "KEY" };
+            format!(
+                "it is {} whose member {key} holds {}; save that by itself: \
+                 torch.save(torch.load(FILE)[\"{key}\"], \"network.pth\")",
+                what.unwrap_or("a checkpoint of a training"),
+                recognised(&tensors).unwrap_or_else(|| "a network's tensors".into())
+            )
+        }
+        (Some(what), None) => format!("it is {what}, which holds no network"),
+        (None, None) => {
+            format!("its member {name} is no tensor; save `network.state_dict()` by itself")
+        }
+    }
 }
 
 /// Elements from a tensor's first to its last, both counted; `None` if it has none, or where 64

@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek};
 use ::zip::result::ZipError;
 use ::zip::{CompressionMethod, ZipArchive};
 
+use super::super::foreign;
 use super::{Fault, PICKLE_LIMIT, Storages, StoredBytes};
 
 /// The pickle, where it begins, and where every storage lies. Checksums of all members are compared
@@ -20,12 +21,14 @@ pub fn open<R: Read + Seek>(
     let mut pickle = None;
     let mut places = Storages::new();
     let mut total = 0u64;
+    let mut others = Vec::new();
     for i in 0..archive.len() {
         let mut member = archive.by_index(i).map_err(fault)?;
         let name = member.name().map_err(fault)?.into_owned();
         let (folder, inside) = name.split_once('/').unwrap_or(("", &name));
         let storage = inside.strip_prefix("data/");
         if storage.is_none() && inside != "data.pkl" && inside != "byteorder" {
+            others.push(name);
             continue;
         }
         if member.compression() != CompressionMethod::Stored
@@ -66,8 +69,9 @@ pub fn open<R: Read + Seek>(
             return Err(Fault::Refused(format!("the archive has a second pickle in {folder}")));
         }
     }
-    let pickle = pickle.ok_or_else(|| {
-        "it is a zip archive without a data.pkl, so PyTorch did not write it".to_string()
+    let pickle = pickle.ok_or_else(|| match foreign::archive(&others) {
+        Some(what) => format!("it is {what}, and state dicts of torch.save alone can be read"),
+        None => "it is a zip archive without a data.pkl, so PyTorch did not write it".to_string(),
     })?;
     Ok((pickle, 0, places))
 }
