@@ -5,6 +5,7 @@ mod args;
 mod describe;
 mod device;
 mod forecast;
+mod hint;
 mod port_flags;
 mod progress;
 mod resume;

@@ -10,7 +10,7 @@ use super::args::TrainArgs;
 use super::progress::ProgressReport;
 use super::resume::{self, check_end, folder_of, same};
 use super::settings::{EPOCHS, apply, schedule, whole_schedule};
-use super::{bytes, program, quoted, say, words};
+use super::{bytes, hint, program, quoted, say, words};
 use crate::checkpoint::{DISCRIMINATOR, GENERATOR};
 use crate::data::{Folder, ScanOptions};
 use crate::error::{Error, Result};
@@ -92,6 +92,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         loader_threads: args.device.threads.unwrap_or(LOADER_THREADS).clamp(1, LOADER_THREADS),
         ..RunOptions::new(&out, length.0)
     };
+    let example = folder.val.first().or(folder.train.first()).cloned();
     let (train, val) = (Arc::new(folder.train), Arc::new(folder.val));
     let plan = RunPlan::new(config, run_options, train, val, backend)?;
     if args.print_program {
@@ -187,11 +188,11 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         ));
         return Ok(ExitCode::from(130));
     }
-    say(format!(
-        "translate {} translate {} PICTURE.png --output OUT.png",
-        program(),
-        quoted(&out.join(MODEL))
-    ));
+    let model = out.join(if done.best.is_some() { BEST } else { MODEL });
+    if let Some(pair) = example {
+        let direction = trainer.plan().config().direction;
+        say(format!("translate {}", hint::translate(&model, &pair, direction)));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use image::{DynamicImage, ImageBuffer, Luma, Rgba};
 use pix2pix_engine::data::Image;
@@ -31,17 +31,42 @@ fn without_out_a_run_is_named_after_its_data_and_says_what_to_do_next() {
     let ended = ok(&folder.path().join("data"), &words(&format!("train . {SMALL} --steps 1")));
     let run = folder.path().join("data/runs/data");
     assert!(run.join("model.safetensors").is_file());
-    let program = env!("CARGO_BIN_EXE_pix2pix-engine");
-    for says in [
-        &*format!("{program} translate runs/data/model.safetensors"),
-        "runs/data/samples/step-0000001.png",
-        "memory",
-        "CPU",
-        "step 1/1",
-    ] {
+    for says in ["runs/data/samples/step-0000001.png", "memory", "CPU", "step 1/1"] {
         assert!(ended.out.contains(says), "no {says:?} in {}", ended.out);
     }
     assert!(ended.out.lines().all(|l| !l.contains('\r') && !l.contains('\u{1b}')), "{ended:?}");
+}
+
+#[test]
+fn the_last_line_of_a_run_translates_as_it_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    pairs(&at("no val"), 2, 32);
+    pairs(&at("halves/train"), 2, 32);
+    pairs(&at("halves/val"), 1, 32);
+    for name in ["A/it's 1.png", "B/it's 1.jpg", "A/2.png", "B/2.png"] {
+        save(&at("two/train").join(name), &picture(32, 32, 1));
+        save(&at("two/val").join(name), &picture(32, 32, 2));
+    }
+    save(&at("two/val/B/!.png"), &picture(32, 32, 3));
+    save(&at("two/val/A/!.png"), &picture(32, 32, 4));
+    let rows = [
+        ("no val", "", "model.safetensors", "no val/0.png", "0-translated.png"),
+        ("halves", "", "best.safetensors", "halves/val/0.png", "0-translated.png"),
+        ("two", "--direction b2a", "best.safetensors", "two/val/B/!.png", "!-translated.png"),
+    ];
+    for (data, flags, model, picture, writes) in rows {
+        let line = format!("--out a/{} {SMALL} --epochs 1 {flags}", data.replace(' ', "-"));
+        let args: Vec<&str> = ["train", data].into_iter().chain(words(&line)).collect();
+        let ended = ok(folder.path(), &args);
+        let line = ended.out.lines().last().and_then(|line| line.strip_prefix("translate "));
+        let line = line.unwrap_or_else(|| panic!("no hint in {}", ended.out));
+        assert!(line.contains(model) && line.contains(picture), "{line}");
+        let _ = fs::remove_file(at(writes));
+        let done = Command::new("sh").args(["-c", line]).current_dir(folder.path()).output();
+        let done = done.unwrap();
+        assert!(done.status.success() && at(writes).is_file(), "{line}: {done:?}");
+    }
 }
 
 #[test]
