@@ -202,9 +202,11 @@ fn conversion_there_and_back_loses_nothing() {
 /// Numbers that depend on name and place, for a network of any kind.
 fn fill(params: &Params, seed: u64) -> BTreeMap<String, HostTensor> {
     let tensor = |(i, param): (usize, &Param)| {
-        let data = (0..param.shape.count())
-            .map(|at| normal(seed, [at as u32, i as u32, 0, 0])[0] * 0.25)
-            .collect();
+        let numbers =
+            (0..param.shape.count()).map(|at| normal(seed, [at as u32, i as u32, 0, 0])[0] * 0.25);
+        // No variance is below 0.
+        let variance = param.name.ends_with("running_var");
+        let data = numbers.map(|v| if variance { v.abs() } else { v }).collect();
         (param.name.clone(), HostTensor { shape: param.shape, data })
     };
     params.iter().enumerate().map(tensor).collect()

@@ -115,13 +115,16 @@ CASES = {
 }
 
 
-def build(name):
-    network, arguments, how = CASES[name]
-    torch.manual_seed(list(CASES).index(name))
+def build(case):
+    network, arguments, how = CASES[case]
+    torch.manual_seed(list(CASES).index(case))
     net = network(*arguments)
-    for tensor in net.state_dict().values():
+    for name, tensor in net.state_dict().items():
         if tensor.is_floating_point():
             tensor.copy_(torch.randn(tensor.shape) * 0.25)
+        # No variance is below 0, and files with one are refused.
+        if name.endswith("running_var"):
+            tensor.abs_()
     return net, how
 
 
