@@ -1,12 +1,16 @@
 //! Weights in files: goldens written by PyTorch (`golden/make_pth.py`), round trips, and files that
 //! mean harm.
 
+#[path = "checkpoint/configs.rs"]
+mod configs;
 #[path = "checkpoint/foreign.rs"]
 mod foreign;
 #[path = "checkpoint/hostile.rs"]
 mod hostile;
 #[path = "checkpoint/memory.rs"]
 mod memory;
+#[path = "common/mutate.rs"]
+mod mutate;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -16,7 +16,7 @@ mod values;
 mod verify;
 mod words;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -85,6 +85,15 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// Whether the program takes a command line, its own name first; the message if not. Nothing is run.
+///
+/// # Errors
+/// What the program would print.
+pub fn check(typed: Vec<OsString>) -> Result<(), String> {
+    let typed = port_flags::ours(typed).map_err(|error| with_flags(&error))?;
+    Cli::try_parse_from(typed.args).map(drop).map_err(|error| error.to_string())
 }
 
 /// Prints a line for the user. A closed pipe is no error.

@@ -8,9 +8,9 @@ use std::path::Path;
 use ::zip::write::SimpleFileOptions;
 use ::zip::{CompressionMethod, ZipWriter};
 use pix2pix_engine::checkpoint::{FORMAT, Weights, read_weights};
-use pix2pix_engine::random::{below, philox};
 use pix2pix_engine::{Error, Result};
 
+use super::mutate::mutate;
 use super::{golden, memory};
 
 /// What reading a small hostile file may hold: its pickle of at most 1 MiB and the values that
@@ -346,11 +346,7 @@ fn mutated_files_never_panic() {
         let mut accepted = 0;
         for round in 0..*rounds {
             let mut bytes = original.clone();
-            let [count, ..] = philox(seed, [round, 0, 0, 0]);
-            for i in 0..=below(count, 4) {
-                let [a, b, c, d] = philox(seed, [round, 1 + i, 0, 0]);
-                mutate(&mut bytes, [a, b, c, d]);
-            }
+            mutate(&mut bytes, 2000, seed, round);
             let bytes = build(&bytes);
             let (result, held) = read(&bytes);
             accepted += u32::from(result.is_ok());
@@ -361,28 +357,5 @@ fn mutated_files_never_panic() {
         }
         // Most mutations do harm; some change only a number.
         assert!(accepted < rounds / 2, "{seed}: {accepted} of {rounds}");
-    }
-}
-
-fn mutate(bytes: &mut Vec<u8>, [kind, place, value, length]: [u32; 4]) {
-    if bytes.is_empty() {
-        return;
-    }
-    // Headers and pickles are at the beginning; half of all changes go there.
-    let within = if place & 1 == 0 { bytes.len().min(2000) } else { bytes.len() };
-    let at = below(place, within as u32) as usize;
-    let end = (at + 1 + below(length, 16) as usize).min(bytes.len());
-    const TELLING: [u8; 8] = [0, 1, 0x7f, 0x80, 0xff, b'(', b'.', b'R'];
-    match below(kind, 6) {
-        0 => bytes[at] ^= 1 << below(value, 8),
-        1 => bytes[at] = TELLING[below(value, 8) as usize],
-        2 => bytes[at..end].fill(TELLING[below(value, 5) as usize]),
-        3 => drop(bytes.drain(at..end)),
-        4 => {
-            let part = bytes[at..end].to_vec();
-            let to = below(value, bytes.len() as u32) as usize;
-            bytes.splice(to..to, part);
-        }
-        _ => bytes[at] = value as u8,
     }
 }

@@ -5,6 +5,9 @@ mod folder;
 mod image;
 mod loader;
 mod metric;
+#[path = "../common/mutate.rs"]
+mod mutate;
+mod mutated;
 mod resize;
 mod translate;
 
