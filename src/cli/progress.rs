@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{say, shown, words};
-use crate::kernel::Statistics;
 use crate::train::{Compared, Losses, Observer, Scores};
 
 /// Seconds between two lines if stderr is no terminal.
@@ -20,8 +19,8 @@ pub struct ProgressReport {
     first: u64,
     /// When a step was last shown.
     last: Option<Instant>,
-    /// The statistics of batch norm that were said last.
-    statistics: Option<Statistics>,
+    /// What the validation that is about to be shown found of batch norm's statistics.
+    compared: Option<Compared>,
 }
 
 impl ProgressReport {
@@ -32,7 +31,7 @@ impl ProgressReport {
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(0).with_style(style)
         });
-        ProgressReport { bar, batch, begun: Instant::now(), first, last: None, statistics: None }
+        ProgressReport { bar, batch, begun: Instant::now(), first, last: None, compared: None }
     }
 
     /// Removes the bar and prints a line with the last step.
@@ -79,18 +78,16 @@ impl Observer for ProgressReport {
     }
 
     fn validated(&mut self, epoch: u64, scores: &Scores, best: bool) {
+        let with = self.compared.take().as_ref().map_or(String::new(), words::scored_with);
         self.line(format!(
-            "epoch {epoch} val: {}{}",
+            "epoch {epoch} val: {}{with}{}",
             scores.line(),
             if best { " (best)" } else { "" }
         ));
     }
 
-    fn compared(&mut self, epoch: u64, compared: &Compared) {
-        // Once, and when it changes.
-        if self.statistics.replace(compared.used) != Some(compared.used) {
-            self.line(format!("epoch {epoch} val: {}", words::compared(compared)));
-        }
+    fn compared(&mut self, _epoch: u64, compared: &Compared) {
+        self.compared = Some(*compared);
     }
 
     fn warned(&mut self, message: &str) {

@@ -178,6 +178,9 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         let best = out.join(BEST);
         say(format!("best      {}: epoch {epoch}, {}", best.display(), scores.line()));
     }
+    if let Some(found) = &done.statistics {
+        say(format!("norm      {}", words::compared(found)));
+    }
     if outcome == Outcome::Stopped {
         say(format!(
             "stopped   after step {}; go on with: {} train {} --resume {}",

@@ -39,14 +39,24 @@ pub fn fit(config: &RunConfig, sources: Option<&SourceSizes>) -> Vec<String> {
     lines
 }
 
+/// The statistics that are used, and the others.
+fn names(used: Statistics) -> [&'static str; 2] {
+    match used {
+        Statistics::Batch => ["each picture's own statistics", "the running ones"],
+        Statistics::Running => ["the running statistics", "each picture's own"],
+    }
+}
+
 /// Which statistics of batch norm are better.
-pub fn compared(compared: &Compared) -> String {
-    let Compared { used, l1, other_l1 } = compared;
-    let (used, other) = match used {
-        Statistics::Batch => ("each picture's own statistics", "the running ones"),
-        Statistics::Running => ("the running statistics", "each picture's own"),
-    };
-    format!("batch norm uses {used} (L1 {l1:.4}; with {other} {other_l1:.4})")
+pub fn compared(Compared { used, l1, other_l1 }: &Compared) -> String {
+    let [used, other] = names(*used);
+    format!("batch norm uses {used} (validation L1 {l1:.4}; with {other} {other_l1:.4})")
+}
+
+/// Behind the scores of a validation: what they are with, and the L1 of the others.
+pub fn scored_with(Compared { used, other_l1, .. }: &Compared) -> String {
+    let [used, other] = names(*used);
+    format!(" with {used} (L1 {other_l1:.4} with {other})")
 }
 
 /// How a model is run, as far as its file decides it.
@@ -55,7 +65,7 @@ pub fn translator(translator: &Translator) -> Vec<String> {
         vec![format!("scale     pictures {}", shown(&translator.resizing().to_string()))];
     if let Some(found) = &translator.trained().statistics {
         lines.push(if found.used == translator.statistics() {
-            format!("norm      {}, as in validation", compared(found))
+            format!("norm      {}", compared(found))
         } else {
             "norm      not the statistics that validation found better, as --norm says".to_string()
         });

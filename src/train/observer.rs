@@ -7,10 +7,10 @@ pub trait Observer {
     /// After a step: steps done and in all, the epoch from 0, the losses, and the seconds that the
     /// step took.
     fn step(&mut self, _done: u64, _total: u64, _epoch: u64, _losses: &Losses, _seconds: f64) {}
+    /// Before [`Observer::validated`], of a validation that compared batch norm's two statistics.
+    fn compared(&mut self, _epoch: u64, _compared: &Compared) {}
     /// After the validation of epoch `epoch`, from 1; `best` if its L1 is the lowest so far.
     fn validated(&mut self, _epoch: u64, _scores: &Scores, _best: bool) {}
-    /// After a validation that compared batch norm's two statistics.
-    fn compared(&mut self, _epoch: u64, _compared: &Compared) {}
     /// Something that the user should know while the run goes on: one sentence.
     fn warned(&mut self, _message: &str) {}
 }

@@ -265,10 +265,10 @@ impl Trainer {
             let metadata = model_metadata(config, Kept { sources: *sources, statistics });
             networks.save_first(&**backend, &options.out.join(BEST), &metadata)?;
         }
-        observer.validated(epoch, &scores, best);
         if let Some(compared) = &statistics {
             observer.compared(epoch, compared);
         }
+        observer.validated(epoch, &scores, best);
         Ok(())
     }
 

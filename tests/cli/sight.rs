@@ -139,7 +139,8 @@ fn the_better_statistics_are_found_kept_and_used() {
     }
     let flags = "--gan none --batch-size 3 --lr 0.002";
     let said = train(folder.path(), "run", &format!("{flags} --epochs 30")).out;
-    assert!(said.contains("batch norm uses "), "{said}");
+    assert!(said.contains("with each picture's own statistics (L1 "), "{said}");
+    assert!(line(&said, "norm").contains("uses the running statistics"), "{said}");
     let validations: Vec<Value> =
         lines(&at("run")).into_iter().filter(|line| line.get("validation").is_some()).collect();
     assert_eq!(validations.len(), 30);
@@ -154,7 +155,7 @@ fn the_better_statistics_are_found_kept_and_used() {
     // The model that is translated with says it, and so does the best of its epoch.
     save(&at("in.png"), &picture(32, 32, 9));
     let (default, said) = translated(folder.path(), "");
-    assert!(said.contains("as in validation"), "{said}");
+    assert!(line(&said, "norm").contains("validation L1"), "{said}");
     assert!(translated(folder.path(), "--norm running").0 == default);
     let (different, said) = translated(folder.path(), "--norm batch");
     assert!(default != different && said.contains("as --norm says"), "{said}");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use pix2pix_engine::checkpoint::load_weights;
 
 use crate::on_gpu::{ok, on_gpu};
-use crate::program::{SMALL, bench, results, step_numbers, steps, train};
+use crate::program::{SMALL, bench, lines, pairs, results, step_numbers, steps, train};
 
 /// Deep enough for dropout, wide enough for tensor cores.
 const WIDE: &str = "--size 64 --base-channels 16 --patch 34";
@@ -112,6 +112,40 @@ fn a_run_goes_on_on_the_other_machine() {
         assert_eq!(step_numbers(&cwd.join(run)), [1, 2, 3, 4]);
         let apart = apart(&cwd.join(run), &cwd.join("whole"));
         assert!(apart.iter().all(|a| *a <= 2e-2), "{run}: {apart:?}");
+    }
+}
+
+/// A step and the previews with both statistics of batch norm are programs on one memory, one after
+/// the other, three times.
+#[test]
+fn validations_with_both_statistics_follow_the_cpu() {
+    if !cuda::nvrtc::or_skip("validations_with_both_statistics_follow_the_cpu") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let cwd = folder.path();
+    pairs(&cwd.join("data/train"), 2, 32);
+    pairs(&cwd.join("data/val"), 2, 32);
+    let flags = "--epochs 3 --batch-size 2 --gan none";
+    train(cwd, "cpu", &format!("{flags} --device cpu"));
+    ok(cwd, &format!("train data --out gpu {SMALL} {flags} --device cuda --precision f32"));
+    let scores = |run: &str| -> Vec<(String, [f64; 2])> {
+        lines(&cwd.join(run))
+            .into_iter()
+            .filter(|line| line.get("validation").is_some())
+            .map(|line| {
+                let l1 = |of: &str| line[of]["l1"].as_f64().unwrap();
+                let used = line["statistics"].as_str().unwrap().to_string();
+                (used, [l1("validation"), l1("other_statistics")])
+            })
+            .collect()
+    };
+    let [on_cpu, on_gpu] = ["cpu", "gpu"].map(scores);
+    assert_eq!(on_cpu.len(), 3);
+    for ((used, a), (same, b)) in on_cpu.iter().zip(&on_gpu) {
+        assert_eq!(used, same);
+        // As the losses of a few steps in f32.
+        assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 2e-2 * a), "{a:?} and {b:?}");
     }
 }
 
