@@ -4,7 +4,8 @@
 //! # Train and translate
 //!
 //! Pairs of images come from a folder ([`data::Folder`]) or from memory ([`data::MemoryPairs`]). A
-//! run is planned, started and run to its end, and its model translates images of any size.
+//! run is planned, started and run to its end, and its model translates images of any size, resized as
+//! those of the training were ([`translate::Scale`]).
 //!
 //! ```
 //! use std::sync::{Arc, atomic::AtomicBool};

@@ -12,7 +12,7 @@ use super::resume::{self, check_end, folder_of, same};
 use super::settings::{EPOCHS, apply, schedule, whole_schedule};
 use super::{bytes, hint, program, quoted, say, words};
 use crate::checkpoint::{DISCRIMINATOR, GENERATOR};
-use crate::data::{Folder, ScanOptions};
+use crate::data::{Folder, ScanOptions, SourceSizes};
 use crate::error::{Error, Result};
 use crate::train::{
     BEST, Length, MODEL, Outcome, RunConfig, RunOptions, RunPlan, SAMPLES, Trainer, checkpoint_of,
@@ -93,6 +93,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         ..RunOptions::new(&out, length.0)
     };
     let example = folder.val.first().or(folder.train.first()).cloned();
+    let val_sizes = SourceSizes::of(&folder.val);
     let (train, val) = (Arc::new(folder.train), Arc::new(folder.val));
     let plan = RunPlan::new(config, run_options, train, val, backend)?;
     if args.print_program {
@@ -109,7 +110,11 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     for skipped in &folder.skipped {
         say(format!("          left out: {}", skipped.reason));
     }
-    words::fit(plan.config(), plan.sources()).iter().for_each(say);
+    for (i, line) in
+        words::fit(plan.config(), plan.sources(), val_sizes.as_ref()).iter().enumerate()
+    {
+        say(format!("{:10}{line}", if i == 0 { "fit" } else { "" }));
+    }
     if plan.config().compares_statistics() && (n_val == 0 || args.val_every == 0) {
         say(format!("norm      {}", words::NOT_COMPARED));
     }

@@ -11,30 +11,38 @@ use crate::translate::Translator;
 pub const NOT_COMPARED: &str = "no validation compares batch norm's two statistics, so \
     translations use each picture's own; --norm running uses those of training";
 
-/// What is done to training pictures that are not square, if there are any.
-pub fn fit(config: &RunConfig, sources: Option<&SourceSizes>) -> Vec<String> {
-    let Some(sources) = sources.filter(|sources| sources.not_square > 0) else {
-        return Vec::new();
-    };
-    let SourceSizes { pairs, width, height, not_square, too_long, .. } = sources;
+/// What is done to pictures that are not square, in training and in validation, if there are any.
+pub fn fit(
+    config: &RunConfig,
+    train: Option<&SourceSizes>,
+    val: Option<&SourceSizes>,
+) -> Vec<String> {
     let size = config.size;
-    let what = match config.fit {
-        Fit::Crop if config.jitter => {
-            format!("squares of {size} x {size} are cut out of them, at random (--fit crop)")
-        }
-        Fit::Crop => "the square in their middle is used (--fit crop)".to_string(),
-        Fit::Pad => "they are filled up by reflection (--fit pad)".to_string(),
-        Fit::Stretch => format!("they are squeezed to {size} x {size} (--fit stretch)"),
-    };
-    let mut lines = vec![format!(
-        "fit       {not_square} of {pairs} pictures are not square ({width} x {height} pixels): {what}"
-    )];
-    if *too_long > 0 && config.fit == Fit::Crop {
+    let not_square = |sources: &&SourceSizes| sources.not_square > 0;
+    let mut lines = Vec::new();
+    for (sources, name, random) in
+        [(train, "pictures", config.jitter), (val, "validation pictures", false)]
+    {
+        let Some(sources) = sources.filter(not_square) else { continue };
+        let SourceSizes { pairs, width, height, not_square, too_long, .. } = sources;
+        let what = match config.fit {
+            Fit::Crop if random => {
+                format!("squares of {size} x {size} are cut out of them at random (--fit crop)")
+            }
+            Fit::Crop => "the square in their middle is used (--fit crop)".to_string(),
+            Fit::Pad => "they are filled up by reflection (--fit pad)".to_string(),
+            Fit::Stretch => format!("they are squeezed to {size} x {size} (--fit stretch)"),
+        };
         lines.push(format!(
-            "          {too_long} are longer than {} times their shorter side: of these only the \
-             middle is used; --fit pad uses all",
-            Fit::LONGEST
+            "{not_square} of {pairs} {name} are not square ({width} x {height} pixels): {what}"
         ));
+        if *too_long > 0 && config.fit == Fit::Crop {
+            lines.push(format!(
+                "{too_long} are longer than {} times their shorter side: of these only the middle is \
+                 used; --fit pad uses all",
+                Fit::LONGEST
+            ));
+        }
     }
     lines
 }

@@ -196,12 +196,24 @@ impl Translator {
         sides.map(|side| side.checked_next_multiple_of(step).unwrap_or(side))
     }
 
-    /// Bytes of memory that the device needs for an image of this width and height, beside the weights.
+    /// Bytes of memory that the device needs for an image of this width and height, beside the
+    /// weights; on the CPU with the images themselves, as read, resized and padded, and the output
+    /// likewise.
     ///
     /// # Errors
     /// An image that is computed at more than 2^20 pixels a side, or that the device cannot compute.
     pub fn memory(&mut self, image: [usize; 2]) -> Result<u64> {
-        Ok(self.record(self.computed(image))?.bytes)
+        let computed = self.computed(image);
+        let program = self.record(computed)?.bytes;
+        if !self.backend.is_host() {
+            return Ok(program);
+        }
+        let pixels = [image, self.resizing.size(image), computed]
+            .iter()
+            .map(|[width, height]| *width as u64 * *height as u64)
+            .sum::<u64>();
+        let Domains { input, target } = &self.domains;
+        Ok(program + pixels * (input.format().size() + target.format().size()) as u64)
     }
 
     /// Refuses an image of this width and height if there is too little memory for it.

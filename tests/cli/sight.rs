@@ -113,6 +113,26 @@ fn each_fit_is_said_and_kept() {
     assert!(square("c", "pad") == square("d", "stretch"));
 }
 
+/// What is done is said of validation pictures too, and of pictures that are used in part.
+#[test]
+fn every_picture_that_is_not_used_whole_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    pairs(&at("data/train"), 2, 32);
+    save(&at("data/val/a.png"), &picture(90, 32, 0));
+    save(&at("data/val/b.png"), &picture(64, 32, 0));
+    save(&at("data/val/c.png"), &picture(2 * 400, 32, 0));
+    let said = train(folder.path(), "run", "--steps 2 --gan none").out;
+    let fit = line(&said, "fit");
+    assert!(
+        fit.contains("2 of 3 validation pictures") && fit.contains("in their middle"),
+        "{said}"
+    );
+    assert!(said.contains("1 are longer than 8 times"), "{said}");
+    let said = train(folder.path(), "pad", "--steps 2 --gan none --fit pad").out;
+    assert!(!said.contains("longer than"), "{said}");
+}
+
 /// A checkpoint that states no fit is of a run that stretched its pictures.
 #[test]
 fn settings_without_a_fit_are_of_a_run_that_stretched() {
