@@ -4,8 +4,9 @@
 //! and `config`, the JSON object `{"generator": GeneratorConfig, "discriminator":
 //! DiscriminatorConfig, ...}`, where several discriminators are a list. Its tensors are named
 //! `generator.down1.conv.weight` and so on, those of a second discriminator `discriminator2...`; a
-//! training checkpoint also holds the optimiser's.
+//! training checkpoint also holds the optimiser's. Every tensor has a checksum.
 
+mod checksums;
 mod float_type;
 mod foreign;
 mod infer;

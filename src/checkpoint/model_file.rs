@@ -67,6 +67,9 @@ pub fn read_safetensors<R: Read + Seek>(
             None => break,
         }
     }
+    // Also what is not needed here, such as the optimiser's: a file that is damaged anywhere may be
+    // anything.
+    reader.verify()?;
     if generator.is_none() && discriminators.is_empty() {
         return Err(refuse(path, "it has neither a generator nor a discriminator"));
     }

@@ -19,6 +19,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorInfo;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
+use super::checksums::{self, Summed};
 use super::float_type::{self, FloatType};
 use crate::atomic;
 use crate::tensor::Shape;
@@ -29,7 +30,7 @@ const HEADER_LIMIT: u64 = 2 << 20;
 /// The header's key for free text.
 const METADATA: &str = "__metadata__";
 
-/// Writes tensors in the order of `layout`, atomically:
+/// Writes tensors in the order of `layout`, atomically, with a checksum of each and of the header:
 /// `fetch(i, buffer)` appends the numbers of `layout[i]`, channels fastest, to the empty `buffer`, so
 /// that one tensor is held at a time.
 ///
@@ -42,17 +43,23 @@ pub fn write<S: AsRef<str>>(
     metadata: &BTreeMap<String, String>,
     mut fetch: impl FnMut(usize, &mut Vec<f32>) -> Result<()>,
 ) -> Result<()> {
-    let header = header(layout, metadata)?;
+    let mut sums = vec![0; layout.len()];
+    let blank = header(layout, metadata, &sums)?;
     atomic::replace(path, |sink| {
         let fail = |e| Error::file("write", path, e);
-        sink.write_all(&header).map_err(fail)?;
+        sink.write_all(&blank).map_err(fail)?;
         let mut buffer = Vec::new();
-        layout.iter().enumerate().try_for_each(|(i, (name, shape))| {
+        for (i, (name, shape)) in layout.iter().enumerate() {
             buffer.clear();
             fetch(i, &mut buffer)?;
             check_length(name.as_ref(), *shape, buffer.len())?;
-            float_type::write(sink, &buffer).map_err(fail)
-        })
+            let mut summed = Summed::new(&mut *sink);
+            float_type::write(&mut summed, &buffer).map_err(fail)?;
+            sums[i] = summed.sum();
+        }
+        let header = header(layout, metadata, &sums)?;
+        debug_assert_eq!(header.len(), blank.len(), "checksums have a fixed width");
+        sink.seek(SeekFrom::Start(0)).and_then(|_| sink.write_all(&header)).map_err(fail)
     })
 }
 
@@ -64,16 +71,19 @@ fn check_length(name: &str, shape: Shape, len: usize) -> Result<()> {
     Err(Error::shape("write safetensors", detail))
 }
 
-/// Length and JSON, padded with spaces so that the data starts on a multiple of 8 bytes.
+/// Length and JSON, padded with spaces so that the data starts on a multiple of 8 bytes; `sums` are
+/// the tensors' checksums.
 fn header<S: AsRef<str>>(
     layout: &[(S, Shape)],
     metadata: &BTreeMap<String, String>,
+    sums: &[u32],
 ) -> Result<Vec<u8>> {
+    let names = layout.iter().map(|(name, _)| name.as_ref());
+    let mut metadata = metadata.clone();
+    checksums::insert(&mut metadata, names.zip(sums));
     let mut seen = BTreeSet::from([METADATA]);
     let mut fields = Vec::with_capacity(layout.len() + 1);
-    if !metadata.is_empty() {
-        fields.push(format!("\"{METADATA}\":{}", json(metadata)));
-    }
+    fields.push(format!("\"{METADATA}\":{}", json(&metadata)));
     let mut at = 0;
     for (name, shape) in layout {
         let name = name.as_ref();
@@ -92,6 +102,7 @@ fn header<S: AsRef<str>>(
     text.resize(text.len().next_multiple_of(8), b' ');
     let mut header = (text.len() as u64).to_le_bytes().to_vec();
     header.append(&mut text);
+    checksums::seal(&mut header);
     Ok(header)
 }
 
@@ -114,6 +125,10 @@ struct Stored {
     shape: Shape,
     /// First byte, from the start of the file.
     at: u64,
+    /// Checksum of its bytes, which files of other programs and older ones of ours lack.
+    sum: Option<u32>,
+    /// Whether its bytes were found to have it.
+    verified: bool,
 }
 
 impl Reader {
@@ -123,6 +138,10 @@ impl Reader {
     /// [`Error::File`] if it cannot be read; [`Error::Input`] if it is no safetensors file, is
     /// truncated, or holds something other than floating-point tensors of one or four extents.
     pub fn open(path: &Path) -> Result<Self> {
+        // A pipe would be waited for, and a device has no end.
+        if path.metadata().is_ok_and(|about| !about.is_file() && !about.is_dir()) {
+            return Err(super::refuse(path, "it is a device, a pipe or a socket, and no file"));
+        }
         let file = File::open(path).map_err(|e| Error::file("open", path, e))?;
         Reader::new(BufReader::new(file), path)
     }
@@ -157,13 +176,21 @@ impl<R: Read + Seek> Reader<R> {
                  no model of ours"
             )));
         }
-        let mut text = vec![0; size as usize];
-        source.read_exact(&mut text).map_err(io)?;
-        let header: Header = serde_json::from_slice(&text)
+        let mut bytes = prefix.to_vec();
+        bytes.resize(8 + size as usize, 0);
+        source.read_exact(&mut bytes[8..]).map_err(io)?;
+        let Header { tensors, mut metadata } = serde_json::from_slice(&bytes[8..])
             .map_err(|e| refuse(format!("the safetensors header is damaged ({e})")))?;
-        let (tensors, names) =
-            check(header.tensors, 8 + size, length - 8 - size).map_err(refuse)?;
-        let metadata = header.metadata;
+        let (mut tensors, names) = check(tensors, 8 + size, length - 8 - size).map_err(refuse)?;
+        let sums = checksums::take(&mut metadata, &bytes).map_err(refuse)?;
+        if let Some(sums) = sums {
+            for (name, stored) in &mut tensors {
+                stored.sum = sums.get(name).copied();
+                if stored.sum.is_none() {
+                    return Err(refuse(format!("it has checksums, but none of {name}")));
+                }
+            }
+        }
         Ok(Reader { source, path: path.to_path_buf(), tensors, names, metadata })
     }
 
@@ -185,7 +212,8 @@ impl<R: Read + Seek> Reader<R> {
     /// The numbers of a tensor, as f32.
     ///
     /// # Errors
-    /// [`Error::Input`] if there is none of that name, [`Error::File`] if the disk fails.
+    /// [`Error::Input`] if there is none of that name, or if its bytes are not those that were
+    /// written; [`Error::File`] if the disk fails.
     pub fn read(&mut self, name: &str) -> Result<Vec<f32>> {
         // Bounded by the file: `new` compared every shape with the bytes that are there.
         let mut out = vec![0.0; self.stored(name)?.shape.count()];
@@ -198,7 +226,7 @@ impl<R: Read + Seek> Reader<R> {
     /// # Errors
     /// As [`Reader::read`], and [`Error::Input`] if `out` has another length.
     pub fn read_into(&mut self, name: &str, out: &mut [f32]) -> Result<()> {
-        let Stored { float_type, shape, at } = *self.stored(name)?;
+        let Stored { float_type, shape, at, .. } = *self.stored(name)?;
         if out.len() != shape.count() {
             return Err(Error::input(format!(
                 "{}: {name} is {shape}, but {} numbers were expected",
@@ -206,9 +234,50 @@ impl<R: Read + Seek> Reader<R> {
                 out.len()
             )));
         }
-        let read = self.source.seek(SeekFrom::Start(at));
-        read.and_then(|_| float_type.read(&mut self.source, out))
-            .map_err(|e| Error::file("read", &self.path, e))
+        let io = |e| Error::file("read", &self.path, e);
+        self.source.seek(SeekFrom::Start(at)).map_err(io)?;
+        let mut summed = Summed::new(&mut self.source);
+        float_type.read(&mut summed, out).map_err(io)?;
+        let sum = summed.sum();
+        self.compare(name, sum)
+    }
+
+    /// Reads every tensor that was not read yet and compares its bytes with its checksum, where the
+    /// file has any.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the name of a tensor whose bytes are not those that were written;
+    /// [`Error::File`] if the disk fails.
+    pub fn verify(&mut self) -> Result<()> {
+        for name in self.names.clone() {
+            let Stored { float_type, shape, at, sum, verified } = self.tensors[&name];
+            if sum.is_none() || verified {
+                continue;
+            }
+            let io = |e| Error::file("read", &self.path, e);
+            self.source.seek(SeekFrom::Start(at)).map_err(io)?;
+            let bytes = (shape.count() * float_type.size()) as u64;
+            let mut summed = Summed::new(std::io::sink());
+            std::io::copy(&mut self.source.by_ref().take(bytes), &mut summed).map_err(io)?;
+            let sum = summed.sum();
+            self.compare(&name, sum)?;
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self, name: &str, sum: u32) -> Result<()> {
+        let stored = self.tensors.get_mut(name).expect("its place was looked up");
+        if stored.sum.is_some_and(|written| written != sum) {
+            return Err(super::refuse(
+                &self.path,
+                format!(
+                    "{name} is damaged: its bytes are not those that were written; copy the file \
+                     again, or take another one"
+                ),
+            ));
+        }
+        stored.verified = true;
+        Ok(())
     }
 
     fn stored(&self, name: &str) -> Result<&Stored> {
@@ -262,7 +331,8 @@ fn check(
         }
         end = to as u64;
         names.push(name.clone());
-        tensors.insert(name, Stored { float_type, shape, at: start + from as u64 });
+        let at = start + from as u64;
+        tensors.insert(name, Stored { float_type, shape, at, sum: None, verified: false });
     }
     if end != data {
         return Err(format!("its tensors end at byte {end}, but its data has {data} bytes"));
