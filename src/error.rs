@@ -71,6 +71,7 @@ pub(crate) mod settings {
         PATCH = "patch",
         PRECISION = "precision",
         RESUME = "resume",
+        SAVE_MINUTES = "save_minutes",
         SCALE = "scale",
         SIZE = "size",
         SKIP_BAD = "skip_bad",

@@ -12,7 +12,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("error", &["tensor::Shape"]),
     ("random", &[]),
     ("one_of", &[]),
-    ("atomic", &[]),
+    ("disk", &[]),
+    ("atomic", &["disk"]),
+    ("lock", &["disk"]),
     ("metric", &["tensor"]),
     // Devices hold memory and know no mathematics.
     ("device", &["tensor"]),
@@ -29,7 +31,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // Images are samples on the host; the training step uploads them.
     ("data", &["tensor", "atomic"]),
     // Files hold numbers by name: that of the parameter here, or in the PyTorch port.
-    ("checkpoint", &["tensor", "atomic", "kernel::Backend", "nn", "model"]),
+    ("checkpoint", &["tensor", "atomic", "lock", "kernel::Backend", "nn", "model"]),
     (
         "train",
         &[
@@ -42,7 +44,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "model",
             "data",
             "checkpoint",
+            "disk",
             "atomic",
+            "lock",
             "metric",
         ],
     ),

@@ -4,7 +4,8 @@
 //! and `config`, the JSON object `{"generator": GeneratorConfig, "discriminator":
 //! DiscriminatorConfig, ...}`, where several discriminators are a list. Its tensors are named
 //! `generator.down1.conv.weight` and so on, those of a second discriminator `discriminator2...`; a
-//! training checkpoint also holds the optimiser's. Every tensor has a checksum.
+//! training checkpoint also holds the optimiser's. `step` and `epoch` say after how many of them a run
+//! wrote it, and every tensor has a checksum.
 
 mod checksums;
 mod float_type;
@@ -24,10 +25,10 @@ use crate::Error;
 
 pub use model_file::{DISCRIMINATOR, FORMAT, GENERATOR, save_model, save_weights};
 pub(crate) use model_file::{
-    NamedView, each_of, metadata, named_views, none_one_or_many, numbered, save_views,
+    NamedView, OPTIMISER, each_of, metadata, named_views, none_one_or_many, numbered, save_views,
 };
-pub(crate) use open::model_file;
-pub use open::{MODEL, convert, load_weights, read_weights};
+pub use open::{LATEST, MODEL, convert, load_weights, read_weights};
+pub(crate) use open::{STEP, model_file, stated};
 pub use port_file::save_pth;
 pub use weights::{HostTensor, Tensors, Weights};
 pub(crate) use weights::{check_numbers, upload, wrong_numbers};

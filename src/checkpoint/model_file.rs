@@ -25,6 +25,9 @@ pub const GENERATOR: &str = "generator";
 /// so on.
 pub const DISCRIMINATOR: &str = "discriminator";
 
+/// How the names of the optimiser's tensors begin.
+pub(crate) const OPTIMISER: &str = "adam.";
+
 /// The name of number `i`, from 0, of several: `name`, then `name` with 2, 3, ... behind it.
 pub(crate) fn numbered(name: &str, i: usize) -> String {
     if i == 0 { name.to_string() } else { format!("{name}{}", i + 1) }

@@ -4,18 +4,34 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
-use super::model_file::{read_safetensors, save_weights};
+use super::model_file::{OPTIMISER, read_safetensors, save_weights};
 use super::port_file::{read_pth, save_pth};
 use super::weights::Weights;
 use super::{pth, safetensors};
+use crate::lock::same_file;
 use crate::{Error, Result};
 
 /// The model in the folder of a run, as it was when the checkpoint was written.
 pub const MODEL: &str = "model.safetensors";
+/// The checkpoint in the folder of a run: all that is needed to resume it, and what is true of it.
+pub const LATEST: &str = "checkpoints/latest.safetensors";
+/// The metadata's key for the steps that a run had done when it wrote a file.
+pub(crate) const STEP: &str = "step";
 
-/// The file of a model: the one in the folder of a run, or `path` itself.
+/// The file of a model: the one in the folder of a run, or `path` itself. A run that was killed
+/// between its checkpoint and its model has an older model; the checkpoint then is the file.
 pub(crate) fn model_file(path: &Path) -> PathBuf {
-    if path.is_dir() { path.join(MODEL) } else { path.to_path_buf() }
+    if !path.is_dir() {
+        return path.to_path_buf();
+    }
+    let (model, latest) = (path.join(MODEL), path.join(LATEST));
+    let newest = stated(&latest, STEP);
+    if newest.is_some() && stated(&model, STEP) != newest { latest } else { model }
+}
+
+/// The value of a key in the metadata of one of our files, if it can be read and has it.
+pub(crate) fn stated(path: &Path, key: &str) -> Option<String> {
+    safetensors::Reader::open(path).ok()?.metadata().get(key).cloned()
 }
 
 /// Reads the networks of a file, ours or PyTorch's, which are told apart by their content; of a
@@ -59,7 +75,7 @@ pub fn read_weights<R: Read + Seek>(mut source: R, path: &Path) -> Result<Weight
 ///
 /// # Errors
 /// Those of [`load_weights`], [`save_weights`] and [`save_pth`], and [`Error::Input`] for another
-/// name.
+/// name, for a `to` that is `from`, also by a link, and for one that is a training checkpoint.
 pub fn convert(from: &Path, to: &Path) -> Result<Weights> {
     let extension = to.extension().map(|e| e.to_ascii_lowercase());
     let save = match extension.as_ref().and_then(|e| e.to_str()) {
@@ -72,7 +88,30 @@ pub fn convert(from: &Path, to: &Path) -> Result<Weights> {
             )));
         }
     };
+    refuse_loss(&model_file(from), to)?;
     let weights = load_weights(from)?;
     save(to, &weights)?;
     Ok(weights)
+}
+
+/// Refuses to write a model to `to` if that would destroy the file it is made from, or a training
+/// checkpoint: neither comes back from a model.
+fn refuse_loss(from: &Path, to: &Path) -> Result<()> {
+    let other = "give another name to write to";
+    if same_file(from.metadata().ok(), to.metadata().ok()) {
+        return Err(Error::input(format!(
+            "{} and {} are one file, which a conversion would replace; {other}",
+            from.display(),
+            to.display()
+        )));
+    }
+    let checkpoint = safetensors::Reader::open(to)
+        .is_ok_and(|reader| reader.names().iter().any(|name| name.starts_with(OPTIMISER)));
+    if checkpoint {
+        return Err(Error::input(format!(
+            "{} is a training checkpoint, and a model in its place could not be trained on; {other}",
+            to.display()
+        )));
+    }
+    Ok(())
 }

@@ -22,6 +22,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use super::checksums::{self, Summed};
 use super::float_type::{self, FloatType};
 use crate::atomic;
+use crate::lock::same_file;
 use crate::tensor::Shape;
 use crate::{Error, Result};
 
@@ -144,6 +145,11 @@ impl Reader {
         }
         let file = File::open(path).map_err(|e| Error::file("open", path, e))?;
         Reader::new(BufReader::new(file), path)
+    }
+
+    /// Whether the file that is open is the one that `path` names now.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        same_file(self.source.get_ref().metadata().ok(), path.metadata().ok())
     }
 }
 

@@ -62,7 +62,7 @@ impl Observer for ProgressReport {
         let names: Vec<String> =
             losses.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
         let speed = rate * self.batch as f64;
-        let (epoch, losses) = (epoch + 1, names.join(" "));
+        let losses = names.join(" ");
         let pace = format!("{speed:.2} images/s, {} left", clock(left));
         if let Some(bar) = &self.bar {
             bar.set_length(total);

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::args::TrainArgs;
+use super::say;
 use super::settings::apply;
 use crate::error::{Error, Result};
-use crate::train::{Checkpoint, RunConfig, checkpoint_of, differences};
+use crate::train::{Checkpoint, RunConfig, RunPlan, checkpoint_of, differences};
 
 /// Opens the checkpoint of a run and applies the flags to its settings.
 ///
@@ -20,7 +21,7 @@ pub fn open(args: &TrainArgs, run: &Path) -> Result<Checkpoint> {
             path.display()
         )));
     }
-    let mut checkpoint = Checkpoint::open(&path)?;
+    let mut checkpoint = Checkpoint::open(run)?;
     let begun = &checkpoint.config;
     let mut typed = begun.clone();
     apply(args, &mut typed)?;
@@ -36,9 +37,15 @@ pub fn open(args: &TrainArgs, run: &Path) -> Result<Checkpoint> {
     Ok(checkpoint)
 }
 
-/// Refuses a run of `total` steps that is at its end already.
-pub fn check_end(checkpoint: &Checkpoint, total: u64) -> Result<()> {
+/// Refuses a run that is at its end already and lacks nothing.
+pub fn check_end(checkpoint: &Checkpoint, plan: &RunPlan) -> Result<()> {
+    let total = plan.total_steps();
     if checkpoint.progress.step < total {
+        return Ok(());
+    }
+    let lacking = checkpoint.lacking(plan);
+    if !lacking.is_empty() {
+        say(format!("          all steps are done; made up for: {}", lacking.join(", ")));
         return Ok(());
     }
     Err(Error::input(format!(

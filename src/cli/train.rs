@@ -84,10 +84,11 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         Some(_) => schedule(&args, whole).unwrap_or(config.schedule),
         None => whole_schedule(&args, whole),
     };
+    let begun = resumed.as_ref().and_then(|checkpoint| checkpoint.options.as_ref());
     let run_options = RunOptions {
         steps: length.1,
         val_every: args.val_every,
-        save_every: args.save_every,
+        save_every: args.save_every.or(begun.and_then(|options| options.save_every)),
         skip_bad: args.skip_bad,
         loader_threads: args.device.threads.unwrap_or(LOADER_THREADS).clamp(1, LOADER_THREADS),
         ..RunOptions::new(&out, length.0)
@@ -130,7 +131,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     ));
     let mut trainer = match resumed {
         Some(checkpoint) => {
-            check_end(&checkpoint, plan.total_steps())?;
+            check_end(&checkpoint, &plan)?;
             if let Some(pairs) = checkpoint.length.map(|l| l.pairs).filter(|&n| n != n_train) {
                 say(format!("          the run was begun with {pairs} pairs"));
             }

@@ -1,9 +1,12 @@
 //! Training: what is learnt ([`Recipe`], [`Pix2Pix`]), one training step ([`Step`]), and a run of
 //! many ([`RunPlan`], [`Trainer`]).
 
+mod cadence;
 mod config;
 mod differences;
 mod evaluate;
+#[cfg(test)]
+mod faults;
 mod files;
 mod losses;
 mod memory;
@@ -15,6 +18,8 @@ mod pending;
 mod pix2pix;
 mod plan;
 mod recipe;
+mod run_files;
+mod saved;
 mod step;
 mod trained;
 mod trainer;
@@ -23,9 +28,7 @@ pub use config::RunConfig;
 pub(crate) use differences::differences;
 pub use evaluate::{Compared, Scores, Validation, Viewer};
 pub(crate) use files::refuse_run;
-pub use files::{
-    BEST, Checkpoint, LATEST, Length, METRICS, Progress, SAMPLES, SavedOptions, checkpoint_of,
-};
+pub use files::{BEST, METRICS, PREVIOUS, SAMPLES};
 pub use losses::Losses;
 pub use memory::Memory;
 pub(crate) use metrics::Metrics;
@@ -35,8 +38,9 @@ pub use observer::{Observer, Silent};
 pub use pix2pix::Pix2Pix;
 pub use plan::{RunOptions, RunPlan};
 pub use recipe::{NamedLoss, Recipe, Recorded, StepInput};
+pub use saved::{Checkpoint, Length, Progress, SavedOptions, checkpoint_of};
 pub use step::Step;
 pub use trained::Trained;
 pub use trainer::{FirstValues, Outcome, Trainer};
 
-pub use crate::checkpoint::MODEL;
+pub use crate::checkpoint::{LATEST, MODEL};

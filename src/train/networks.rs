@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::Recipe;
-use crate::checkpoint::{self, NamedView, safetensors};
+use crate::checkpoint::{self, NamedView, OPTIMISER, safetensors};
 use crate::device::Arena;
 use crate::error::{Error, Result};
 use crate::kernel::{Adam, Backend};
@@ -76,7 +76,7 @@ impl Networks {
             all.extend(checkpoint::named_views(name, params));
             let group = params.group();
             for (state, vector) in &group.state {
-                let kind = if Adam::STATE.contains(state) { "adam." } else { "" };
+                let kind = if Adam::STATE.contains(state) { OPTIMISER } else { "" };
                 for p in params.iter().filter(|p| p.trained) {
                     let part = group.part(*vector, p.view());
                     let part = part.expect("a trained parameter lies in its group");
@@ -121,6 +121,22 @@ impl Networks {
         checkpoint::save_views(path, b, &self.tensors(), metadata)
     }
 
+    /// Writes the networks alone, atomically: a checkpoint without the optimiser's state, a third of
+    /// the size.
+    ///
+    /// # Errors
+    /// As [`Networks::save`].
+    pub fn save_values(
+        &self,
+        b: &dyn Backend,
+        path: &Path,
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<()> {
+        let mut tensors = self.tensors();
+        tensors.retain(|(name, _)| !name.starts_with(OPTIMISER));
+        checkpoint::save_views(path, b, &tensors, metadata)
+    }
+
     /// Writes a model file with the network that translates, atomically.
     ///
     /// # Errors
@@ -136,21 +152,25 @@ impl Networks {
         checkpoint::save_views(path, b, &tensors, metadata)
     }
 
-    /// Loads a checkpoint that [`Networks::save`] wrote; `path` only names it in errors.
+    /// Loads a checkpoint that [`Networks::save`] or [`Networks::save_values`] wrote; `path` only
+    /// names it in errors. Returns whether it has the optimiser's state, which otherwise is zero.
     ///
     /// # Errors
-    /// [`Error::Input`] if a tensor is missing, has another shape, or holds NaN or infinity.
+    /// [`Error::Input`] if a tensor is missing, has another shape, is damaged, or holds NaN or
+    /// infinity.
     pub fn load(
         &self,
         b: &mut dyn Backend,
         reader: &mut safetensors::Reader,
         path: &Path,
-    ) -> Result<()> {
+    ) -> Result<bool> {
+        let optimised = reader.names().iter().any(|name| name.starts_with(OPTIMISER));
         for (_, network) in self.iter() {
             network.params().clear(b)?;
         }
         let mut values = Vec::new();
-        for (name, view) in self.tensors() {
+        let wanted = |name: &str| optimised || !name.starts_with(OPTIMISER);
+        for (name, view) in self.tensors().into_iter().filter(|(name, _)| wanted(name)) {
             if reader.shape(&name) != Some(view.shape) {
                 let found = reader.shape(&name).map_or("missing".into(), |s: Shape| s.to_string());
                 return Err(Error::input(format!(
@@ -164,6 +184,6 @@ impl Networks {
             checkpoint::check_numbers(path, &name, &values)?;
             b.upload(view, &values)?;
         }
-        Ok(())
+        Ok(optimised)
     }
 }

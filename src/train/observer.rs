@@ -4,7 +4,7 @@ use super::{Compared, Losses, Scores};
 
 /// Receives a run's progress. Every method does nothing by default.
 pub trait Observer {
-    /// After a step: steps done and in all, the epoch from 0, the losses, and the seconds that the
+    /// After a step: steps done and in all, the epoch from 1, the losses, and the seconds that the
     /// step took.
     fn step(&mut self, _done: u64, _total: u64, _epoch: u64, _losses: &Losses, _seconds: f64) {}
     /// Before [`Observer::validated`], of a validation that compared batch norm's two statistics.

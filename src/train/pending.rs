@@ -32,7 +32,7 @@ impl Pending {
         Pending { done: Vec::new(), names: names.to_vec(), total, since: Instant::now() }
     }
 
-    /// Adds a step.
+    /// Adds a step in `epoch`, from 1.
     pub fn push(&mut self, step: u64, epoch: u64, lr: f32) {
         self.done.push(Done { step, epoch, lr });
     }

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Memory, Networks, Recipe, RunConfig, Step, Viewer};
+use super::{Memory, Networks, Progress, Recipe, RunConfig, Step, Viewer};
 use crate::data::{LoaderOptions, Pairs, SourceSizes};
-use crate::error::settings::{BASE_CHANNELS, BATCH_SIZE, SIZE};
+use crate::error::settings::{BASE_CHANNELS, BATCH_SIZE, SAVE_MINUTES, SIZE};
 use crate::error::{Error, Result};
 use crate::kernel::Backend;
 use crate::tape::Program;
 
 /// Minutes between checkpoints by default.
-const SAVE_MINUTES: f64 = 5.0;
+const MINUTES: f64 = 5.0;
 
 /// The length of a run, its files and its schedule of validations and checkpoints. None of it
 /// changes what a step computes.
@@ -51,7 +51,7 @@ impl RunOptions {
             steps: None,
             val_every: 1,
             save_every: None,
-            save_minutes: SAVE_MINUTES,
+            save_minutes: MINUTES,
             keep_every: None,
             skip_bad: false,
             loader_threads: 2,
@@ -89,6 +89,12 @@ impl RunPlan {
         backend: Box<dyn Backend>,
     ) -> Result<Self> {
         config.check()?;
+        if options.save_minutes.is_nan() || options.save_minutes < 0.0 {
+            return Err(Error::input(format!(
+                "{SAVE_MINUTES} {}: it is a number of minutes, 0 for none",
+                options.save_minutes
+            )));
+        }
         if train.is_empty() {
             return Err(Error::input("there is no picture to train on"));
         }
@@ -191,6 +197,20 @@ impl RunPlan {
     /// Steps per epoch.
     pub fn steps_per_epoch(&self) -> u64 {
         self.loader_options().order(self.train.len()).steps_per_epoch() as u64
+    }
+
+    /// Whether the epoch that `progress` ends should be validated and was not yet.
+    pub(super) fn validation_is_due(&self, progress: &Progress) -> bool {
+        let every = self.options.val_every;
+        let asked = every > 0 && progress.epoch.is_multiple_of(every) && !self.val.is_empty();
+        let done = progress.validated.is_none_or(|epoch| epoch >= progress.epoch);
+        asked && progress.ends_epoch() && !done
+    }
+
+    /// Whether a numbered checkpoint is kept of the epoch that `progress` ends.
+    pub(super) fn is_kept(&self, progress: &Progress) -> bool {
+        let every = self.options.keep_every.filter(|&every| every > 0);
+        progress.ends_epoch() && every.is_some_and(|every| progress.epoch.is_multiple_of(every))
     }
 
     /// Steps of the whole run.

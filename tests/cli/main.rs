@@ -4,6 +4,8 @@
 mod bad_data;
 mod bad_flags;
 mod bad_models;
+mod faults;
+mod kill;
 mod newcomer;
 mod objectives;
 mod port_flags;

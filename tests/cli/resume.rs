@@ -46,12 +46,14 @@ fn what_a_killed_run_left_half_written_is_swept() {
     train(folder.path(), "run", "--steps 2");
     let run = folder.path().join("run");
     // A sheet that no later step writes again, a checkpoint, and a file that is not ours.
-    let left = ["samples/.step-0000001.png.tmp", "checkpoints/.old.safetensors.tmp", ".mine.tmp"];
-    for name in left {
+    let left = ["samples/.pix2pix-engine-1-0-5.tmp", "checkpoints/.pix2pix-engine-ab-3-c.tmp"];
+    let others = [".mine.tmp", "samples/.pix2pix-engine.png", "checkpoints/.pix2pix-engine-1"];
+    for name in left.iter().chain(&others) {
         std::fs::write(run.join(name), b"half").unwrap();
     }
     resume(folder.path(), "run", "--steps 4");
-    assert_eq!(left.map(|name| run.join(name).exists()), [false, false, true]);
+    assert_eq!(left.map(|name| run.join(name).exists()), [false; 2]);
+    assert_eq!(others.map(|name| run.join(name).exists()), [true; 3]);
 }
 
 #[test]
@@ -126,7 +128,7 @@ fn pictures_taken_away_meanwhile_are_said_and_do_no_harm() {
         .iter()
         .map(|line| line["epoch"].as_u64().unwrap())
         .collect();
-    assert_eq!(epochs, [0, 0, 1, 2]);
+    assert_eq!(epochs, [1, 1, 2, 3]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ fn rates(flags: &str) -> Vec<f64> {
     let steps = steps(&folder.path().join("run"));
     let rate = |line: &serde_json::Value| line["lr"].as_f64().unwrap() / 1e-3;
     for (i, line) in steps.iter().enumerate() {
-        assert_eq!(line["epoch"], i as u64 / 3, "{flags}");
+        assert_eq!(line["epoch"], i as u64 / 3 + 1, "{flags}");
         assert!(rate(line) > 0.0, "{flags}: {line}");
         assert_eq!(rate(line), rate(&steps[i / 3 * 3]), "{flags}: one rate an epoch");
     }

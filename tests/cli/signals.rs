@@ -58,7 +58,7 @@ fn killed_at_any_moment_the_checkpoint_is_whole_and_goes_on() {
     child.wait().unwrap();
     let end = last_step(&run) + 3;
     resume(folder.path(), "run", &format!("--steps {end}"));
-    train(folder.path(), "whole", &format!("--steps {end}"));
+    train(folder.path(), "whole", &format!("--save-every 1 --steps {end}"));
     assert!(results(&run) == results(&folder.path().join("whole")));
     assert_eq!(step_numbers(&run), (1..=end).collect::<Vec<_>>());
     let left: Vec<PathBuf> =
@@ -101,7 +101,7 @@ fn a_polite_stop_saves_and_says_how_to_go_on() {
         let done = lines(&run).len() as u64;
         assert!((1..100_000).contains(&done));
         ok(folder.path(), &words(&format!("{line} --steps {}", done + 3)));
-        train(folder.path(), "whole", &format!("--steps {}", done + 3));
+        train(folder.path(), "whole", &format!("--save-every 1 --steps {}", done + 3));
         assert!(results(&run) == results(&folder.path().join("whole")), "{name} after {done}");
         assert_eq!(step_numbers(&run), (1..=done + 3).collect::<Vec<_>>());
     }
