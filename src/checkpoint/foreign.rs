@@ -47,7 +47,7 @@ const MULTISCALE: &str = "a multiscale discriminator of pix2pixHD";
 const CLASSIFIER: &str = "a network that classifies pictures";
 
 /// Prefixes that training programs put before the names of a network.
-const PREFIXES: [&str; 8] =
+pub const PREFIXES: [&str; 8] =
     ["", "module.", "generator.", "netG.", "net_G.", "model.", "_orig_mod.", "G."];
 
 /// Which network of another program has these tensors, as in "a ResNet generator ... with 9
@@ -57,7 +57,7 @@ pub fn network(tensors: &[NamedSize]) -> Option<String> {
 }
 
 /// The tensors whose names begin with `prefix`, without it.
-fn under<'a>(prefix: &str, tensors: &[NamedSize<'a>]) -> Vec<NamedSize<'a>> {
+pub fn under<'a>(prefix: &str, tensors: &[NamedSize<'a>]) -> Vec<NamedSize<'a>> {
     let inside =
         tensors.iter().filter_map(|&(name, size)| Some((name.strip_prefix(prefix)?, size)));
     inside.collect()

@@ -26,6 +26,11 @@ type Inferred<T> = std::result::Result<T, String>;
 /// # Errors
 /// A sentence that names the first tensor that does not fit.
 pub fn infer(tensors: &[NamedSize]) -> Inferred<(NetworkConfig, Params)> {
+    ours(tensors)?.ok_or_else(|| not_ours(tensors))
+}
+
+/// As [`infer`], but `None` where no tensor tells a network of ours.
+fn ours(tensors: &[NamedSize]) -> Inferred<Option<(NetworkConfig, Params)>> {
     let (config, params) = if let Some(config) = generator(tensors)? {
         let params = config.params();
         (NetworkConfig::Generator(config), params)
@@ -33,25 +38,64 @@ pub fn infer(tensors: &[NamedSize]) -> Inferred<(NetworkConfig, Params)> {
         let params = config.params();
         (NetworkConfig::Discriminator(config), params)
     } else {
-        return Err(not_ours(tensors));
+        return Ok(None);
     };
     let params = within_bounds(params)?;
     compare(tensors, &params)?;
-    Ok((config, params))
+    Ok(Some((config, params)))
 }
 
-/// What these tensors are, ours or another program's, in a few words.
-pub fn recognised(tensors: &[NamedSize]) -> Option<String> {
-    let plain: Vec<_> = tensors.iter().filter_map(|&(n, size)| Some((plain(n)?, size))).collect();
-    match infer(&plain) {
-        Ok((NetworkConfig::Generator(_), _)) => {
-            Some("a U-Net generator of the PyTorch port".into())
+/// What tensors are that cannot be read as they lie in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recognised {
+    /// A network of ours, with this before the names of its tensors.
+    Ours(&'static str, &'static str),
+    /// A network of another program.
+    Foreign(String),
+}
+
+impl Recognised {
+    /// What it is, in a few words.
+    pub fn what(&self) -> String {
+        match self {
+            Recognised::Ours(what, "") => what.to_string(),
+            Recognised::Ours(what, prefix) => {
+                format!("{what} with `{prefix}` before the names of its tensors")
+            }
+            Recognised::Foreign(what) => {
+                format!("{what}, which this program does not have yet")
+            }
         }
-        Ok((NetworkConfig::Discriminator(_), _)) => {
-            Some("a PatchGAN discriminator of the PyTorch port".into())
-        }
-        Err(_) => foreign::network(&plain),
     }
+
+    /// A line of Python that saves it as it can be read, from the dictionary that `source` gives;
+    /// `None` if nothing does.
+    pub fn cure(&self, source: &str) -> Option<String> {
+        let dictionary = match self {
+            Recognised::Foreign(_) => return None,
+            Recognised::Ours(_, "") => source.to_string(),
+            Recognised::Ours(_, prefix) => format!(
+                "{{k.removeprefix(\"{prefix}\"): v for k, v in {source}.items() if \
+                 k.startswith(\"{prefix}\")}}"
+            ),
+        };
+        Some(format!("torch.save({dictionary}, \"network.pth\")"))
+    }
+}
+
+/// What these tensors are, ours or another program's.
+pub fn recognised(tensors: &[NamedSize]) -> Option<Recognised> {
+    let ours = foreign::PREFIXES.iter().find_map(|prefix| {
+        let inside = foreign::under(prefix, tensors);
+        let inside: Vec<_> =
+            inside.iter().filter_map(|&(n, size)| Some((plain(n)?, size))).collect();
+        let what = match ours(&inside).ok()??.0 {
+            NetworkConfig::Generator(_) => "a U-Net generator of the PyTorch port",
+            NetworkConfig::Discriminator(_) => "a PatchGAN discriminator of the PyTorch port",
+        };
+        Some(Recognised::Ours(what, prefix))
+    });
+    ours.or_else(|| foreign::network(tensors).map(Recognised::Foreign))
 }
 
 /// The configuration of a file that has the first filter of a U-Net.
@@ -150,14 +194,19 @@ fn filter(tensors: &[NamedSize], name: &str) -> Inferred<(usize, usize)> {
 }
 
 fn not_ours(tensors: &[NamedSize]) -> String {
-    match (tensors.first(), foreign::network(tensors)) {
-        (None, _) => "it holds no tensors; save `network.state_dict()` with torch.save".into(),
-        (_, Some(what)) => format!(
-            "it holds {what}, which this program does not have yet; it has pix2pix's U-Net generator \
-             and PatchGAN discriminator"
-        ),
-        (Some((name, _)), None) => format!(
-            "its first tensor, {name}, belongs neither to a pix2pix U-Net generator nor to a \
+    let Some((first, _)) = tensors.first() else {
+        return "it holds no tensors; save `network.state_dict()` with torch.save".into();
+    };
+    match recognised(tensors) {
+        Some(found) => match found.cure("torch.load(FILE)") {
+            Some(cure) => format!("it holds {}; take that away: {cure}", found.what()),
+            None => format!(
+                "it holds {}; it has pix2pix's U-Net generator and PatchGAN discriminator",
+                found.what()
+            ),
+        },
+        None => format!(
+            "its first tensor, {first}, belongs neither to a pix2pix U-Net generator nor to a \
              PatchGAN discriminator, the two networks that can be converted"
         ),
     }

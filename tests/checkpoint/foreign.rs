@@ -30,7 +30,7 @@ const NOT_YET: &str = "which this program does not have yet";
 const PORT: &str = "a ResNet generator of the PyTorch port (pix2pix or CycleGAN)";
 const MULTISCALE: &str = "a multiscale discriminator of pix2pixHD";
 
-const GOLDENS: [(&str, &[&str]); 34] = [
+const GOLDENS: [(&str, &[&str]); 36] = [
     ("resnet_9blocks.pth", &[PORT, "with 9 blocks", NOT_YET]),
     ("resnet_9blocks_legacy.pth", &[PORT, "with 9 blocks", NOT_YET]),
     ("resnet_6blocks.pth", &[PORT, "with 6 blocks", NOT_YET]),
@@ -60,13 +60,28 @@ const GOLDENS: [(&str, &[&str]); 34] = [
             "torch.save(torch.load(FILE)[\"state_dict\"], \"network.pth\")",
         ],
     ),
-    ("wrapped_model.pth", &["whose member model holds", PORT, "with 9 blocks", "[\"model\"]"]),
-    ("wrapped_model_legacy.pth", &["whose member model holds", PORT, "[\"model\"]"]),
+    (
+        "prefixed.pth",
+        &[
+            "a U-Net generator of the PyTorch port with `generator.` before the names",
+            "torch.save({k.removeprefix(\"generator.\"): v for k, v in torch.load(FILE).items() if \
+             k.startswith(\"generator.\")}, \"network.pth\")",
+        ],
+    ),
+    ("wrapped_model.pth", &["whose member model holds", PORT, "with 9 blocks", NOT_YET]),
+    ("wrapped_model_legacy.pth", &["whose member model holds", PORT, NOT_YET]),
     ("wrapped_generator.pth", &["whose member gen holds a network's tensors", "[\"gen\"]"]),
     // What could be pasted into Python is never taken from the file.
-    ("wrapped_odd_key.pth", &["whose member KEY holds a U-Net of Pytorch-UNet", "[\"KEY\"]"]),
+    ("wrapped_odd_key.pth", &["whose member KEY holds a network's tensors", "[\"KEY\"]"]),
     ("wrapped_twice.pth", &["its member epoch is no tensor", "save `network.state_dict()`"]),
-    ("lightning.pth", &["a checkpoint of Lightning", "member state_dict holds", PORT, "6 blocks"]),
+    ("lightning.pth", &["a checkpoint of Lightning", "member state_dict holds", PORT, NOT_YET]),
+    (
+        "lightning_unet.pth",
+        &[
+            "member state_dict holds a U-Net generator of the PyTorch port with `netG.` before",
+            "torch.load(FILE)[\"state_dict\"].items() if k.startswith(\"netG.\")",
+        ],
+    ),
     ("optimiser.pth", &["it is the state of an optimiser, which holds no network"]),
     ("whole_network.pth", &["__main__.Small", "but a whole network with its Python object"]),
     ("whole_optimiser.pth", &["torch.optim", "but an optimiser with its Python object"]),

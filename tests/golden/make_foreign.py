@@ -100,11 +100,12 @@ CASES = {
     "resnet50": zeros("conv1:7", "layer1.0.conv1:1", "layer4.0.conv1:1", "fc:1"),
     "spectral": {"main.0.weight_orig": torch.zeros(1, 1, 4, 4), "main.0.weight_u": torch.zeros(1)},
     "unknown": zeros("alpha", "beta"),
+    "prefixed": below("generator.", unet()) | below("discriminator.", zeros("model.0:4")),
     # What surrounds networks.
     "wrapped_state_dict": {"epoch": 3, "state_dict": unet(), "optimizer": optimiser()},
     "wrapped_model": {"model": resnet(2, 9), "best": 0.5},
     "wrapped_generator": {"args": {"lr": 0.1}, "gen": zeros("alpha"), "disc": zeros("beta")},
-    "wrapped_odd_key": {"it's \"x\"": zeros("inc.conv.conv.0", "outc.conv"), "n": 1},
+    "wrapped_odd_key": {"it's \"x\"": zeros("alpha"), "n": 1},
     "wrapped_twice": {"epoch": 1, "nets": {"g": unet()}},
     "lightning": {
         "epoch": 1,
@@ -113,6 +114,10 @@ CASES = {
         "state_dict": below("generator.", resnet(2, 6)) | below("discriminator.", zeros("model.0:4")),
         "optimizer_states": [optimiser()],
         "hyper_parameters": {"lr": 2e-4},
+    },
+    "lightning_unet": {
+        "pytorch-lightning_version": "2.5.0",
+        "state_dict": below("netG.", unet()),
     },
     "optimiser": optimiser(),
     "whole_network": Small(),
@@ -125,7 +130,8 @@ CASES = {
 def write_all():
     FOLDER.mkdir(exist_ok=True)
     for name, content in CASES.items():
-        torch.save(content, FOLDER / f"{name}.pth")
+        small = name not in ("prefixed", "lightning_unet")
+        torch.save(content, FOLDER / f"{name}.pth", _use_new_zipfile_serialization=small)
         if name in ("resnet_9blocks", "wrapped_model"):
             legacy = FOLDER / f"{name}_legacy.pth"
             torch.save(content, legacy, _use_new_zipfile_serialization=False)

@@ -223,12 +223,17 @@ fn no_state_dict(pickle: &Pickle, members: &[(Id, Id)], name: &str) -> String {
         (what, Some((key, tensors))) => {
             let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
             let key = if key.chars().all(plain) { key } else { "KEY" };
-            format!(
-                "it is {} whose member {key} holds {}; save that by itself: \
-                 torch.save(torch.load(FILE)[\"{key}\"], \"network.pth\")",
-                what.unwrap_or("a checkpoint of a training"),
-                recognised(&tensors).unwrap_or_else(|| "a network's tensors".into())
-            )
+            let source = format!("torch.load(FILE)[\"{key}\"]");
+            let (inside, cure) = match recognised(&tensors) {
+                Some(found) => (found.what(), found.cure(&source)),
+                None => {
+                    let cure = format!("torch.save({source}, \"network.pth\")");
+                    ("a network's tensors".to_string(), Some(cure))
+                }
+            };
+            let cure = cure.map(|cure| format!("; save that by itself: {cure}"));
+            let what = what.unwrap_or("a checkpoint of a training");
+            format!("it is {what} whose member {key} holds {inside}{}", cure.unwrap_or_default())
         }
         (Some(what), None) => format!("it is {what}, which holds no network"),
         (None, None) => {

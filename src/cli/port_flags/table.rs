@@ -160,6 +160,9 @@ pub const FLAGS: &[PortFlag] = &[
     ),
     switch("no_lsgan", Words("--gan vanilla")),
     value("lambda_L1", Ours("--lambda-l1")),
+    value("lambda_A", Refused(PAIRS_ALONE)),
+    value("lambda_B", Refused(PAIRS_ALONE)),
+    value("lambda_identity", Refused(PAIRS_ALONE)),
     value(
         "pool_size",
         OneOf(&[("0", Already)], "the discriminator sees the newest pictures, the port's 0"),

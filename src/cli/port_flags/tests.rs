@@ -194,7 +194,7 @@ fn flags_that_mean_the_same_become_ours_and_it_is_said() {
 }
 
 /// What is typed, and what the error says.
-const REFUSED: [(&str, &[&str]); 41] = [
+const REFUSED: [(&str, &[&str]); 43] = [
     ("d --model cycle_gan", &["--model cycle_gan is a flag of the PyTorch port", "pairs"]),
     ("d --dataset_mode unaligned", &["--dataset_mode unaligned", "pairs of pictures"]),
     ("d --netG resnet_9blocks", &["--netG resnet_9blocks", "no ResNet", "encoder-decoder"]),
@@ -220,6 +220,8 @@ const REFUSED: [(&str, &[&str]); 41] = [
     ("d --pool_size 50", &["--pool_size 50", "the newest pictures"]),
     ("d --lr_policy plateau", &["--lr_policy plateau", "--schedule linear, step or cosine"]),
     ("d --lr_policy cyclic", &["--lr_policy cyclic", "--schedule constant"]),
+    ("d --lambda_A 10 --lambda_B 10", &["--lambda_A 10", "pairs of pictures"]),
+    ("d --lambda_identity 0.5", &["--lambda_identity 0.5", "pairs of pictures"]),
     ("d --n_epochs 1e3", &["--n_epochs 1e3", "a whole number"]),
     ("d --niter_decay", &["--niter_decay needs a value"]),
     ("d --n_epochs --n_epochs_decay 5", &["--n_epochs needs a value"]),
