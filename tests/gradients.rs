@@ -2,6 +2,8 @@
 //! several readers, detached values and groups of parameters.
 
 mod common;
+#[path = "gradients/not_finite.rs"]
+mod not_finite;
 
 use common::harness::{Dot, Harness, gradient, leaves};
 use common::{KINKED, SMOOTH, numbers, read};

@@ -314,3 +314,65 @@ fn a_run_is_not_replaced_and_settings_fit_each_other() {
     config.fit_discriminators();
     config.check().unwrap();
 }
+
+/// Pairs of floats that nobody looked at before they are loaded.
+struct Floats(Vec<(Image, Image)>);
+
+impl Pairs for Floats {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn load(&self, i: usize) -> pix2pix_engine::Result<(Image, Image)> {
+        Ok(self.0[i].clone())
+    }
+
+    fn name(&self, i: usize) -> String {
+        format!("scan {i}")
+    }
+}
+
+/// A sample that is NaN or infinite is the picture's fault and not the learning rate's: it is named with
+/// its place, in training, in validation and in translation, and nothing is written.
+#[test]
+fn a_sample_that_is_not_finite_blames_its_picture() {
+    let picture = |key: usize| -> Vec<f32> {
+        (0..32 * 32 * 3).map(|i| ((i + 1) * key % 253) as f32 / 253.0).collect()
+    };
+    let image = |samples: Vec<f32>| Image::new(32, 32, 3, samples).unwrap();
+    let with = |at: usize, value: f32| {
+        let mut samples = picture(5);
+        samples[at] = value;
+        image(samples)
+    };
+    let good = || (image(picture(3)), image(picture(5)));
+    let domain = Domain { samples: SampleType::F32, ..Domain::of_channels(3) };
+    let mut config = config(1);
+    config.domains = Domains { input: domain.clone(), target: domain };
+    config.jitter = false;
+    for (value, says) in [
+        (f32::NAN, "sample NaN"),
+        (f32::INFINITY, "sample inf"),
+        (f32::NEG_INFINITY, "sample -inf"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("run");
+        let bad = || (image(picture(3)), with(3 * (32 * 2 + 7) + 1, value));
+        let run = |train: Vec<_>, val: Vec<_>| {
+            let options = RunOptions { steps: Some(4), ..RunOptions::new(&out, 1) };
+            let [train, val] = [train, val].map(|pairs| Arc::new(Floats(pairs)) as Arc<dyn Pairs>);
+            let plan = RunPlan::new(config.clone(), options, train, val, cpu()).unwrap();
+            let done = Trainer::start(plan, &[]).unwrap().run(&AtomicBool::new(false), &mut Silent);
+            done.unwrap_err().to_string()
+        };
+        let error = run(vec![bad()], Vec::new());
+        for say in ["scan 0", says, "row 2, column 7, channel 1"] {
+            assert!(error.contains(say), "no {say:?} in {error}");
+        }
+        assert!(!error.contains("lr") && !out.exists(), "{error}");
+        let error = run(vec![good()], vec![good(), bad()]);
+        assert!(error.contains("target of scan 1") && error.contains(says), "{error}");
+        let error = MemoryPairs::new(vec![good(), bad()]).unwrap_err().to_string();
+        assert!(error.contains("B of pair 1") && error.contains(says), "{error}");
+    }
+}

@@ -28,4 +28,13 @@ impl Losses {
     pub fn finite(&self) -> bool {
         self.iter().all(|(_, value)| value.is_finite())
     }
+
+    /// "g_l1 is NaN and d_real is infinite": those that are not finite.
+    pub(super) fn not_finite(&self) -> String {
+        let is = |v: f32| if v.is_nan() { "NaN" } else { "infinite" };
+        let all = self.iter().filter(|(_, value)| !value.is_finite());
+        all.map(|(name, value)| format!("{name} is {}", is(value)))
+            .collect::<Vec<_>>()
+            .join(" and ")
+    }
 }

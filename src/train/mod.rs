@@ -8,6 +8,7 @@ mod evaluate;
 #[cfg(test)]
 mod faults;
 mod files;
+mod health;
 mod losses;
 mod memory;
 mod metrics;

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use super::health::Health;
 use super::{Losses, Metrics, Observer};
 use crate::error::Result;
 use crate::kernel::Backend;
@@ -42,8 +43,9 @@ impl Pending {
         self.done.len() >= b.runs_ahead() || self.since.elapsed().as_secs_f64() > PATIENCE
     }
 
-    /// Fetches losses, writes and reports them. Returns the first step whose losses are NaN or
-    /// infinite, if there is one; later ones are not written.
+    /// Fetches losses, writes and reports them, with what `health` has to say of them. Returns the
+    /// first step whose losses are NaN or infinite, if there is one, and these losses; they and later
+    /// ones are not written.
     ///
     /// # Errors
     /// A device that failed, a file that cannot be written.
@@ -52,17 +54,21 @@ impl Pending {
         b: &dyn Backend,
         metrics: &mut Metrics,
         observer: &mut dyn Observer,
-    ) -> Result<Option<u64>> {
+        health: &mut Health,
+    ) -> Result<Option<(u64, Losses)>> {
         let rows = b.kept_losses(self.done.len(), self.names.len())?;
         let seconds = self.since.elapsed().as_secs_f64() / self.done.len().max(1) as f64;
         self.since = Instant::now();
         for (Done { step, epoch, lr }, row) in self.done.drain(..).zip(rows) {
             let losses = Losses::new(&self.names, row);
             if !losses.finite() {
-                return Ok(Some(step));
+                return Ok(Some((step, losses)));
             }
             metrics.step(step, epoch, &losses, lr, seconds)?;
             observer.step(step, self.total, epoch, &losses, seconds);
+            if let Some(warning) = health.step(step, &losses) {
+                observer.warned(&warning);
+            }
         }
         Ok(None)
     }

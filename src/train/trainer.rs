@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::health::{Health, diverged};
 use super::pending::Pending;
 use super::run_files::{Origin, RunFiles};
 use super::{Checkpoint, Observer, Progress, RunConfig, RunPlan, Scores, refuse_run};
 use crate::checkpoint::LATEST;
 use crate::data::{Batch, Domains, Loader};
 use crate::device::StepState;
-use crate::error::settings::{LR, RESUME};
+use crate::error::settings::RESUME;
 use crate::error::{Error, Result};
 use crate::kernel::{Adam, ImageBatch};
 use crate::lock::{FolderLock, LOCK};
@@ -37,6 +38,7 @@ pub struct Trainer {
     lock: Option<FolderLock>,
     /// What the user should know, not said yet.
     notes: Vec<String>,
+    health: Health,
 }
 
 impl Trainer {
@@ -58,7 +60,8 @@ impl Trainer {
             recipe.take_values(networks, name, &mut **backend, path)?;
         }
         let progress = Progress { validated: Some(0), ..Progress::default() };
-        Ok(Trainer { plan, progress, origin: Origin::New, lock, notes: Vec::new() })
+        let health = Health::new(&plan.config, first_values.is_empty());
+        Ok(Trainer { plan, progress, origin: Origin::New, lock, notes: Vec::new(), health })
     }
 
     /// Resumes a run from a checkpoint, exactly as if it had not stopped. From an earlier one of the
@@ -110,7 +113,8 @@ impl Trainer {
             progress.epoch += 1;
             progress.step_in_epoch = 0;
         }
-        Ok(Trainer { plan, progress, origin, lock, notes })
+        let health = Health::new(&plan.config, false);
+        Ok(Trainer { plan, progress, origin, lock, notes, health })
     }
 
     /// The plan of the run.
@@ -156,6 +160,7 @@ impl Trainer {
             done => done?,
         }
         files.sheet(&mut self.plan, &self.progress)?;
+        self.health.look(&mut self.plan, self.progress.step, observer)?;
         let finished = self.progress.step >= total && !self.plan.validation_is_due(&self.progress);
         Ok(if finished { Outcome::Finished } else { Outcome::Stopped })
     }
@@ -269,6 +274,7 @@ impl Trainer {
         let is_best = validated.is_some() && self.progress.is_best();
         if must || files.sheet_is_due(observer) {
             files.sheet(&mut self.plan, &self.progress)?;
+            self.health.look(&mut self.plan, self.progress.step, observer)?;
         }
         let must = must || is_best || self.plan.is_kept(&self.progress);
         if must || files.checkpoint_is_due(observer) {
@@ -289,9 +295,7 @@ impl Trainer {
         *unsaved = false;
         let RunPlan { networks, backend, .. } = &mut self.plan;
         networks.check_finite(&mut **backend).map_err(|e| match e {
-            Error::Input(text) => {
-                self.diverged(&format!("after step {}, {text}", self.progress.step))
-            }
+            Error::Input(what) => self.diverged(&what, self.progress.step),
             other => other,
         })?;
         files.save(&self.plan, &self.progress)
@@ -301,31 +305,25 @@ impl Trainer {
     /// saved: losses that are NaN or infinite come of weights that are worth nothing, and steps
     /// whose lines are not written would be lost to `metrics.jsonl`.
     fn flush(
-        &self,
+        &mut self,
         pending: &mut Pending,
         files: &mut RunFiles,
         observer: &mut dyn Observer,
         unsaved: &mut bool,
     ) -> Result<()> {
-        let flushed = match pending.flush(&*self.plan.backend, files.metrics(), observer) {
+        let RunPlan { backend, .. } = &self.plan;
+        let flushed = match pending.flush(&**backend, files.metrics(), observer, &mut self.health) {
             Ok(None) => return Ok(()),
-            Ok(Some(step)) => {
-                Err(self.diverged(&format!("the losses of step {step} are NaN or infinite")))
-            }
+            Ok(Some((step, losses))) => Err(self.diverged(&losses.not_finite(), step)),
             Err(error) => Err(error),
         };
         *unsaved = false;
         flushed
     }
 
-    fn diverged(&self, what: &str) -> Error {
-        let out = &self.plan.options.out;
-        let next = if out.join(LATEST).exists() {
-            format!("the last checkpoint stands: go on from it with {RESUME} {} and", out.display())
-        } else {
-            "start again with".to_string()
-        };
-        Error::input(format!("{what}; {next} a smaller {LR}"))
+    fn diverged(&self, what: &str, step: u64) -> Error {
+        let RunPlan { config, options, .. } = &self.plan;
+        diverged(what, step, config, &options.out)
     }
 
     /// Runs one step on a batch.

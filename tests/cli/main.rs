@@ -7,6 +7,7 @@ mod bad_models;
 mod faults;
 mod kill;
 mod newcomer;
+mod not_finite;
 mod objectives;
 mod port_flags;
 mod program;

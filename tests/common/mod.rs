@@ -3,6 +3,7 @@
 
 pub mod files;
 pub mod harness;
+pub mod passage;
 pub mod training;
 
 use pix2pix_engine::device::{Arena, Cpu, Device};

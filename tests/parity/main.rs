@@ -15,6 +15,7 @@ mod dropout;
 mod image;
 mod loss;
 mod norm;
+mod not_finite;
 mod pad;
 mod pointwise;
 mod pool;
