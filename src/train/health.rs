@@ -18,7 +18,7 @@ use crate::model::NormKind;
 /// The paper's weight of the distance.
 const LAMBDA_OF_THE_PAPER: f32 = 100.0;
 
-// "Runs that learn" below are 40,000 steps of ten runs at 64 pixels on all of `samples/atlas`, on 6 of its
+// "Runs that learn" below are 28,700 steps of nine runs at 64 pixels on all of `samples/atlas`, on 6 of its
 // pairs and on one, with and without jitter: vanilla, LSGAN and no adversarial loss, discriminators of 1 to
 // 64 channels.
 
