@@ -8,6 +8,7 @@
 use std::fmt::{self, Debug, Display};
 use std::path::{Path, PathBuf};
 
+use crate::printable::printable;
 use crate::tensor::Shape;
 
 /// The result of everything that can fail here.
@@ -21,7 +22,7 @@ pub enum Error {
     #[error("{}", settings::quoted(_0))]
     Input(String),
     /// A file or folder could not be read or written.
-    #[error("cannot {action} {}: {cause}", path.display())]
+    #[error("cannot {action} {}: {}", printable(&path.to_string_lossy()), printable(cause))]
     File {
         /// What was tried: "read", "write", "create", ...
         action: &'static str,
@@ -77,9 +78,18 @@ pub(crate) mod settings {
         SKIP_BAD = "skip_bad",
     }
 
-    /// A message with its settings in backticks.
+    /// Ends a line of a message that lists several things; the next line is indented.
+    pub const NEXT_LINE: char = '\u{e002}';
+
+    /// A message with its settings in backticks. Control characters out of names and files are
+    /// written as escapes, so that only a message itself begins a line.
     pub fn quoted(message: &str) -> String {
-        message.replace(MARKS, "`")
+        lines(&message.replace(MARKS, "`"))
+    }
+
+    /// A message with its line ends, and with control characters written as escapes.
+    pub fn lines(message: &str) -> String {
+        crate::printable::printable(message).replace(NEXT_LINE, "\n    ")
     }
 }
 

@@ -9,7 +9,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // Shapes are arithmetic and need no device.
     ("tensor", &[]),
     // Messages about shapes print them.
-    ("error", &["tensor::Shape"]),
+    ("error", &["tensor::Shape", "printable"]),
+    ("printable", &[]),
+    ("regular", &[]),
     ("random", &[]),
     ("one_of", &[]),
     ("disk", &[]),
@@ -29,9 +31,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("nn", &["tensor", "device::Arena", "kernel", "tape", "op"]),
     ("model", &["tensor", "kernel", "tape", "op", "nn"]),
     // Images are samples on the host; the training step uploads them.
-    ("data", &["tensor", "atomic"]),
+    ("data", &["tensor", "atomic", "regular"]),
     // Files hold numbers by name: that of the parameter here, or in the PyTorch port.
-    ("checkpoint", &["tensor", "atomic", "lock", "kernel::Backend", "nn", "model"]),
+    ("checkpoint", &["tensor", "atomic", "lock", "regular", "kernel::Backend", "nn", "model"]),
     (
         "train",
         &[
@@ -70,6 +72,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "data",
             "checkpoint",
             "atomic",
+            "printable",
             "metric",
             "train",
             "translate",

@@ -1,7 +1,6 @@
 //! Reads model files of either kind, and converts between them.
 
-use std::fs::File;
-use std::io::{BufReader, Read, Seek};
+use std::io::{BufReader, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use super::model_file::{OPTIMISER, read_safetensors, save_weights};
@@ -9,6 +8,7 @@ use super::port_file::{read_pth, save_pth};
 use super::weights::Weights;
 use super::{pth, safetensors};
 use crate::lock::same_file;
+use crate::regular::open_regular;
 use crate::{Error, Result};
 
 /// The model in the folder of a run, as it was when the checkpoint was written.
@@ -42,12 +42,10 @@ pub(crate) fn stated(path: &Path, key: &str) -> Option<String> {
 /// with it: numbers that are NaN or infinite too, by the name of their tensor.
 pub fn load_weights(path: &Path) -> Result<Weights> {
     let path = &model_file(path);
-    let file = File::open(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => {
-            Error::input(format!("{} does not exist: check the path", path.display()))
-        }
-        _ => Error::file("open", path, e),
-    })?;
+    if path.metadata().is_err_and(|e| e.kind() == ErrorKind::NotFound) {
+        return Err(Error::input(format!("{} does not exist: check the path", path.display())));
+    }
+    let (file, _) = open_regular(path, "open")?;
     read_weights(BufReader::with_capacity(1 << 16, file), path)
 }
 

@@ -23,6 +23,7 @@ use super::checksums::{self, Summed};
 use super::float_type::{self, FloatType};
 use crate::atomic;
 use crate::lock::same_file;
+use crate::regular::open_regular;
 use crate::tensor::Shape;
 use crate::{Error, Result};
 
@@ -139,11 +140,7 @@ impl Reader {
     /// [`Error::File`] if it cannot be read; [`Error::Input`] if it is no safetensors file, is
     /// truncated, or holds something other than floating-point tensors of one or four extents.
     pub fn open(path: &Path) -> Result<Self> {
-        // A pipe would be waited for, and a device has no end.
-        if path.metadata().is_ok_and(|about| !about.is_file() && !about.is_dir()) {
-            return Err(super::refuse(path, "it is a device, a pipe or a socket, and no file"));
-        }
-        let file = File::open(path).map_err(|e| Error::file("open", path, e))?;
+        let (file, _) = open_regular(path, "open")?;
         Reader::new(BufReader::new(file), path)
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use super::data::DataArgs;
 use super::device::DeviceArgs;
 use super::values;
 use crate::data::{Direction, Fit};
@@ -97,10 +98,8 @@ pub struct NetworkArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = ALL_FLAGS, after_long_help = "")]
 pub struct TrainArgs {
-    /// The data: a folder of pictures with A left and B right, or of two folders A and B
-    ///
-    /// Its subfolders `train` and `val`, if it has them, are what is trained and validated on.
-    pub data: PathBuf,
+    #[command(flatten)]
+    pub data: DataArgs,
     /// Which picture is the input [default: a2b]
     #[arg(long, help_heading = DATA)]
     #[arg(value_name = "WAY", value_parser = values::one_of::<Direction>())]
@@ -117,9 +116,6 @@ pub struct TrainArgs {
     /// Take pictures in the order of their names
     #[arg(long, hide_short_help = true, help_heading = DATA)]
     pub no_shuffle: bool,
-    /// Leave out pictures that cannot be used, and list them
-    #[arg(long, hide_short_help = true, help_heading = DATA)]
-    pub skip_bad: bool,
     #[command(flatten)]
     pub network: NetworkArgs,
     /// Initial weights of the generator: a model file or PyTorch's latest_net_G.pth
@@ -213,7 +209,7 @@ pub enum Switch {
 pub struct TranslateArgs {
     /// A model.safetensors, a run's folder, a checkpoint, or PyTorch's latest_net_G.pth
     pub model: PathBuf,
-    /// Pictures, or folders of pictures
+    /// Pictures, or folders of pictures, with the folders below them
     #[arg(required = true)]
     pub input: Vec<PathBuf>,
     /// Where to write: a picture's name for one picture, else a folder
@@ -222,9 +218,15 @@ pub struct TranslateArgs {
     /// NAME-translated.png beside you, several are written to the folder translated.
     #[arg(long, short, help_heading = DATA, value_name = "PATH")]
     pub output: Option<PathBuf>,
-    /// Inputs are pairs: translate the input half, and compare with the other
+    /// Inputs are pairs: translate the input of each, and compare with its target
+    ///
+    /// They lie side by side, or in folders as for training.
     #[arg(long, help_heading = DATA)]
     pub pairs: bool,
+    /// Quality of .jpg outputs, 1 to 100 [default: 95]
+    #[arg(long, hide_short_help = true, help_heading = DATA, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub quality: Option<u8>,
     /// Size at which pictures are translated: trained, native or a factor such as 0.5
     ///
     /// trained resizes a picture as those of the model's training were, native leaves it as it is.

@@ -40,7 +40,8 @@ fn generator(config: &GeneratorConfig, size: usize) -> Result<()> {
     let input = Shape::new(1, size, size, config.in_channels);
     say(format!("generator: {:?}, norm {:?}", config.kind, config.norm));
     table(&network.layers(input)?);
-    say(format!("{} parameters\n", network.params().count()));
+    say(format!("{} parameters", network.params().count()));
+    say("");
     Ok(())
 }
 

@@ -2,10 +2,12 @@
 //! 130 stopped by Ctrl-C with everything saved.
 
 mod args;
+mod data;
 mod describe;
 mod device;
 mod forecast;
 mod hint;
+mod jobs;
 mod port_flags;
 mod progress;
 mod resume;
@@ -25,7 +27,11 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::checkpoint;
-use crate::error::{Error, settings::MARKS};
+use crate::error::{
+    Error,
+    settings::{MARKS, lines},
+};
+use crate::printable::printable;
 use args::{Cli, Command};
 
 /// Runs the program on the process's arguments.
@@ -96,14 +102,20 @@ pub fn check(typed: Vec<OsString>) -> Result<(), String> {
     Cli::try_parse_from(typed.args).map(drop).map_err(|error| error.to_string())
 }
 
-/// Prints a line for the user. A closed pipe is no error.
+/// Prints a line for the user, with control characters out of file names as escapes. A closed pipe is
+/// no error.
 fn say(line: impl Display) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    let _ = writeln!(std::io::stdout(), "{}", printable(&line.to_string()));
 }
 
-/// Prints an error message.
-fn complain(line: impl Display) {
-    let _ = writeln!(std::io::stderr(), "error: {line}");
+/// Prints a text of several lines.
+fn say_lines(text: impl Display) {
+    text.to_string().lines().for_each(say);
+}
+
+/// Prints an error message, whose control characters are escapes.
+fn complain(message: impl Display) {
+    let _ = writeln!(std::io::stderr(), "error: {}", lines(&message.to_string()));
 }
 
 /// The message of an error of the library, with flags where it names settings: "--batch-size".

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{say, shown, words};
+use crate::printable::printable;
 use crate::train::{Compared, Losses, Observer, Scores};
 
 /// Seconds between two lines if stderr is no terminal.
@@ -48,7 +49,7 @@ impl ProgressReport {
 
     fn line(&self, text: String) {
         match &self.bar {
-            Some(bar) => bar.println(text),
+            Some(bar) => bar.println(printable(&text)),
             None => say(text),
         }
     }

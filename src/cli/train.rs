@@ -10,9 +10,9 @@ use super::args::TrainArgs;
 use super::progress::ProgressReport;
 use super::resume::{self, check_end, folder_of, same};
 use super::settings::{EPOCHS, apply, schedule, whole_schedule};
-use super::{bytes, hint, program, quoted, say, words};
+use super::{bytes, hint, program, quoted, say, say_lines, words};
 use crate::checkpoint::{DISCRIMINATOR, GENERATOR};
-use crate::data::{Folder, ScanOptions, SourceSizes};
+use crate::data::SourceSizes;
 use crate::error::{Error, Result};
 use crate::train::{
     BEST, Length, MODEL, Outcome, RunConfig, RunOptions, RunPlan, SAMPLES, Trainer, checkpoint_of,
@@ -34,7 +34,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     let out = match (&args.out, &args.resume) {
         (Some(out), _) => out.clone(),
         (None, Some(run)) => folder_of(run)?,
-        (None, None) => default_out(&args.data),
+        (None, None) => default_out(args.data.first()),
     };
     let goes_on = match &args.resume {
         Some(run) => same(&folder_of(run).unwrap_or_default(), &out),
@@ -61,20 +61,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     }
     let (backend, header) = args.device.open()?;
 
-    let options = ScanOptions { skip_bad: args.skip_bad };
-    let mut folder = Folder::scan(&args.data, options)?;
-    if args.skip_bad {
-        folder.leave_out_broken();
-        if let (true, Some(first)) = (folder.train.is_empty(), folder.skipped.first()) {
-            return Err(Error::input(format!(
-                "no picture to train on is left, first {}",
-                first.reason
-            )));
-        }
-    } else if let Some((_, error)) = Folder::broken(&folder.val).into_iter().next() {
-        // A validation reads all of them: better to fail now than after the first epoch.
-        return Err(error);
-    }
+    let folder = args.data.scan()?;
     let (n_train, n_val) = (folder.training()?.len(), folder.val.len());
     let notes = folder.notes();
     let length = length(&args, resumed.as_ref().and_then(|checkpoint| checkpoint.length));
@@ -89,7 +76,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         steps: length.1,
         val_every: args.val_every,
         save_every: args.save_every.or(begun.and_then(|options| options.save_every)),
-        skip_bad: args.skip_bad,
+        skip_bad: args.data.skip_bad,
         loader_threads: args.device.threads.unwrap_or(LOADER_THREADS).clamp(1, LOADER_THREADS),
         ..RunOptions::new(&out, length.0)
     };
@@ -98,14 +85,14 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     let (train, val) = (Arc::new(folder.train), Arc::new(folder.val));
     let plan = RunPlan::new(config, run_options, train, val, backend)?;
     if args.print_program {
-        say(plan.program());
+        say_lines(plan.program());
         return Ok(ExitCode::SUCCESS);
     }
 
     say(format!("device    {header}"));
     say(format!(
         "data      {}: {n_train} pairs to train on, {n_val} to validate on",
-        args.data.display()
+        args.data.shown()
     ));
     notes.iter().for_each(|note| say(format!("          {note}")));
     for skipped in &folder.skipped {
@@ -192,7 +179,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
             "stopped   after step {}; go on with: {} train {} --resume {}",
             done.step,
             program(),
-            quoted(&args.data),
+            args.data.typed(),
             quoted(&out)
         ));
         return Ok(ExitCode::from(130));

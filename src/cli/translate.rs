@@ -1,138 +1,30 @@
 //! `translate`: translates pictures by a model.
 
-use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::args::{Switch, TranslateArgs};
 use super::forecast::{self, Bar};
-use super::{say, words};
+use super::jobs::{Job, Plan};
+use super::{complain, say, with_flags, words};
 use crate::checkpoint;
-use crate::data::{Direction, Image, ImageHeader, is_writable, list, writable_extensions};
+use crate::data::{Direction, NoteCounts, QUALITY};
 use crate::error::{Error, Result};
 use crate::train::Scores;
 use crate::translate::{TranslateOptions, Translator};
 
-/// A picture to read and the file to write.
-struct Job {
-    from: PathBuf,
-    to: PathBuf,
-}
+/// The exit code where some pictures could not be translated, and are listed.
+const SOME_FAILED: u8 = 3;
+/// Pictures that failed that are listed.
+const LISTED: usize = 100;
 
-/// The files to translate: those given, and the pictures of the folders given.
-fn pictures(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut all = Vec::new();
-    for input in inputs {
-        if input.is_dir() {
-            let listing = list(input)?;
-            if listing.pictures.is_empty() {
-                return Err(listing.nothing(input));
-            }
-            all.extend(listing.pictures);
-        } else if input.exists() {
-            all.push(input.clone());
-        } else {
-            return Err(Error::input(format!(
-                "{} does not exist: check the path",
-                input.display()
-            )));
-        }
-    }
-    Ok(all)
-}
-
-/// The file that each picture is written to.
-///
-/// # Errors
-/// An output of another kind than needed; two pictures with the same output; an output that is also
-/// an input.
-fn plan(args: &TranslateArgs) -> Result<Vec<Job>> {
-    let from = pictures(&args.input)?;
-    let single = matches!(args.input.as_slice(), [one] if !one.is_dir());
-    let stem = |path: &Path| path.file_stem().unwrap_or_default().to_os_string();
-    if single {
-        let path = &from[0];
-        let to = match &args.output {
-            None => {
-                let mut name = stem(path);
-                name.push("-translated.png");
-                PathBuf::from(name)
-            }
-            Some(to) if is_writable(to) && !to.is_dir() => to.clone(),
-            Some(to) if to.is_dir() || to.extension().is_none() => {
-                let mut name = stem(path);
-                name.push(".png");
-                to.join(name)
-            }
-            Some(to) => {
-                return Err(Error::input(format!(
-                    "--output {}: pictures are written as {}",
-                    to.display(),
-                    writable_extensions()
-                )));
-            }
-        };
-        return check(vec![Job { from: path.clone(), to }]);
-    }
-    let folder = args.output.clone().unwrap_or_else(|| PathBuf::from("translated"));
-    if folder.exists() && !folder.is_dir() || is_writable(&folder) {
-        return Err(Error::input(format!(
-            "--output {}: several pictures are translated, so give a folder",
-            folder.display()
-        )));
-    }
-    let to = |path: &PathBuf| {
-        let mut name = stem(path);
-        name.push(".png");
-        Job { from: path.clone(), to: folder.join(name) }
-    };
-    check(from.iter().map(to).collect())
-}
-
-fn check(jobs: Vec<Job>) -> Result<Vec<Job>> {
-    let mut seen: BTreeMap<&Path, &Path> = BTreeMap::new();
-    let read: HashSet<PathBuf> = jobs.iter().filter_map(|j| j.from.canonicalize().ok()).collect();
-    for job in &jobs {
-        if let Some(other) = seen.insert(&job.to, &job.from) {
-            return Err(Error::input(format!(
-                "{} and {} would both be written to {}; translate them one at a time",
-                other.display(),
-                job.from.display(),
-                job.to.display()
-            )));
-        }
-        if job.to.canonicalize().is_ok_and(|to| read.contains(&to)) {
-            return Err(Error::input(format!(
-                "{} is one of the pictures to translate and would be overwritten; give another \
-                 --output",
-                job.to.display()
-            )));
-        }
-    }
-    Ok(jobs)
-}
-
-/// The input and the target of a side-by-side pair.
-fn halves(picture: &Image, path: &Path, direction: Direction) -> Result<(Image, Image)> {
-    if picture.width < 2 || !picture.width.is_multiple_of(2) {
-        return Err(Error::input(format!(
-            "{} is {} pixels wide and cannot be halved; leave out --pairs",
-            path.display(),
-            picture.width
-        )));
-    }
-    let w = picture.width / 2;
-    let (a, b) = (picture.crop(0, 0, w, picture.height), picture.crop(w, 0, w, picture.height));
-    Ok(direction.order(a, b))
-}
-
-/// A picture's path, and the width and height of what is translated of it; `None` if its header cannot
-/// be read, which is reported when it is its turn.
-fn size(job: &Job, pairs: bool) -> Option<(&Path, [usize; 2])> {
-    let ImageHeader { width, height, .. } = ImageHeader::read(&job.from).ok()?;
-    let width = if pairs { width / 2 } else { width };
-    (width > 0).then_some((job.from.as_path(), [width, height]))
+/// What came of one picture.
+enum Done {
+    /// Written, with the scores of a pair.
+    Written(Option<Scores>),
+    /// It cannot be read or translated; the others can.
+    Failed(Error),
 }
 
 pub fn run(args: TranslateArgs) -> Result<ExitCode> {
@@ -143,7 +35,11 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
             model.display()
         )));
     }
-    let jobs = plan(&args)?;
+    let Plan { jobs, mut failed, left_out, counts, renamed } = Plan::new(&args)?;
+    let all = jobs.len() + failed.len();
+    if jobs.is_empty() {
+        return none_done(failed);
+    }
     let (backend, header) = args.device.open()?;
     say(format!("device    {header}"));
     let options = TranslateOptions {
@@ -154,40 +50,124 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
     };
     let mut translator = Translator::open(&model, options, backend)?;
     words::translator(&translator).iter().for_each(say);
-    let sizes: Vec<_> = jobs.iter().filter_map(|job| size(job, args.pairs)).collect();
+    say(format!("pictures  {}", amount(&jobs)));
+    if let Some((first, count)) = renamed {
+        say(format!(
+            "          {count} outputs get a longer or another name so that none replaces another, such \
+             as {}",
+            first.display()
+        ));
+    }
+    let skipped = left_out.lines().into_iter().map(|line| format!("not used: {line}"));
+    counts.lines().into_iter().chain(skipped).for_each(|note| say(format!("          {note}")));
+    if !failed.is_empty() {
+        say(format!("          {} cannot be read, see the end", failed.len()));
+    }
+
+    let sizes: Vec<_> = jobs.iter().map(|job| (job.source.path(), job.size)).collect();
     forecast::announce(&mut translator, &sizes)?;
     let bar = Bar::new(jobs.len());
-    let direction = translator.direction().unwrap_or(Direction::AToB);
-    let range = translator.domains().target.range();
     let mut scores = Vec::new();
+    let mut pixels = NoteCounts::default();
     for job in &jobs {
-        let picture = Image::read(&job.from)?;
-        let (input, target) = if args.pairs {
-            let (input, target) = halves(&picture, &job.from, direction)?;
-            (input, Some(target))
-        } else {
-            (picture, None)
-        };
-        let output = translator.translate(&input)?;
-        if let Some(folder) = job.to.parent().filter(|p| !p.as_os_str().is_empty()) {
-            fs::create_dir_all(folder).map_err(|e| Error::file("create", folder, e))?;
-        }
-        output.write(&job.to)?;
-        bar.done(format!(
-            "{} -> {} ({} x {}{})",
-            job.from.display(),
-            job.to.display(),
-            output.width,
-            output.height,
-            words::computed(&translator, [output.width, output.height])
-        ));
-        if let Some(target) = target {
-            scores.push(Scores::of(&output, &target, range)?);
+        match translate(job, &mut translator, &args, &mut pixels, &bar)? {
+            Done::Written(score) => scores.extend(score),
+            Done::Failed(error) => failed.push((job.source.path().to_path_buf(), error)),
         }
     }
     bar.end();
+    pixels.lines().iter().for_each(|note| say(format!("pictures  {note}")));
     if !scores.is_empty() {
         say(format!("mean of {}: {}", scores.len(), Scores::mean(&scores).line()));
     }
-    Ok(ExitCode::SUCCESS)
+    if failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if failed.len() == all {
+        return none_done(failed);
+    }
+    list(&failed, all);
+    Ok(ExitCode::from(SOME_FAILED))
+}
+
+/// Translates and writes one picture.
+///
+/// # Errors
+/// A file that cannot be written: neither can the others.
+fn translate(
+    job: &Job,
+    translator: &mut Translator,
+    args: &TranslateArgs,
+    pixels: &mut NoteCounts,
+    bar: &Bar,
+) -> Result<Done> {
+    let direction = translator.direction().unwrap_or(Direction::AToB);
+    let range = translator.domains().target.range();
+    let ((a, b), notes) = match job.source.read() {
+        Ok(read) => read,
+        Err(error) => return Ok(Done::Failed(error)),
+    };
+    notes.iter().for_each(|(path, notes)| pixels.add_pixels(notes, path));
+    let (input, target) = match b {
+        None => (a, None),
+        Some(b) => {
+            let (input, target) = direction.order(a, b);
+            (input, Some(target))
+        }
+    };
+    let output = match translator.translate(&input) {
+        Ok(output) => output,
+        Err(error) => return Ok(Done::Failed(error)),
+    };
+    if let Some(folder) = job.to.parent().filter(|p| !p.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(|e| Error::file("create", folder, e))?;
+    }
+    output.write_with_quality(&job.to, args.quality.unwrap_or(QUALITY))?;
+    bar.done(format!(
+        "{} -> {} ({} x {}{})",
+        job.source.path().display(),
+        job.to.display(),
+        output.width,
+        output.height,
+        words::computed(translator, [output.width, output.height])
+    ));
+    Ok(match target.map(|target| Scores::of(&output, &target, range)).transpose() {
+        Ok(scores) => Done::Written(scores),
+        Err(error) => Done::Failed(error),
+    })
+}
+
+/// "12 to translate, 3.10 megapixels, the largest 1024 x 768".
+fn amount(jobs: &[Job]) -> String {
+    let pixels = |job: &Job| job.size[0] * job.size[1];
+    let largest = jobs.iter().max_by_key(|job| pixels(job)).map_or([0; 2], |job| job.size);
+    let total = jobs.iter().map(pixels).sum::<usize>() as f64 / 1e6;
+    let count = jobs.len();
+    let [w, h] = largest;
+    let of = if count == 1 { "" } else { "the largest " };
+    let digits = if total < 10.0 { 2 } else { 0 };
+    format!("{count} to translate, {total:.digits$} megapixels, {of}{w} x {h}")
+}
+
+/// Nothing was translated: the error of the only picture, or a list.
+fn none_done(mut failed: Vec<(PathBuf, Error)>) -> Result<ExitCode> {
+    if failed.len() == 1 {
+        return Err(failed.remove(0).1);
+    }
+    list(&failed, failed.len());
+    Err(Error::input(format!("none of the {} pictures could be translated", failed.len())))
+}
+
+fn list(failed: &[(PathBuf, Error)], all: usize) {
+    complain(format!("{} of {all} pictures were not translated:", failed.len()));
+    for (path, error) in failed.iter().take(LISTED) {
+        let text = with_flags(error);
+        let name = path.display().to_string();
+        // Most messages name the file.
+        let shown = if text.contains(&name) { text } else { format!("{name}: {text}") };
+        complain(shown);
+    }
+    if failed.len() > LISTED {
+        complain(format!("and {} more", failed.len() - LISTED));
+    }
 }

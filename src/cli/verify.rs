@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use super::args::VerifyArgs;
-use super::say;
+use super::{say, say_lines};
 use crate::atomic;
 use crate::error::{Error, Result};
 use crate::train::RunConfig;
@@ -32,12 +32,12 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
         }
     })?;
     say(format!("device    {}", report.device));
-    say(report.summary().trim_end());
+    say_lines(report.summary().trim_end());
     let mut text = format!("pix2pix-engine {}\n{report}\n", env!("CARGO_PKG_VERSION"));
     if args.bench {
         // Also after a failed comparison: the report marks the wrong kernel.
         let timings = bench(&config, &choice, &Effort::default())?;
-        say(timings.summary().trim_end());
+        say_lines(timings.summary().trim_end());
         text += &format!("\n{timings}");
     }
     atomic::replace(&args.report, |sink| {

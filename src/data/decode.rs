@@ -5,31 +5,35 @@
 //! - Grey is repeated in the three channels, a palette is looked up.
 //! - 16 bits become 8 as `round(v / 257)`.
 //! - Alpha is composited over white: `round((c * a + 255 * (255 - a)) / 255)`, at 16 bits if the
-//!   file has them; [`Notes::alpha`] and [`ImageHeader::alpha`] tell a program that it happened.
+//!   file has them; for TIFF's associated alpha, by which the colours are multiplied already,
+//!   `c + 255 - a`. Alpha that is 0 everywhere is ignored where the colours differ, and in a BMP always:
+//!   nobody stores a picture that cannot be seen.
 //! - CMYK in a JPEG or TIFF is converted to RGB by the `image` crate. No colour profile is applied.
 //! - Float pixels are refused, since nothing says which value is white.
-//! - A truncated file is refused, never filled with grey.
+//! - A truncated or damaged file is refused, never filled with grey.
+//! - What a file may take is bounded by [`super::limits`].
+//!
+//! [`Notes`] tell a program what of this happened.
 //!
 //! The PyTorch port drops alpha, ignores the orientation, and clips most 16-bit pictures to white.
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use image::ImageFormat;
+use rayon::prelude::*;
 
 use super::Image;
-use super::format::{self, Decoded, Format, FormatError, START};
+use super::format::{
+    self, Alpha, FileSource, Format, FormatError, Header, START, unread_by_content,
+    unread_by_extension,
+};
+use super::limits::{METADATA, check_length, check_size};
+use super::notes::{DIM, Notes};
 use crate::error::{Error, Result};
-use crate::tensor::{SampleType, Samples};
-
-/// Longest side that is read, in pixels: that of the largest JPEG.
-const MAX_SIDE: usize = 65_535;
-/// Most pixels that are read: 16,384 x 8,192, 400 MB as RGB.
-const MAX_PIXELS: usize = 1 << 27;
-/// Most bytes that a decoder may ask for: eight a pixel, RGBA with 16 bits.
-pub(super) const MAX_BYTES: u64 = 8 * MAX_PIXELS as u64;
+use crate::regular::open_regular;
+use crate::tensor::Samples;
 
 /// The header of an image file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,19 +42,16 @@ pub struct ImageHeader {
     pub width: usize,
     /// Rows, after the orientation is applied.
     pub height: usize,
-    /// The image has an alpha channel.
-    pub alpha: bool,
+    /// What reading the image will change or leave out.
+    pub notes: Notes,
 }
 
-/// How decoding changed an image, for a note to the user.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Notes {
-    /// An alpha channel was composited over white.
-    pub alpha: bool,
-    /// 16 bits a channel were rounded to 8.
-    pub sixteen_bits: bool,
-    /// The image was rotated or mirrored, as its EXIF orientation says.
-    pub turned: bool,
+/// A file whose header is read.
+struct Opened {
+    source: BufReader<File>,
+    length: u64,
+    format: &'static dyn Format,
+    header: Header,
 }
 
 impl ImageHeader {
@@ -58,18 +59,17 @@ impl ImageHeader {
     /// time. The pixels may still be damaged.
     ///
     /// # Errors
-    /// A file that cannot be read or is no image, or an image of more than 134 megapixels or 65,535
-    /// pixels a side.
+    /// A file that cannot be read, is no regular file or no image, an image of more than 134 megapixels
+    /// or 65,535 pixels a side, or a file that is much longer than its pixels can be.
     pub fn read(path: &Path) -> Result<ImageHeader> {
-        let unreadable = |e| Error::file("read", path, e);
-        let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
-        let mut start = Vec::new();
-        file.by_ref().take(START as u64).read_to_end(&mut start).map_err(unreadable)?;
-        let format = format_of(path, &start)?;
-        file.rewind().map_err(unreadable)?;
-        let found = guarded(path, || format.header(&mut file))?;
-        check_size(path, found.width, found.height)?;
-        Ok(found)
+        let Opened { header, .. } = open(path)?;
+        let [width, height] = header.upright();
+        Ok(ImageHeader { width, height, notes: header.notes })
+    }
+
+    /// Reads the headers of many files, in parallel.
+    pub fn read_all(paths: &[PathBuf]) -> Vec<Result<ImageHeader>> {
+        paths.par_iter().map(|path| ImageHeader::read(path)).collect()
     }
 }
 
@@ -77,10 +77,23 @@ impl Image {
     /// Reads and decodes a file to 8-bit RGB.
     ///
     /// # Errors
-    /// As [`Image::decode`]; a file that cannot be read.
+    /// As [`Image::decode`]; a file that cannot be read or is no regular file.
     pub fn read(path: &Path) -> Result<Image> {
-        let bytes = std::fs::read(path).map_err(|e| Error::file("read", path, e))?;
-        Ok(Image::decode(&bytes, path)?.0)
+        Ok(Image::read_with_notes(path)?.0)
+    }
+
+    /// As [`Image::read`], with what was changed or left out.
+    ///
+    /// # Errors
+    /// As [`Image::read`].
+    pub fn read_with_notes(path: &Path) -> Result<(Image, Notes)> {
+        let Opened { mut source, length, format, header } = open(path)?;
+        let unreadable = |e| Error::file("read", path, e);
+        source.rewind().map_err(unreadable)?;
+        let mut bytes = Vec::with_capacity(length as usize);
+        // A file that grows meanwhile is read as long as it was.
+        source.take(length).read_to_end(&mut bytes).map_err(unreadable)?;
+        pixels(&bytes, path, format, &header)
     }
 
     /// Decodes the bytes of an image file to 8-bit RGB; `path` only serves for messages.
@@ -88,17 +101,44 @@ impl Image {
     /// # Errors
     /// No image, one that is damaged or too large, or one that cannot be converted to 8-bit RGB.
     pub fn decode(bytes: &[u8], path: &Path) -> Result<(Image, Notes)> {
-        let format = format_of(path, &bytes[..bytes.len().min(START)])?;
-        let size = guarded(path, || format.header(&mut Cursor::new(bytes)))?;
-        check_size(path, size.width, size.height)?;
-        let decoded = guarded(path, || format.decode(bytes))?;
-        let notes = Notes {
-            alpha: decoded.alpha,
-            sixteen_bits: decoded.image.samples.sample_type() == SampleType::U16,
-            turned: decoded.turned,
-        };
-        Ok((rgb(decoded, path)?, notes))
+        let source = &mut Cursor::new(bytes);
+        let (format, header) = header_of(source, path, bytes.len() as u64)?;
+        pixels(bytes, path, format, &header)
     }
+}
+
+fn open(path: &Path) -> Result<Opened> {
+    let (file, length) = open_regular(path, "read")?;
+    let mut source = BufReader::new(file);
+    let (format, header) = header_of(&mut source, path, length)?;
+    Ok(Opened { source, length, format, header })
+}
+
+/// The format and the header of a file, checked against the limits.
+fn header_of(
+    source: &mut dyn FileSource,
+    path: &Path,
+    length: u64,
+) -> Result<(&'static dyn Format, Header)> {
+    let unreadable = |e| Error::file("read", path, e);
+    let mut start = Vec::new();
+    source.take(START as u64).read_to_end(&mut start).map_err(unreadable)?;
+    let format = format_of(path, &start)?;
+    source.rewind().map_err(unreadable)?;
+    let header = guarded(path, || format.header(source))?;
+    check_size(path, header.width, header.height)?;
+    check_length(path, length, header.width, header.height)?;
+    Ok((format, header))
+}
+
+fn pixels(
+    bytes: &[u8],
+    path: &Path,
+    format: &dyn Format,
+    header: &Header,
+) -> Result<(Image, Notes)> {
+    let image = guarded(path, || format.decode(bytes, header))?;
+    rgb(image, header, path)
 }
 
 /// The format of a file, by its first bytes.
@@ -107,40 +147,50 @@ fn format_of(path: &Path, start: &[u8]) -> Result<&'static dyn Format> {
     if start.is_empty() {
         return Err(Error::input(format!("{name} is empty: copy it again or remove it")));
     }
+    if let Some(unread) = unread_by_content(start) {
+        return Err(Error::input(format!(
+            "{name} is {} {}, and only {} are read: {}",
+            if unread.name.starts_with(['A', 'a', 'i', 'O', 'X']) { "an" } else { "a" },
+            unread.name,
+            format::names("and"),
+            unread.cure(1)
+        )));
+    }
     if let Some(format) = format::by_content(start) {
         return Ok(format);
     }
-    let other = image::guess_format(start).or_else(|_| ImageFormat::from_path(path)).ok();
-    Err(Error::input(match other {
-        Some(other) if !other.reading_enabled() => format!(
-            "{name} is a {} picture, and only {} are read: convert it to one of these",
-            format!("{other:?}").to_uppercase(),
-            format::names("and")
-        ),
+    let named = format::by_extension(path).is_some() || unread_by_extension(path).is_some();
+    Err(Error::input(if named {
         // The extension is that of an image, the content is not: text, or zeros.
-        _ if other.is_some() || format::by_extension(path).is_some() => format!(
+        format!(
             "{name} is no picture, whatever its name says: its content is of no known kind; copy it \
              again or remove it"
-        ),
-        _ => format!("{name} is not a picture that can be read: give {}", format::names("or")),
+        )
+    } else {
+        format!("{name} is not a picture that can be read: give {}", format::names("or"))
     }))
 }
 
 /// Runs a decoder: its errors, and its panics on malformed input, become one sentence.
 fn guarded<T>(path: &Path, decode: impl FnOnce() -> Result<T, FormatError>) -> Result<T> {
+    let name = path.display();
     match catch_unwind(AssertUnwindSafe(decode)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(FormatError::Unsupported(what))) => Err(Error::input(format!(
-            "{} is of a kind that cannot be read ({what}): save it as PNG with 8 or 16 bits \
-             a channel",
-            path.display()
+            "{name} is of a kind that cannot be read ({what}): save it as PNG with 8 or 16 bits \
+             a channel"
+        ))),
+        Ok(Err(FormatError::Floats)) => Err(Error::input(format!(
+            "{name} has float pixels, of which nothing says what is white: save it with 8 or 16 bits \
+             a channel"
         ))),
         Ok(Err(FormatError::TooLarge)) => Err(Error::input(format!(
-            "{} needs more memory to decode than is given to one picture ({} MiB): make it smaller \
-             than {} megapixels",
-            path.display(),
-            MAX_BYTES >> 20,
-            MAX_PIXELS / 1_000_000
+            "{name} needs more memory to decode than its size calls for: save it again, as PNG, or \
+             remove it"
+        ))),
+        Ok(Err(FormatError::Metadata)) => Err(Error::input(format!(
+            "{name} has more than {} MB before its pixels: save it without its metadata, or remove it",
+            METADATA / 1_000_000
         ))),
         Ok(Err(FormatError::CutShort)) => Err(damaged(path, "it ends before its last pixel")),
         Ok(Err(FormatError::Failed(cause))) => Err(damaged(path, &cause)),
@@ -157,26 +207,12 @@ fn damaged(path: &Path, cause: &str) -> Error {
     ))
 }
 
-fn check_size(path: &Path, width: usize, height: usize) -> Result<()> {
-    let name = path.display();
-    if width == 0 || height == 0 {
-        return Err(Error::input(format!("{name} has no pixels ({width}x{height}): remove it")));
-    }
-    if width.max(height) > MAX_SIDE || width * height > MAX_PIXELS {
-        return Err(Error::input(format!(
-            "{name} is {width}x{height} pixels, and at most {MAX_SIDE} a side and {} megapixels \
-             are read: cut it into tiles or make it smaller",
-            MAX_PIXELS / 1_000_000
-        )));
-    }
-    Ok(())
-}
-
 /// Converts to 8-bit RGB: grey repeated, alpha composited over white, 16 bits rounded.
-fn rgb(decoded: Decoded, path: &Path) -> Result<Image> {
-    let Decoded { image, alpha, .. } = decoded;
+fn rgb(image: Image, header: &Header, path: &Path) -> Result<(Image, Notes)> {
     let Image { height, width, channels, samples } = image;
-    let shown = match channels - usize::from(alpha) {
+    let (mut notes, mut alpha) = (header.notes, header.alpha);
+    let colours = channels - usize::from(alpha != Alpha::None);
+    let shown = match colours {
         1 => [0; 3],
         3 => [0, 1, 2],
         n => {
@@ -187,36 +223,65 @@ fn rgb(decoded: Decoded, path: &Path) -> Result<Image> {
             )));
         }
     };
-    let narrow = |v: u16| ((u32::from(v) + 128) / 257) as u8;
-    let over8 = |c: u8, a: u8| {
-        ((u32::from(c) * u32::from(a) + 255 * (255 - u32::from(a)) + 127) / 255) as u8
+    let unseen = match &samples {
+        Samples::U8(v) => unseen(v, channels, alpha),
+        Samples::U16(v) => unseen(v, channels, alpha),
+        Samples::F32(_) => return guarded(path, || Err(FormatError::Floats)),
     };
-    let over16 = |c: u16, a: u16| {
-        let (c, a) = (u64::from(c), u64::from(a));
-        narrow(((c * a + 65_535 * (65_535 - a) + 32_767) / 65_535) as u16)
+    if unseen {
+        notes.transparent = true;
+        alpha = Alpha::None;
+    }
+    let bytes: Vec<u8> = match samples {
+        Samples::U8(v) if channels == 3 => v,
+        Samples::U8(v) => {
+            let over = |p: &[u8], c: usize| over8(p[c], p[channels - 1], alpha);
+            v.chunks_exact(channels).flat_map(|p| shown.map(|c| over(p, c))).collect()
+        }
+        Samples::U16(v) => {
+            let highest = v.chunks_exact(channels).flat_map(|p| &p[..colours]).max().copied();
+            notes.dim = highest.filter(|&h| 0 < h && h < DIM);
+            let over = |p: &[u16], c: usize| narrow(over16(p[c], p[channels - 1], alpha));
+            v.chunks_exact(channels).flat_map(|p| shown.map(|c| over(p, c))).collect()
+        }
+        Samples::F32(_) => unreachable!("refused above"),
     };
+    Ok((Image::new(width, height, 3, bytes)?, notes))
+}
+
+/// 16 bits rounded to 8.
+fn narrow(v: u16) -> u8 {
+    ((u32::from(v) + 128) / 257) as u8
+}
+
+/// A sample over white; `a` counts only if there is alpha.
+fn over8(c: u8, a: u8, alpha: Alpha) -> u8 {
+    match alpha {
+        Alpha::None => c,
+        Alpha::Associated => c.saturating_add(255 - a),
+        Alpha::Straight | Alpha::Unsure => {
+            ((u32::from(c) * u32::from(a) + 255 * (255 - u32::from(a)) + 127) / 255) as u8
+        }
+    }
+}
+
+/// As [`over8`], with 16 bits.
+fn over16(c: u16, a: u16, alpha: Alpha) -> u16 {
+    match alpha {
+        Alpha::None => c,
+        Alpha::Associated => c.saturating_add(65_535 - a),
+        Alpha::Straight | Alpha::Unsure => {
+            let (c, a) = (u64::from(c), u64::from(a));
+            ((c * a + 65_535 * (65_535 - a) + 32_767) / 65_535) as u16
+        }
+    }
+}
+
+/// Whether alpha is 0 everywhere and hides a picture: always in a BMP, whose fourth byte may be padding,
+/// else where the colours differ.
+fn unseen<T: Copy + PartialEq + Default>(v: &[T], channels: usize, alpha: Alpha) -> bool {
     let last = channels - 1;
-    let bytes: Vec<u8> = match (samples, alpha) {
-        (Samples::U8(v), false) if channels == 3 => v,
-        (Samples::U8(v), false) => {
-            v.chunks_exact(channels).flat_map(|p| shown.map(|c| p[c])).collect()
-        }
-        (Samples::U8(v), true) => {
-            v.chunks_exact(channels).flat_map(|p| shown.map(|c| over8(p[c], p[last]))).collect()
-        }
-        (Samples::U16(v), false) => {
-            v.chunks_exact(channels).flat_map(|p| shown.map(|c| narrow(p[c]))).collect()
-        }
-        (Samples::U16(v), true) => {
-            v.chunks_exact(channels).flat_map(|p| shown.map(|c| over16(p[c], p[last]))).collect()
-        }
-        (Samples::F32(_), _) => {
-            return Err(Error::input(format!(
-                "{} has float pixels, of which nothing says what is white: \
-                 save it with 8 or 16 bits a channel",
-                path.display()
-            )));
-        }
-    };
-    Image::new(width, height, 3, bytes)
+    let clear = || v.chunks_exact(channels).all(|p| p[last] == T::default());
+    let differ = || v.chunks_exact(channels).any(|p| p[..last] != v[..last]);
+    alpha != Alpha::None && clear() && (alpha == Alpha::Unsure || differ())
 }

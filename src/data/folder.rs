@@ -1,7 +1,8 @@
 //! A data set in a folder: its pairs, divided into training, validation and test.
 //!
-//! These layouts are accepted. `A` and `B` may also be `a` and `b`; files of two folders are paired
-//! by their name without the extension (`A/7.png` with `B/7.jpg`).
+//! These layouts are accepted. `A` and `B` may also be `a` and `b`; `val` may be `valid` or `validation`,
+//! `train` `training` and `test` `testing`, in any case. Files of two folders are paired by their path
+//! without the extension (`A/x/7.png` with `B/x/7.jpg`).
 //!
 //! ```text
 //! DATA/*.jpg                      side by side, A left and B right; all of them train
@@ -9,28 +10,33 @@
 //! DATA/A/*  DATA/B/*              two folders; all of them train
 //! DATA/train/A/*  DATA/train/B/*  two folders, by phase
 //! DATA/A/train/*  DATA/B/train/*  the same the other way round
+//! DATA/trainA/*  DATA/trainB/*    the same in one name; also train_A
+//! X/*  Y/*                        any two folders, or X/train/* and Y/train/*: Folder::scan_two
 //! ```
 //!
-//! Only headers are read here, in parallel. Every list is sorted by the bytes of the file name.
-//! Hidden files and files that are no images are ignored.
+//! Folders below these count as well, except in the first layout. Only headers are read here, in
+//! parallel. Every list is sorted by the bytes of the path. Hidden files are ignored; whatever else is not
+//! used is counted in [`Folder::left_out`].
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use super::decode::ImageHeader;
+use super::layout::{Phase, Place, in_two, places};
+use super::matching::{Bad, match_folders};
+use super::notes::NoteCounts;
 use super::pair::{Pair, PairSource, check_width};
-use super::scan::{Listing, list};
-use crate::error::settings::SKIP_BAD;
+use super::survey::{leak, odd_proportions};
+use super::walk::{LeftOut, WalkOptions, walk};
+use crate::error::settings::{NEXT_LINE, SKIP_BAD};
 use crate::error::{Error, Result};
 
 /// Options of [`Folder::scan`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScanOptions {
     /// Leave out images that are bad or have no partner, and list them in [`Folder::skipped`];
-    /// otherwise the first of them is an error.
+    /// otherwise they are an error that names them.
     pub skip_bad: bool,
 }
 
@@ -55,7 +61,7 @@ pub struct Skipped {
 /// A data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder {
-    /// What was scanned.
+    /// What was scanned; of two folders the first.
     pub root: PathBuf,
     /// How the pairs are stored.
     pub layout: Layout,
@@ -67,15 +73,31 @@ pub struct Folder {
     pub test: Vec<Pair>,
     /// What [`ScanOptions::skip_bad`] left out.
     pub skipped: Vec<Skipped>,
-    /// Number of files that are no images.
-    pub others: usize,
-    /// Number of pairs with an alpha channel, which is composited over white.
-    pub with_alpha: usize,
-    /// Number of images beside the phase folders or beside A and B, which are not used.
-    pub unused: usize,
+    /// Files that are not used, by reason.
+    pub left_out: LeftOut,
+    /// What reading the pictures changes or leaves out, from their headers and those pixels that were
+    /// looked at.
+    pub counts: NoteCounts,
+    /// Pairs whose names are equal as text (Unicode NFC) and not as bytes.
+    pub by_text: usize,
+    /// What is odd about the whole.
+    odd: Vec<String>,
 }
 
-const PHASES: [&str; 3] = ["train", "val", "test"];
+/// Which pictures [`Folder::check_pixels`] decodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Check {
+    /// Those of `val`, which a validation reads all at once, and the first of `train`, for the notes.
+    #[default]
+    Headers,
+    /// All.
+    Full,
+}
+
+/// Pairs to train on that are decoded for the notes: what only pixels show is mostly true of all.
+const SAMPLE: usize = 16;
+/// Wrong pictures that a message lists.
+const LISTED: usize = 20;
 
 impl Folder {
     /// Lists a data set and checks the header of every picture.
@@ -83,20 +105,40 @@ impl Folder {
     /// # Errors
     /// A missing folder, a file instead of a folder, no images, A without B, names that are
     /// unpaired or double, odd widths, different sizes of A and B, unreadable or too large images.
-    /// Each message names the file and says what to do.
+    /// The message names all files that are wrong, up to 20, and says what to do.
     pub fn scan(root: &Path, options: ScanOptions) -> Result<Folder> {
-        let name = root.display();
-        if !root.exists() {
-            return Err(Error::input(format!(
-                "the data folder {name} does not exist: check the path"
-            )));
+        check_folder(root)?;
+        let (places, left_out) = places(root)?;
+        Folder::new(root, places, left_out, options)
+    }
+
+    /// As [`Folder::scan`], for A and B in any two folders, which may have the same phases. Pairs to
+    /// validate on may lie in two more.
+    ///
+    /// # Errors
+    /// As [`Folder::scan`].
+    pub fn scan_two(
+        [a, b]: [&Path; 2],
+        val: Option<[&Path; 2]>,
+        options: ScanOptions,
+    ) -> Result<Folder> {
+        let mut left_out = LeftOut::default();
+        for folder in [a, b].into_iter().chain(val.into_iter().flatten()) {
+            check_folder(folder)?;
         }
-        if !root.is_dir() {
-            return Err(Error::input(format!(
-                "{name} is a file, and a data set is a folder: give the folder that holds the \
-                 pictures"
-            )));
+        let mut places = in_two(a, b, &mut left_out)?;
+        if let Some([a, b]) = val {
+            places.push((Phase::Val, Place::Two(a.to_path_buf(), b.to_path_buf())));
         }
+        Folder::new(a, places, left_out, options)
+    }
+
+    fn new(
+        root: &Path,
+        places: Vec<(Phase, Place)>,
+        left_out: LeftOut,
+        options: ScanOptions,
+    ) -> Result<Folder> {
         let mut folder = Folder {
             root: root.to_path_buf(),
             layout: Layout::SideBySide,
@@ -104,19 +146,22 @@ impl Folder {
             val: vec![],
             test: vec![],
             skipped: vec![],
-            others: 0,
-            with_alpha: 0,
-            unused: 0,
+            left_out,
+            counts: NoteCounts::default(),
+            by_text: 0,
+            odd: vec![],
         };
-        let phases = folder.find_phases(root)?;
-        for (phase, place) in phases {
-            let pairs = folder.scan_phase(&place, options)?;
-            match phase {
-                "val" => folder.val = pairs,
-                "test" => folder.test = pairs,
-                _ => folder.train = pairs,
-            }
+        let mut bad = Vec::new();
+        for (phase, place) in places {
+            let (pairs, wrong) = folder.scan_place(&place)?;
+            bad.extend(wrong);
+            folder.phase(phase).extend(pairs);
         }
+        if options.skip_bad && folder.pairs().next().is_none() {
+            return Err(none_left(root, &bad));
+        }
+        folder.leave_out(bad, options.skip_bad)?;
+        folder.survey();
         Ok(folder)
     }
 
@@ -125,31 +170,52 @@ impl Folder {
     /// # Errors
     /// [`Error::Input`] if there are none.
     pub fn training(&self) -> Result<&[Pair]> {
-        if self.train.is_empty() {
-            return Err(Error::input(format!(
+        match (self.train.is_empty(), self.skipped.first()) {
+            (false, _) => Ok(&self.train),
+            (true, Some(first)) => {
+                Err(Error::input(format!("no picture to train on is left, first {}", first.reason)))
+            }
+            (true, None) => Err(Error::input(format!(
                 "{} has no pictures to train on: put them in its folder train",
                 self.root.display()
-            )));
+            ))),
         }
-        Ok(&self.train)
     }
 
-    /// Decodes every pair of a list: the indices of those that fail, with their errors.
-    pub fn broken(pairs: &[Pair]) -> Vec<(usize, Error)> {
-        let read = |(i, pair): (usize, &Pair)| pair.read().err().map(|e| (i, e));
-        pairs.par_iter().enumerate().filter_map(read).collect()
-    }
-
-    /// Decodes every training and validation pair once and moves those that fail to
-    /// [`Folder::skipped`], so that a run meets none of them.
-    pub fn leave_out_broken(&mut self) {
-        for pairs in [&mut self.train, &mut self.val] {
-            // From the back, so that removing keeps the earlier indices valid.
-            for (i, error) in Folder::broken(pairs).into_iter().rev() {
-                let path = pairs.remove(i).path().to_path_buf();
-                self.skipped.push(Skipped { path, reason: error.to_string() });
+    /// Decodes pictures before they are needed, so that a run meets no broken one: those that `check`
+    /// says, and with [`ScanOptions::skip_bad`] all that train and validate. Those that fail are left out
+    /// or an error, as in [`Folder::scan`].
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the names of all that fail, up to 20.
+    pub fn check_pixels(&mut self, check: Check, options: ScanOptions) -> Result<()> {
+        let full = check == Check::Full;
+        let mut bad = Vec::new();
+        for (phase, all) in
+            [(Phase::Train, full || options.skip_bad), (Phase::Val, true), (Phase::Test, full)]
+        {
+            let pairs = std::mem::take(self.phase(phase));
+            let read = |(i, pair): (usize, Pair)| {
+                let look = all || (i < SAMPLE && phase == Phase::Train);
+                let found = look.then(|| pair.read_with_notes().map(|(_, notes)| notes));
+                (pair, found.transpose())
+            };
+            let checked: Vec<_> = pairs.into_par_iter().enumerate().map(read).collect();
+            for (pair, found) in checked {
+                match found {
+                    Err(error) if all => bad.push((pair.path().to_path_buf(), error)),
+                    // A run that did not ask for a check meets it when it comes to it.
+                    Err(_) => self.phase(phase).push(pair),
+                    Ok(notes) => {
+                        for (path, notes) in notes.iter().flatten().flatten() {
+                            self.counts.add_pixels(notes, path);
+                        }
+                        self.phase(phase).push(pair);
+                    }
+                }
             }
         }
+        self.leave_out(bad, options.skip_bad)
     }
 
     /// Every pair: train, val, test.
@@ -157,235 +223,162 @@ impl Folder {
         self.train.iter().chain(&self.val).chain(&self.test)
     }
 
-    /// Notes for the user: what was ignored, left out or changed.
+    /// Sentences for the user: what is changed, left out or odd.
     pub fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        let mut note = |count: usize, text: &str| {
-            if count > 0 {
-                notes.push(format!("{count} {text}"));
-            }
-        };
-        note(self.with_alpha, "pairs have an alpha channel: it is composited over white");
-        note(self.skipped.len(), "bad pictures were skipped");
-        note(self.others, "files are no pictures and are not used");
-        note(self.unused, "pictures lie beside the folders of the data set and are not used");
-        if self.layout == Layout::SideBySide && self.pairs().all(|p| p.width * 2 == p.height) {
-            notes.push(
-                "every picture is square, so A and B are narrow halves of it: if these are not \
-                 pairs side by side, give folders A and B"
-                    .to_string(),
-            );
+        let mut notes = self.counts.lines();
+        if self.by_text > 0 {
+            let s = if self.by_text == 1 { "pair has names" } else { "pairs have names" };
+            notes.push(format!(
+                "{} {s} that differ in their bytes and are equal as text (Unicode NFC)",
+                self.by_text
+            ));
         }
+        notes.extend(self.odd.iter().cloned());
+        if !self.skipped.is_empty() {
+            notes.push(format!("{} bad pictures were skipped", self.skipped.len()));
+        }
+        notes.extend(self.left_out.lines().into_iter().map(|line| format!("not used: {line}")));
         notes
     }
 
-    /// The phases of `root`, and the folders of their images.
-    fn find_phases(&mut self, root: &Path) -> Result<Vec<(&'static str, Place)>> {
-        let listing = list(root)?;
-        let mut found = Vec::new();
-        for phase in PHASES {
-            if let Some(path) = subfolder(&listing, phase) {
-                let inner = list(path)?;
-                let place = match two_folders(path, &inner)? {
-                    Some((a, b)) => {
-                        self.unused += inner.pictures.len();
-                        Place::Two(a, b)
-                    }
-                    None => Place::One(path.to_path_buf()),
-                };
-                found.push((phase, place));
-            }
+    fn phase(&mut self, phase: Phase) -> &mut Vec<Pair> {
+        match phase {
+            Phase::Train => &mut self.train,
+            Phase::Val => &mut self.val,
+            Phase::Test => &mut self.test,
         }
-        if found.is_empty() {
-            match two_folders(root, &listing)? {
-                None => return Ok(vec![("train", Place::One(root.to_path_buf()))]),
-                Some((a, b)) => {
-                    let (in_a, in_b) = (list(&a)?, list(&b)?);
-                    for phase in PHASES {
-                        match (subfolder(&in_a, phase), subfolder(&in_b, phase)) {
-                            (Some(a), Some(b)) => {
-                                let place = Place::Two(a.to_path_buf(), b.to_path_buf());
-                                found.push((phase, place));
-                            }
-                            (None, None) => {}
-                            (in_a, _) => {
-                                let (has, not) = if in_a.is_some() { (&a, &b) } else { (&b, &a) };
-                                return Err(Error::input(format!(
-                                    "{} has a folder {phase} and {} has none: give both or neither",
-                                    has.display(),
-                                    not.display()
-                                )));
-                            }
-                        }
-                    }
-                    if found.is_empty() {
-                        found.push(("train", Place::Two(a, b)));
-                    } else {
-                        self.unused += in_a.pictures.len() + in_b.pictures.len();
-                    }
-                }
-            }
-        }
-        self.unused += listing.pictures.len();
-        Ok(found)
     }
 
-    fn scan_phase(&mut self, place: &Place, options: ScanOptions) -> Result<Vec<Pair>> {
+    fn scan_place(&mut self, place: &Place) -> Result<(Vec<Pair>, Vec<Bad>)> {
         let mut bad = Vec::new();
-        let (sources, shown) = match place {
-            Place::One(folder) => {
-                let listing = list(folder)?;
-                self.others += listing.others + listing.unread.len();
-                if listing.pictures.is_empty() {
-                    return Err(nothing_here(&listing, folder));
+        let sources: Vec<(PathBuf, PairSource)> = match place {
+            Place::One { folder, deep } => {
+                let found = walk(folder, WalkOptions { deep: *deep, ..WalkOptions::default() })?;
+                if found.pictures.is_empty() {
+                    return Err(match found.folders.first() {
+                        Some(inner) if found.left_out.files() == 0 && !deep => {
+                            only_folders(folder, inner)
+                        }
+                        _ => found.nothing(folder),
+                    });
                 }
-                (
-                    listing.pictures.into_iter().map(PairSource::SideBySide).collect::<Vec<_>>(),
-                    folder,
-                )
+                self.left_out.merge(found.left_out);
+                let source = |f: super::walk::Found| (f.key(), PairSource::SideBySide(f.path));
+                found.pictures.into_iter().map(source).collect()
             }
             Place::Two(a, b) => {
                 self.layout = Layout::Folders;
-                (self.match_names(a, b, &mut bad)?, a)
+                let (matched, walks) = match_folders(a, b)?;
+                self.by_text += matched.by_text;
+                walks.into_iter().for_each(|walk| self.left_out.merge(walk.left_out));
+                bad = matched.bad;
+                matched.pairs
             }
         };
         let checked: Vec<_> = sources.into_par_iter().map(check).collect();
         let mut pairs = Vec::with_capacity(checked.len());
         for result in checked {
             match result {
-                Ok((pair, alpha)) => {
-                    self.with_alpha += usize::from(alpha);
+                Ok((pair, headers)) => {
+                    for (path, header) in headers.iter().flatten() {
+                        self.counts.add(&header.notes, path);
+                    }
                     pairs.push(pair);
                 }
                 Err(wrong) => bad.push(wrong),
             }
         }
-        if !options.skip_bad && !bad.is_empty() {
-            let more = bad.len() - 1;
-            let (_, error) = bad.swap_remove(0);
-            return Err(match error {
-                Error::Input(text) if more > 0 => Error::Input(format!(
-                    "{text} ({more} more like it; {SKIP_BAD} goes on without them)"
-                )),
-                error => error,
-            });
-        }
-        if pairs.is_empty() {
-            return Err(Error::input(format!(
-                "none of the {} pictures in {} can be used, first {}",
-                bad.len(),
-                shown.display(),
-                bad.first().map(|(_, e)| e.to_string()).unwrap_or_default()
-            )));
-        }
-        self.skipped.extend(
-            bad.into_iter().map(|(path, error)| Skipped { path, reason: error.to_string() }),
-        );
-        Ok(pairs)
+        Ok((pairs, bad))
     }
 
-    /// Pairs the files of two folders by their stems.
-    fn match_names(&mut self, a: &Path, b: &Path, bad: &mut Vec<Bad>) -> Result<Vec<PairSource>> {
-        let mut by_stem = |folder: &Path| -> Result<BTreeMap<OsString, PathBuf>> {
-            let listing = list(folder)?;
-            self.others += listing.others + listing.unread.len();
-            if listing.pictures.is_empty() {
-                return Err(nothing_here(&listing, folder));
-            }
-            let mut stems = BTreeMap::<OsString, PathBuf>::new();
-            for path in listing.pictures {
-                let stem = path.file_stem().unwrap_or_default().to_os_string();
-                if let Some(first) = stems.get(&stem) {
-                    let error = Error::input(format!(
-                        "{} and {} have one name, so their partner is not known: rename or remove \
-                         one of them",
-                        first.display(),
-                        path.display()
-                    ));
-                    bad.push((path, error));
-                } else {
-                    stems.insert(stem, path);
-                }
-            }
-            Ok(stems)
-        };
-        let (in_a, mut in_b) = (by_stem(a)?, by_stem(b)?);
-        let alone = |path: PathBuf, other: &Path| {
-            let stem = path.file_stem().unwrap_or_default().to_os_string();
-            let error = Error::input(format!(
-                "{} has no partner: add a picture named {} to {} or remove it",
-                path.display(),
-                stem.display(),
-                other.display()
-            ));
-            (path, error)
-        };
-        let mut sources = Vec::new();
-        for (stem, path) in in_a {
-            match in_b.remove(&stem) {
-                Some(partner) => sources.push(PairSource::Two { a: path, b: partner }),
-                None => bad.push(alone(path, b)),
-            }
+    fn leave_out(&mut self, bad: Vec<Bad>, skip: bool) -> Result<()> {
+        if !skip && !bad.is_empty() {
+            return Err(all_wrong(bad));
         }
-        bad.extend(in_b.into_values().map(|path| alone(path, a)));
-        Ok(sources)
+        let skipped = |(path, error): Bad| Skipped { path, reason: error.to_string() };
+        self.skipped.extend(bad.into_iter().map(skipped));
+        Ok(())
+    }
+
+    fn survey(&mut self) {
+        let all: Vec<&Pair> = self.pairs().collect();
+        let mut odd: Vec<String> = odd_proportions(&all).into_iter().collect();
+        for (name, pairs) in [("val", &self.val), ("test", &self.test)] {
+            odd.extend(leak(&self.train, pairs, name));
+        }
+        if self.layout == Layout::SideBySide && all.iter().all(|p| p.width * 2 == p.height) {
+            odd.push(
+                "every picture is square, so A and B are narrow halves of it: if these are not \
+                 pairs side by side, give folders A and B"
+                    .to_string(),
+            );
+        }
+        self.odd = odd;
     }
 }
 
-/// The folder, or the folders A and B, of a phase.
-enum Place {
-    One(PathBuf),
-    Two(PathBuf, PathBuf),
-}
-
-/// A file that cannot be used, and why.
-type Bad = (PathBuf, Error);
-
-fn subfolder<'a>(listing: &'a Listing, name: &str) -> Option<&'a Path> {
-    listing.folders.iter().find(|f| f.file_name().is_some_and(|n| n == name)).map(PathBuf::as_path)
-}
-
-/// The folders A and B of a folder, if it has them.
-fn two_folders(folder: &Path, listing: &Listing) -> Result<Option<(PathBuf, PathBuf)>> {
-    let find = |upper, lower| subfolder(listing, upper).or_else(|| subfolder(listing, lower));
-    match (find("A", "a"), find("B", "b")) {
-        (Some(a), Some(b)) => Ok(Some((a.to_path_buf(), b.to_path_buf()))),
-        (None, None) => Ok(None),
-        (a, _) => {
-            let (has, lacks) = if a.is_some() { ("A", "B") } else { ("B", "A") };
-            Err(Error::input(format!(
-                "{} has a folder {has} but no folder {lacks}: add it, with pictures of the same \
-                 names",
-                folder.display()
-            )))
-        }
+fn check_folder(root: &Path) -> Result<()> {
+    let name = root.display();
+    if !root.exists() {
+        return Err(Error::input(format!("the data folder {name} does not exist: check the path")));
     }
-}
-
-fn nothing_here(listing: &Listing, folder: &Path) -> Error {
-    match listing.folders.first() {
-        Some(inner) if listing.others + listing.unread.len() == 0 => Error::input(format!(
-            "{} has no pictures, only folders such as {}: give a folder of pairs side by side, or \
-             one with folders A and B or train and val",
-            folder.display(),
-            inner.file_name().unwrap_or_default().display()
-        )),
-        _ => listing.nothing(folder),
+    if !root.is_dir() {
+        return Err(Error::input(format!(
+            "{name} is a file, and a data set is a folder: give the folder that holds the pictures"
+        )));
     }
+    Ok(())
 }
 
-/// Reads the headers of a pair: the pair, and whether it has alpha.
-fn check(source: PairSource) -> Result<(Pair, bool), Bad> {
+fn only_folders(folder: &Path, inner: &Path) -> Error {
+    Error::input(format!(
+        "{} has no pictures, only folders such as {}: give a folder of pairs side by side, or one with \
+         folders A and B or train and val",
+        folder.display(),
+        inner.file_name().unwrap_or_default().display()
+    ))
+}
+
+fn none_left(shown: &Path, bad: &[Bad]) -> Error {
+    Error::input(format!(
+        "none of the {} pictures in {} can be used, first {}",
+        bad.len(),
+        shown.display(),
+        bad.first().map(|(_, e)| e.to_string()).unwrap_or_default()
+    ))
+}
+
+/// The error for wrong pictures: that of the only one, or a list.
+fn all_wrong(mut bad: Vec<Bad>) -> Error {
+    if bad.len() == 1 {
+        return bad.remove(0).1;
+    }
+    let mut text =
+        format!("{} pictures cannot be used; {SKIP_BAD} goes on without them:", bad.len());
+    for (_, error) in bad.iter().take(LISTED) {
+        text += &format!("{NEXT_LINE}{error}");
+    }
+    if bad.len() > LISTED {
+        text += &format!("{NEXT_LINE}and {} more", bad.len() - LISTED);
+    }
+    Error::Input(text)
+}
+
+/// The headers of a pair's files.
+type Headers = [Option<(PathBuf, ImageHeader)>; 2];
+
+/// Reads the headers of a pair.
+fn check((name, source): (PathBuf, PairSource)) -> Result<(Pair, Headers), Bad> {
     let at = |path: &Path, e| (path.to_path_buf(), e);
-    let (width, height, alpha) = match &source {
+    let read = |path: &Path| ImageHeader::read(path).map_err(|e| at(path, e));
+    let (width, height, headers) = match &source {
         PairSource::SideBySide(path) => {
-            let header = ImageHeader::read(path).map_err(|e| at(path, e))?;
+            let header = read(path)?;
             check_width(path, header.width).map_err(|e| at(path, e))?;
-            (header.width / 2, header.height, header.alpha)
+            (header.width / 2, header.height, [Some((path.clone(), header)), None])
         }
         PairSource::Two { a, b } => {
-            let of_a = ImageHeader::read(a).map_err(|e| at(a, e))?;
-            let of_b = ImageHeader::read(b).map_err(|e| at(b, e))?;
+            let (of_a, of_b) = (read(a)?, read(b)?);
             if (of_a.width, of_a.height) != (of_b.width, of_b.height) {
                 let error = Error::input(format!(
                     "{} is {}x{} and {} is {}x{}: a pair needs one size, so resize or remove them",
@@ -398,10 +391,9 @@ fn check(source: PairSource) -> Result<(Pair, bool), Bad> {
                 ));
                 return Err(at(a, error));
             }
-            (of_a.width, of_a.height, of_a.alpha || of_b.alpha)
+            (of_a.width, of_a.height, [Some((a.clone(), of_a)), Some((b.clone(), of_b))])
         }
     };
-    let (PairSource::SideBySide(path) | PairSource::Two { a: path, .. }) = &source;
-    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    Ok((Pair { name, source, width, height }, alpha))
+    let name = name.to_string_lossy().into_owned();
+    Ok((Pair { name, source, width, height }, headers))
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Image;
+use super::notes::Notes;
 use crate::error::{Error, Result};
 use crate::one_of::one_of;
 
@@ -43,7 +44,7 @@ pub enum PairSource {
 /// A pair of a [`Folder`](super::Folder).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
-    /// The file's name without its extension.
+    /// The path from its folder without the extension.
     pub name: String,
     /// Its files.
     pub source: PairSource,
@@ -53,15 +54,44 @@ pub struct Pair {
     pub height: usize,
 }
 
+/// The images of a pair, and what reading each of its files changed or left out.
+pub type PairWithNotes = ((Image, Image), [Option<(PathBuf, Notes)>; 2]);
+
 impl Pair {
+    /// The pair in one file of this size.
+    ///
+    /// # Errors
+    /// An odd width.
+    pub fn side_by_side(path: &Path, width: usize, height: usize) -> Result<Pair> {
+        check_width(path, width)?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let source = PairSource::SideBySide(path.to_path_buf());
+        Ok(Pair { name, source, width: width / 2, height })
+    }
+
     /// Decodes both images: (A, B), whatever the direction.
     ///
     /// # Errors
     /// As [`Image::read`]; an odd width of a side-by-side image.
     pub fn read(&self) -> Result<(Image, Image)> {
+        Ok(self.read_with_notes()?.0)
+    }
+
+    /// As [`Pair::read`], with what was changed or left out.
+    ///
+    /// # Errors
+    /// As [`Pair::read`].
+    pub fn read_with_notes(&self) -> Result<PairWithNotes> {
         match &self.source {
-            PairSource::SideBySide(path) => split(&Image::read(path)?, path),
-            PairSource::Two { a, b } => Ok((Image::read(a)?, Image::read(b)?)),
+            PairSource::SideBySide(path) => {
+                let (image, notes) = Image::read_with_notes(path)?;
+                Ok((split(&image, path)?, [Some((path.clone(), notes)), None]))
+            }
+            PairSource::Two { a, b } => {
+                let (of_a, notes_a) = Image::read_with_notes(a)?;
+                let (of_b, notes_b) = Image::read_with_notes(b)?;
+                Ok(((of_a, of_b), [Some((a.clone(), notes_a)), Some((b.clone(), notes_b))]))
+            }
         }
     }
 

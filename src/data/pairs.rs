@@ -1,12 +1,13 @@
 //! The interface of training data, pairs of images that are loaded one by one, and pairs in memory.
 
-use std::fs::{File, metadata};
+use std::fs::metadata;
 use std::io::Read;
 use std::path::Path;
 
 use super::fingerprint::CONTENT_BYTES;
 use super::{Augment, Direction, Fit, Image, Pair};
 use crate::error::{Error, Result};
+use crate::regular::open_regular;
 
 /// Pairs of images in a fixed order, numbered from 0.
 pub trait Pairs: Send + Sync {
@@ -83,7 +84,7 @@ impl Pairs for Vec<Pair> {
         for path in self[i].paths() {
             let unreadable = |e| Error::file("read", path, e);
             let mut content = Vec::new();
-            let file = File::open(path).map_err(unreadable)?;
+            let (file, _) = open_regular(path, "read")?;
             file.take(CONTENT_BYTES).read_to_end(&mut content).map_err(unreadable)?;
             sum.update(&content);
         }

@@ -26,6 +26,16 @@ pub struct Scores {
     /// in a file.
     #[serde(deserialize_with = "or_nan")]
     pub ssim: f64,
+    /// Of a mean: how many outputs equal their target, and are not in the mean of the PSNR.
+    #[serde(default, skip_serializing_if = "none")]
+    pub exact: usize,
+    /// Of a mean: how many images are too small for SSIM, and are not in its mean.
+    #[serde(default, skip_serializing_if = "none")]
+    pub small: usize,
+}
+
+fn none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// JSON has no infinity: null stands for it.
@@ -61,21 +71,42 @@ impl Scores {
         let size = [output.height, output.width];
         let small = output.width.min(output.height) < metric::SSIM_WINDOW;
         let ssim = if small { f64::NAN } else { metric::ssim(a, b, size, range)? };
-        Ok(Scores { l1: metric::l1(a, b, range)?, psnr: metric::psnr(a, b, range)?, ssim })
+        let (l1, psnr) = (metric::l1(a, b, range)?, metric::psnr(a, b, range)?);
+        Ok(Scores { l1, psnr, ssim, exact: 0, small: 0 })
     }
 
-    /// "L1 0.1234, PSNR 12.34 dB, SSIM 0.5678", without SSIM if it is NaN.
+    /// "L1 0.1234, PSNR 12.34 dB, SSIM 0.5678", with what is not in a mean; without SSIM if it is NaN.
     pub fn line(&self) -> String {
-        let ssim =
-            if self.ssim.is_nan() { String::new() } else { format!(", SSIM {:.4}", self.ssim) };
-        format!("L1 {:.4}, PSNR {:.2} dB{ssim}", self.l1, self.psnr)
+        let without = |count: usize, why: &str| match count {
+            0 => String::new(),
+            n => format!(" (without {n} {why})"),
+        };
+        let exact = without(self.exact, "equal to the target");
+        let small = without(self.small, "too small for it");
+        let ssim = if self.ssim.is_nan() {
+            String::new()
+        } else {
+            format!(", SSIM {:.4}{small}", self.ssim)
+        };
+        format!("L1 {:.4}, PSNR {:.2} dB{exact}{ssim}", self.l1, self.psnr)
     }
 
-    /// The mean of several.
+    /// The mean of several. An infinite PSNR and an SSIM that there is none of would leave nothing of a
+    /// mean: they are left out and counted, unless all are so.
     pub fn mean(all: &[Scores]) -> Scores {
-        let n = all.len().max(1) as f64;
-        let mean = |f: fn(&Scores) -> f64| all.iter().map(f).sum::<f64>() / n;
-        Scores { l1: mean(|s| s.l1), psnr: mean(|s| s.psnr), ssim: mean(|s| s.ssim) }
+        let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len().max(1) as f64;
+        let psnr: Vec<f64> = all.iter().map(|s| s.psnr).filter(|v| *v != f64::INFINITY).collect();
+        let ssim: Vec<f64> = all.iter().map(|s| s.ssim).filter(|v| !v.is_nan()).collect();
+        let left_out = |kept: usize| if kept == 0 { 0 } else { all.len() - kept };
+        let (exact, small) = (left_out(psnr.len()), left_out(ssim.len()));
+        let or = |values: Vec<f64>, none: f64| if values.is_empty() { none } else { mean(values) };
+        Scores {
+            l1: mean(all.iter().map(|s| s.l1).collect()),
+            psnr: or(psnr, f64::INFINITY),
+            ssim: or(ssim, f64::NAN),
+            exact,
+            small,
+        }
     }
 }
 
@@ -274,5 +305,23 @@ mod tests {
         assert_eq!(text, r#"{"l1":0.0,"psnr":null,"ssim":null}"#);
         let read: Scores = serde_json::from_str(&text).unwrap();
         assert!(read.psnr == f64::INFINITY && read.ssim.is_nan());
+    }
+
+    #[test]
+    fn one_exact_or_tiny_image_neither_spoils_a_mean_nor_hides_it() {
+        let score = |psnr, ssim| Scores { l1: 0.25, psnr, ssim, exact: 0, small: 0 };
+        let (inf, nan) = (f64::INFINITY, f64::NAN);
+        let mean = Scores::mean(&[score(20.0, 0.5), score(inf, 1.0), score(30.0, nan)]);
+        assert_eq!((mean.psnr, mean.ssim, mean.exact, mean.small), (25.0, 0.75, 1, 1));
+        assert_eq!(
+            mean.line(),
+            "L1 0.2500, PSNR 25.00 dB (without 1 equal to the target), SSIM 0.7500 (without 1 too small \
+             for it)"
+        );
+        let equal = Scores::mean(&[score(inf, nan), score(inf, nan)]);
+        assert_eq!(equal.line(), "L1 0.2500, PSNR inf dB");
+        assert_eq!(Scores::mean(&[score(20.0, 0.5)]).line(), score(20.0, 0.5).line());
+        // NaN is no exact output.
+        assert!(Scores::mean(&[score(nan, 0.5), score(20.0, 0.5)]).psnr.is_nan());
     }
 }

@@ -226,7 +226,8 @@ mod tests {
         for i in 0..2000 {
             let [a, b, c, d] = philox(7, [i, 0, 0, 0]);
             let number = |hi: u32, lo: u32| (f64::from(hi) + f64::from(lo) / 4e9) / 2f64.powi(30);
-            let best = Scores { l1: number(a, b), psnr: number(b, c) * 9.0, ssim: -number(c, d) };
+            let (l1, psnr, ssim) = (number(a, b), number(b, c) * 9.0, -number(c, d));
+            let best = Scores { l1, psnr, ssim, ..Scores::default() };
             let progress = Progress { best: Some((3, best)), ..Progress::default() };
             let text = serde_json::to_string(&progress).unwrap();
             assert_eq!(serde_json::from_str::<Progress>(&text).unwrap(), progress);

@@ -50,7 +50,7 @@ fn damaged_settings_are_refused_or_stay_what_they_are() {
 
 #[test]
 fn damaged_progress_is_refused_or_stays_what_it_is() {
-    let scores = Scores { l1: 0.1, psnr: f64::INFINITY, ssim: f64::NAN };
+    let scores = Scores { l1: 0.1, psnr: f64::INFINITY, ssim: f64::NAN, ..Scores::default() };
     let progress = Progress { step: 9, epoch: 2, best: Some((1, scores)), ..Progress::default() };
     let texts = [fixed(&progress, "progress"), fixed(&Progress::default(), "nothing yet")];
     for (text, seed) in texts.iter().zip(2..) {

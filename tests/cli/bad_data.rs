@@ -58,8 +58,8 @@ fn data_that_cannot_be_used_is_named_with_the_cure() {
             row("train nowhere", &["nowhere does not exist", "check the path"]),
             row("train file.png", &["file.png is a file", "give the folder"]),
             row("train empty", &["empty has no files", "put pictures there"]),
-            row("train texts", &["texts has no picture", "put JPEG"]),
-            row("train gifs", &["1.gif", "convert them"]),
+            row("train texts", &["texts has no picture", "notes.txt", "put JPEG"]),
+            row("train gifs", &["1.gif", "convert it to PNG"]),
             row("train odd", &["odd/1.png is 63 pixels wide", "folders A and B"]),
             row("train alone", &["alone/A/1.png has no partner", "add a picture named 1"]),
             row("train half", &["half has a folder A but no folder B", "add it"]),
@@ -113,4 +113,49 @@ fn skip_bad_goes_on_without_them_and_lists_them() {
     assert!(ended.out.contains("left out: data/0.png"), "{}", ended.out);
     assert!(ended.out.contains("left out: data/1.png"), "{}", ended.out);
     assert_eq!(lines(&folder.path().join("new")).len(), 2);
+}
+
+#[test]
+fn everything_that_is_wrong_is_named_before_the_first_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pairs(&data.join("train"), 24, 32);
+    pairs(&data.join("valid"), 2, 32);
+    // Behind the pictures that are decoded for the notes.
+    cut(&data.join("train/9.png"), |n| n - 200);
+    cut(&data.join("train/8.png"), |_| 30);
+    fs::write(data.join("valid/1.png"), "").unwrap();
+    let line = "train data --out new --size 32 --base-channels 4 --patch 16 --steps 1";
+    let ended = run(folder.path(), &words(line));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.err.contains("2 pictures cannot be used; --skip-bad goes on"), "{ended:?}");
+    assert!(ended.err.contains("\n    data/train/8.png is damaged"), "{ended:?}");
+    assert!(ended.err.contains("\n    data/valid/1.png is empty"), "{ended:?}");
+    fs::remove_file(data.join("train/8.png")).unwrap();
+    fs::remove_file(data.join("valid/1.png")).unwrap();
+    let ended = run(folder.path(), &words(&format!("{line} --check full")));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.err.starts_with("error: data/train/9.png is damaged"), "{ended:?}");
+    assert!(!folder.path().join("new").exists());
+    let ended = ok(folder.path(), &words(&format!("{line} --check full --skip-bad")));
+    assert!(ended.out.contains("22 pairs to train on, 1 to validate on"), "{ended:?}");
+}
+
+#[test]
+fn two_folders_train_and_the_line_to_go_on_names_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for i in 0..2 {
+        save(&folder.path().join(format!("my photos/{i}.png")), &picture(32, 32, i));
+        save(&folder.path().join(format!("drawn/{i}.jpg")), &picture(32, 32, i + 3));
+    }
+    let args = ["train", "--a", "my photos", "--b", "drawn", "--out", "new"];
+    let small = "--size 32 --base-channels 4 --patch 16 --steps 1";
+    let all: Vec<&str> = args.into_iter().chain(words(small)).collect();
+    let ended = ok(folder.path(), &all);
+    assert!(ended.out.contains("my photos and drawn: 2 pairs to train on"), "{ended:?}");
+    let resumed = ["train", "--a", "my photos", "--b", "drawn", "--resume", "new", "--steps", "2"];
+    ok(folder.path(), &resumed);
+    for line in ["train --a drawn --out x", "train --b drawn --out x", "train --out x"] {
+        assert_eq!(run(folder.path(), &words(line)).code, Some(1), "{line}");
+    }
 }

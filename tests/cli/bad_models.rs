@@ -96,7 +96,7 @@ const INIT: [Refused; 9] = [
     ),
 ];
 
-const TRANSLATE: [Refused; 16] = [
+const TRANSLATE: [Refused; 15] = [
     row("translate gone p.png", &["gone does not exist", "give a model file or the folder"]),
     row("translate nothing p.png", &["nothing", "model.safetensors", "the folder of a run"]),
     row("translate p.png q.png", &["p.png"]),
@@ -109,13 +109,9 @@ const TRANSLATE: [Refused; 16] = [
     row("translate run nothing", &["nothing has no files", "put pictures there"]),
     row("translate run p.png --output o.gif", &["o.gif", "written as .jpg, .png"]),
     row("translate run p.png q.png --output o.png", &["o.png", "give a folder"]),
-    row(
-        "translate run p.png same/p.png --output o",
-        &["p.png", "both be written", "one at a time"],
-    ),
     row("translate run p.png --output p.png", &["p.png", "overwritten", "another --output"]),
     row("translate inst p.png --norm running", &["no running statistics", "--norm batch"]),
-    row("translate run q.png --pairs", &["q.png is 41 pixels wide", "leave out --pairs"]),
+    row("translate run q.png --pairs", &["q.png is 41 pixels wide", "equal widths"]),
 ];
 
 const CONVERT: [Refused; 8] = [

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use pix2pix_engine::data::{Direction, Folder, Layout, Pair, PairSource, ScanOptions};
+use pix2pix_engine::data::{Check, Direction, Folder, Layout, Pair, PairSource, ScanOptions};
 use tempfile::TempDir;
 
 use crate::{atlas, marked, save};
@@ -99,12 +99,20 @@ fn what_is_no_picture_is_passed_over_and_counted() {
         fs::write(folder.path().join(name), "x").unwrap();
     }
     let found = Folder::scan(folder.path(), STRICT).unwrap();
-    assert_eq!((names(&found.train), found.others), (vec!["1"], 3));
-    assert_eq!(found.notes(), ["3 files are no pictures and are not used"]);
+    assert_eq!(names(&found.train), ["1"]);
+    let root = folder.path().display();
+    assert_eq!(
+        found.notes(),
+        [
+            format!("not used: 1 GIF picture, {root}/x.gif (convert it to PNG or JPEG)"),
+            format!("not used: 2 files that are no pictures, such as {root}/Thumbs.db"),
+        ]
+    );
 
     let phases = data(&["train/1.png", "loose.png"]);
     let found = Folder::scan(phases.path(), STRICT).unwrap();
-    assert_eq!((found.train.len(), found.unused), (1, 1));
+    assert_eq!(found.train.len(), 1);
+    assert!(found.notes()[0].contains("1 picture beside the folders"), "{:?}", found.notes());
 
     let square = tempfile::tempdir().unwrap();
     save(square.path(), "1.png", &marked(8, 8, 0));
@@ -140,8 +148,8 @@ fn wrong_data_sets_are_named_with_the_cure() {
         (Path::new("/nonexistent/data"), &["/nonexistent/data does not exist", "check the path"]),
         (&file, &["1.png is a file", "give the folder"]),
         (none.path(), &["has no files", "put pictures there"]),
-        (texts.path(), &["no picture among 12 files"]),
-        (gifs.path(), &["1.heic", "convert them to PNG"]),
+        (texts.path(), &["no picture that can be read among 12 files"]),
+        (gifs.path(), &["1.heic", "convert it to PNG"]),
         (empty_val.path(), &["val has no files"]),
         (odd.path(), &["odd.png is 15 pixels wide", "equal widths"]),
         (sizes.path(), &["A/1.png is 8x8", "B/1.png is 9x8", "resize or remove"]),
@@ -171,7 +179,11 @@ fn skip_bad_goes_on_and_lists_what_it_left_out() {
     save(folder.path(), "B/5.png", &marked(3, 3, 0));
     fs::write(folder.path().join("B/2.png"), b"\x89PNG\r\n\x1a\n cut").unwrap();
     let strict = error(folder.path());
-    assert!(strict.contains("3 more like it; `skip_bad` goes on"), "{strict}");
+    assert!(strict.starts_with("4 pictures cannot be used; `skip_bad` goes on"), "{strict}");
+    assert_eq!(strict.lines().count(), 5, "{strict}");
+    for name in ["A/3.png", "A/5.png", "B/2.png", "B/4.png"] {
+        assert!(strict.contains(name), "{strict}");
+    }
     let found = Folder::scan(folder.path(), SKIP).unwrap();
     assert_eq!(names(&found.train), ["1"]);
     let mut skipped: Vec<_> = found
@@ -195,4 +207,253 @@ fn sources_are_what_was_found() {
     let found = Folder::scan(folder.path(), STRICT).unwrap();
     let (a, b) = (folder.path().join("A/1.png"), folder.path().join("B/1.png"));
     assert_eq!(found.train[0].source, PairSource::Two { a, b });
+}
+
+/// What a scan says, without the folder's own path.
+fn notes(folder: &TempDir) -> Vec<String> {
+    let root = format!("{}/", folder.path().display());
+    let found = Folder::scan(folder.path(), STRICT).unwrap();
+    found.notes().iter().map(|note| note.replace(&root, "")).collect()
+}
+
+#[test]
+fn phases_have_other_names_and_sides_may_stand_in_theirs() {
+    type Names = &'static [&'static str];
+    let cases: [(Names, [Names; 3]); 7] = [
+        (&["train/1.png", "valid/2.png"], [&["1"], &["2"], &[]]),
+        (&["training/1.png", "Validation/2.png", "TESTING/3.png"], [&["1"], &["2"], &["3"]]),
+        (&["Train/1.png", "valid/2.png", "validation/3.png"], [&["1"], &["2", "3"], &[]]),
+        (&["trainA/1.png", "trainB/1.png", "testA/2.png", "testB/2.png"], [&["1"], &[], &["2"]]),
+        (&["train_A/1.png", "train_B/1.png", "val-a/2.png", "val-b/2.png"], [&["1"], &["2"], &[]]),
+        (
+            &["A/train/1.png", "B/Train/1.png", "A/valid/2.png", "B/val/2.png"],
+            [&["1"], &["2"], &[]],
+        ),
+        (&["validA/1.png", "validB/1.png"], [&[], &["1"], &[]]),
+    ];
+    for (files, [train, val, test]) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        for (i, name) in files.iter().enumerate() {
+            // A and B of a pair have one size, and side by side twice the width does no harm.
+            save(folder.path(), name, &marked(16, 8, i as u8));
+        }
+        let found = Folder::scan(folder.path(), STRICT).unwrap();
+        assert_eq!(names(&found.train), train, "{files:?}");
+        assert_eq!(names(&found.val), val, "{files:?}");
+        assert_eq!(names(&found.test), test, "{files:?}");
+    }
+    let half = data(&["train/1.png"]);
+    save(half.path(), "valA/1.png", &marked(8, 8, 0));
+    assert!(
+        error(half.path()).contains("a folder valA but no folder valB"),
+        "{}",
+        error(half.path())
+    );
+}
+
+#[test]
+fn folders_below_those_of_a_data_set_count_and_pair_by_their_path() {
+    let folder =
+        data(&["A/1.png", "A/x/1.png", "A/x/y/2.png", "B/1.png", "B/x/1.png", "B/x/y/2.png"]);
+    let found = Folder::scan(folder.path(), STRICT).unwrap();
+    assert_eq!(names(&found.train), ["1", "x/1", "x/y/2"]);
+    let side = data(&["train/d.png", "train/c/z.png", "train/c.png", "val/deep/er/1.png"]);
+    let found = Folder::scan(side.path(), STRICT).unwrap();
+    assert_eq!(names(&found.train), ["c", "c/z", "d"]);
+    assert_eq!(names(&found.val), ["deep/er/1"]);
+    // A partner in another folder is none.
+    let apart = data(&["A/x/1.png", "B/y/1.png"]);
+    let text = error(apart.path());
+    assert!(text.contains("A/x/1.png has no partner") && text.contains("B/y/1.png"), "{text}");
+    // Beside pairs that lie in the data folder itself, folders may hold anything.
+    let loose = data(&["1.png", "out/2.png", "out/3.png"]);
+    assert_eq!(names(&Folder::scan(loose.path(), STRICT).unwrap().train), ["1"]);
+    assert!(notes(&loose)[0].starts_with("not used: 2 pictures beside the folders"), "{loose:?}");
+}
+
+#[test]
+fn any_two_folders_are_a_data_set_with_phases_or_without() {
+    let folder = data(&["photos/1.png", "drawings/1.png", "more/x.png", "other/x.png"]);
+    for name in ["photos/1.png", "drawings/1.png", "more/x.png", "other/x.png"] {
+        save(folder.path(), name, &marked(8, 8, name.len() as u8));
+    }
+    let at = |name: &str| folder.path().join(name);
+    let [photos, drawings, more, other] = ["photos", "drawings", "more", "other"].map(at);
+    let found = Folder::scan_two([&photos, &drawings], None, STRICT).unwrap();
+    assert_eq!((names(&found.train), found.val.len()), (vec!["1"], 0));
+    let val = Some([more.as_path(), other.as_path()]);
+    let found = Folder::scan_two([&photos, &drawings], val, STRICT).unwrap();
+    assert_eq!((names(&found.train), names(&found.val)), (vec!["1"], vec!["x"]));
+    for (name, phase) in
+        [("photos", "train"), ("drawings", "train"), ("photos", "val"), ("drawings", "val")]
+    {
+        save(folder.path(), &format!("{name}/{phase}/{phase}.png"), &marked(8, 8, 1));
+    }
+    let found = Folder::scan_two([&photos, &drawings], None, STRICT).unwrap();
+    assert_eq!((names(&found.train), names(&found.val)), (vec!["train"], vec!["val"]));
+    let missing = Folder::scan_two([&photos, &at("no")], None, STRICT).unwrap_err().to_string();
+    assert!(missing.contains("no does not exist"), "{missing}");
+}
+
+#[test]
+fn names_that_are_equal_as_text_are_pairs() {
+    // Composed and decomposed: one letter or two.
+    let (one, two) = ("\u{e9}", "e\u{301}");
+    let folder = data(&["A/plain.png", "B/plain.png"]);
+    save(folder.path(), &format!("A/caf{one}.png"), &marked(8, 8, 1));
+    save(folder.path(), &format!("B/caf{two}.png"), &marked(8, 8, 2));
+    save(folder.path(), &format!("A/dir{two}/\u{1112}\u{1161}.png"), &marked(8, 8, 1));
+    save(folder.path(), &format!("B/dir{one}/\u{d558}.png"), &marked(8, 8, 2));
+    let found = Folder::scan(folder.path(), STRICT).unwrap();
+    assert_eq!((found.train.len(), found.by_text), (3, 2));
+    assert_eq!(
+        notes(&folder),
+        ["2 pairs have names that differ in their bytes and are equal as text (Unicode NFC)"]
+    );
+    // Bytes come first, and two of one text are no pair.
+    save(folder.path(), &format!("A/caf{two}.png"), &marked(8, 8, 1));
+    let text = error(folder.path());
+    assert!(text.contains("no partner"), "{text}");
+}
+
+#[test]
+fn a_partner_in_a_format_that_is_not_read_is_named() {
+    for (name, says) in [("1.gif", "GIF"), ("1.HEIC", "HEIC"), ("1.ppm", "PNM"), ("1.mp4", "film")]
+    {
+        let folder = data(&["A/1.png", "A/2.png", "B/2.png"]);
+        fs::write(folder.path().join("B").join(name), "x").unwrap();
+        let text = error(folder.path());
+        assert!(text.contains("has its partner") && text.contains(says), "{text}");
+        assert!(text.contains(name) && text.contains("convert"), "{text}");
+    }
+}
+
+#[test]
+fn formats_are_known_by_extension_or_content() {
+    let folder = data(&["1.png"]);
+    let contents: [(&str, &[u8], &str); 12] = [
+        ("a", b"GIF89a", "1 GIF picture"),
+        ("b.dat", b"P6\n2 2\n255\n", "1 PNM picture"),
+        ("c", b"\0\0\0\x18ftypheic\0\0", "1 HEIC picture"),
+        ("d.bin", b"\0\0\0\x18ftypavif\0\0", "1 AVIF picture"),
+        ("e", b"%PDF-1.4", "1 PDF document"),
+        ("f.xml", b"<?xml version='1.0'?><svg/>", "1 SVG drawing"),
+        ("g", b"8BPS\0\x01", "1 Photoshop picture"),
+        ("h.x", b"\x76\x2f\x31\x01", "1 OpenEXR picture"),
+        ("i", b"\0\0\0\x0cJXL \r\n", "1 JPEG XL picture"),
+        ("j", b"\0\0\0\x0cjP  \r\n", "1 JPEG 2000 picture"),
+        ("k.NEF", b"MM\0*", "1 camera raw picture"),
+        ("photo", b"\xff\xd8\xff\xe0", "1 picture without the extension of one"),
+    ];
+    for (name, content, _) in contents {
+        fs::write(folder.path().join(name), content).unwrap();
+    }
+    let said = notes(&folder);
+    for (name, _, says) in contents {
+        let of = |line: &&String| line.starts_with(&format!("not used: {says}"));
+        let line = said.iter().find(of).unwrap_or_else(|| panic!("{says} in {said:?}"));
+        assert!(line.contains(name), "{line}");
+    }
+    assert_eq!(said.len(), contents.len());
+}
+
+#[cfg(unix)]
+#[test]
+fn links_in_circles_and_what_systems_add_are_passed_over() {
+    use std::os::unix::fs::symlink;
+    let folder = data(&["train/1.png", "train/sub/2.png", "train/@eaDir/1.png", "elsewhere/3.png"]);
+    let at = |name: &str| folder.path().join(name);
+    symlink(at("train"), at("train/sub/up")).unwrap();
+    symlink(at("train/sub"), at("train/again")).unwrap();
+    symlink(at("elsewhere"), at("train/linked")).unwrap();
+    fs::create_dir(at("train/run")).unwrap();
+    fs::write(at("train/run/metrics.jsonl"), "").unwrap();
+    save(folder.path(), "train/run/samples/1.png", &marked(16, 8, 0));
+    let found = Folder::scan(folder.path(), STRICT).unwrap();
+    let mut have = names(&found.train);
+    have.sort_unstable();
+    // The folder that two names lead to is used once, under the first of them.
+    assert_eq!(have, ["1", "again/2", "linked/3"]);
+    let said = notes(&folder).join("; ");
+    assert!(said.contains("2 links to a folder that is used already"), "{said}");
+    assert!(said.contains("1 folder of a run, train/run"), "{said}");
+}
+
+#[test]
+fn pairs_in_two_phases_are_said() {
+    let files = ["train/1.png", "train/2.png", "val/1.png", "val/other.png", "test/x.png"];
+    let folder = data(&files);
+    assert_eq!(notes(&folder), Vec::<String>::new());
+    for to in ["val/other.png", "test/x.png"] {
+        fs::copy(folder.path().join("train/2.png"), folder.path().join(to)).unwrap();
+    }
+    let said = notes(&folder);
+    assert!(
+        said[0].starts_with(
+            "1 of the 2 val pair is in train too, such as val/other.png (train/2.png)"
+        )
+    );
+    assert!(said[1].starts_with("1 of the 1 test pair is in train too"), "{said:?}");
+    // In two folders both pictures must be the same: masks may be equal.
+    let two = data(&["train/A/1.png", "train/B/1.png", "val/A/9.png", "val/B/9.png"]);
+    fs::copy(two.path().join("train/B/1.png"), two.path().join("val/B/9.png")).unwrap();
+    assert_eq!(notes(&two), Vec::<String>::new());
+    fs::copy(two.path().join("train/A/1.png"), two.path().join("val/A/9.png")).unwrap();
+    assert!(notes(&two)[0].contains("val/A/9.png (train/A/1.png)"), "{:?}", notes(&two));
+}
+
+#[test]
+fn pairs_of_odd_proportions_are_said() {
+    let with = |sizes: &[(usize, usize)]| {
+        let folder = tempfile::tempdir().unwrap();
+        for (i, &(w, h)) in sizes.iter().enumerate() {
+            save(folder.path(), &format!("{i}.png"), &marked(2 * w, h, i as u8));
+        }
+        notes(&folder)
+    };
+    assert_eq!(with(&[(8, 8), (16, 16), (9, 8), (8, 10)]), Vec::<String>::new());
+    let said = with(&[(8, 8), (8, 8), (24, 8), (8, 8)]);
+    assert!(
+        said[0].contains("1 of 4 pair has other proportions")
+            && said[0].contains("2.png is 24 x 8")
+    );
+    assert!(
+        with(&[(8, 20), (20, 8), (8, 20), (8, 20)])[0]
+            .contains("1.png is 20 x 8, most are like 8 x 20")
+    );
+    // Half of each is a mixed set.
+    assert_eq!(with(&[(8, 20), (20, 8)]), Vec::<String>::new());
+    assert_eq!(with(&[(8, 20), (20, 8), (8, 20), (20, 8)]), Vec::<String>::new());
+}
+
+#[test]
+fn all_that_is_wrong_is_listed_at_once_and_counted_beyond_twenty() {
+    let folder = data(&["train/good.png", "val/good.png"]);
+    for i in 0..30 {
+        fs::write(folder.path().join(format!("train/{i:02}.png")), "").unwrap();
+    }
+    fs::write(folder.path().join("val/bad.jpg"), "text").unwrap();
+    let text = error(folder.path());
+    assert!(text.starts_with("31 pictures cannot be used"), "{text}");
+    assert_eq!(text.lines().count(), 22, "{text}");
+    assert!(text.ends_with("and 11 more"), "{text}");
+    let mut found = Folder::scan(folder.path(), SKIP).unwrap();
+    assert_eq!((found.train.len(), found.val.len(), found.skipped.len()), (1, 1, 31));
+    // Pixels that are broken behind a good header.
+    let whole = fs::read(folder.path().join("train/good.png")).unwrap();
+    for name in ["train/cut.png", "val/cut.png", "test/cut.png"] {
+        fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
+        fs::write(folder.path().join(name), &whole[..whole.len() - 20]).unwrap();
+    }
+    found = Folder::scan(folder.path(), SKIP).unwrap();
+    let text = found.check_pixels(Check::Full, STRICT).unwrap_err().to_string();
+    for name in ["train/cut.png", "val/cut.png", "test/cut.png"] {
+        assert!(text.contains(name), "{text}");
+    }
+    found = Folder::scan(folder.path(), SKIP).unwrap();
+    let text = found.check_pixels(Check::Headers, STRICT).unwrap_err().to_string();
+    assert!(text.contains("val/cut.png is damaged") && !text.contains("train/cut.png"), "{text}");
+    found = Folder::scan(folder.path(), SKIP).unwrap();
+    found.check_pixels(Check::Headers, SKIP).unwrap();
+    assert_eq!((found.train.len(), found.val.len(), found.skipped.len()), (1, 1, 33));
 }

@@ -38,8 +38,8 @@ fn every_kind_decodes_to_what_pillow_sees() {
         assert!(worst.unwrap() <= bound, "{name}: off by {worst:?}, allowed {bound}");
         let header = ImageHeader::read(&path).unwrap();
         assert_eq!((header.width, header.height), (w, h), "header of {name}");
-        assert_eq!(header.alpha, name.contains("alpha"), "{name}");
-        assert_eq!(notes.alpha, header.alpha, "{name}");
+        assert_eq!(header.notes.alpha, name.contains("alpha"), "{name}");
+        assert_eq!(notes.alpha, header.notes.alpha, "{name}");
         assert_eq!(notes.sixteen_bits, name.starts_with("deep"), "{name}");
         let turned = name == "camera.jpg" || (name.starts_with("turn") && name != "turn1.png");
         assert_eq!(notes.turned, turned, "{name}");

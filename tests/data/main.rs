@@ -1,13 +1,16 @@
 //! Images, folders, loader and metrics, against files that `tests/golden/make_data.py` wrote with
 //! Pillow and scikit-image.
 
+mod damaged;
 mod folder;
+mod hostile;
 mod image;
 mod loader;
 mod metric;
 #[path = "../common/mutate.rs"]
 mod mutate;
 mod mutated;
+mod notes;
 mod resize;
 mod translate;
 
@@ -69,7 +72,7 @@ fn marked(width: usize, height: usize, tag: u8) -> Image {
 }
 
 /// The samples of an image with 8 bits a channel.
-fn bytes(image: &Image) -> &[u8] {
+pub fn bytes(image: &Image) -> &[u8] {
     let Samples::U8(bytes) = &image.samples else { panic!("{}", image.format()) };
     bytes
 }

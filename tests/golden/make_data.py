@@ -174,6 +174,20 @@ picture("cmyk.jpg", cmyk, Image.open(os.path.join(PICTURES, "cmyk.jpg")).convert
 rgb.save(os.path.join(PICTURES, "lossy.webp"), quality=95)
 picture("lossy.webp", rgb, Image.open(os.path.join(PICTURES, "lossy.webp")).convert("RGB"), quality=95)
 
+# Kinds of JPEG that `damaged.rs` cuts and mends: noise, so that every block has codes.
+JPEG = os.path.join(os.path.dirname(PICTURES), "jpeg")
+os.makedirs(JPEG, exist_ok=True)
+noise = Image.fromarray(np.random.default_rng(5).integers(0, 256, (34, 46, 3), dtype="uint8"))
+for name, options in [
+    ("restart", {"quality": 60, "restart_marker_blocks": 2}),
+    ("restart-progressive", {"quality": 60, "progressive": True, "restart_marker_rows": 1}),
+    ("subsampled", {"quality": 70, "subsampling": "4:1:1"}),
+    ("sixteen-bit-tables", {"qtables": [[300] * 64, [400] * 64]}),
+    ("progressive-subsampled", {"quality": 80, "progressive": True, "subsampling": 2}),
+]:
+    noise.save(os.path.join(JPEG, name + ".jpg"), **options)
+noise.convert("L").save(os.path.join(JPEG, "grey-progressive.jpg"), quality=80, progressive=True)
+
 # Not read: float pixels.
 Image.fromarray(smooth[..., 0].astype(np.float32)).save(os.path.join(PICTURES, "float.tif"))
 rgb.save(os.path.join(PICTURES, "moving.gif"))

@@ -276,7 +276,7 @@ fn what_the_flags_become_is_taken_by_the_program() {
                 batch --pool_size 0 --gpu_ids -1";
     let got = Cli::try_parse_from(of(line).unwrap().args).unwrap();
     let Command::Train(args) = got.command else { panic!("no training") };
-    assert_eq!(args.data.to_str(), Some("./datasets/facades"));
+    assert_eq!(args.data.first().to_str(), Some("./datasets/facades"));
     assert_eq!(args.out.as_ref().and_then(|p| p.to_str()), Some("runs/facades_pix2pix"));
     assert_eq!(args.direction, Some(crate::data::Direction::BToA));
     assert_eq!((args.network.depth, args.lambda_l1), (Some(8), Some(100.0)));

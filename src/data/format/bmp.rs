@@ -1,13 +1,39 @@
-//! BMP: 8 bits.
+//! BMP: 8 bits, with or without alpha.
 
 use image::ImageFormat;
 
-use super::image_crate::ImageCrate;
+use super::{Alpha, FileSource, Format, FormatError, Header, image_crate};
+use crate::atomic::Sink;
+use crate::data::Image;
 
 /// BMP files.
-pub static BMP: ImageCrate = ImageCrate {
-    format: ImageFormat::Bmp,
-    name: "BMP",
-    extensions: &["bmp"],
-    recognises: |start| start.starts_with(b"BM"),
-};
+#[derive(Debug)]
+pub struct Bmp;
+
+impl Format for Bmp {
+    fn name(&self) -> &'static str {
+        "BMP"
+    }
+
+    fn extensions(&self) -> &'static [&'static str] {
+        &["bmp", "dib"]
+    }
+
+    fn recognises(&self, start: &[u8]) -> bool {
+        start.starts_with(b"BM")
+    }
+
+    fn header(&self, source: &mut dyn FileSource) -> Result<Header, FormatError> {
+        let found = image_crate::header(source, ImageFormat::Bmp)?;
+        let alpha = if found.alpha == Alpha::None { Alpha::None } else { Alpha::Unsure };
+        Ok(Header { alpha, ..found })
+    }
+
+    fn decode(&self, bytes: &[u8], header: &Header) -> Result<Image, FormatError> {
+        image_crate::decode(bytes, ImageFormat::Bmp, header)
+    }
+
+    fn encode(&self, image: &Image, sink: &mut Sink, _quality: u8) -> Result<(), FormatError> {
+        image_crate::encode(image, sink, ImageFormat::Bmp)
+    }
+}

@@ -1,74 +1,123 @@
 //! JPEG: grey, RGB or CMYK with 8 bits.
 //!
-//! A truncated JPEG is refused. The decoder would fill it with grey, so a file without an end
-//! marker is refused before decoding.
+//! A JPEG whose data end early or do not decode is refused. The decoder fills with grey what it misses
+//! and makes something of any bits, so the scans are checked before it ([`jpeg_scan`]).
 
-use std::io::{Cursor, Read};
+use std::io::{Read, SeekFrom};
 
 use image::ImageFormat;
+use image::codecs::jpeg::JpegEncoder;
 
-use super::{Decoded, FileSource, Format, FormatError, image_crate};
+use super::{Alpha, FileSource, Format, FormatError, Header, image_crate, jpeg_scan, metadata};
 use crate::atomic::Sink;
-use crate::data::{Image, ImageHeader};
-
-/// Bytes that are read for a header; for a larger header the whole file is read.
-const PREFIX: u64 = 64 << 10;
+use crate::data::Image;
+use crate::data::limits::METADATA;
 
 /// JPEG files.
 #[derive(Debug)]
 pub struct Jpeg;
 
+/// See [`Format::name`].
+pub const NAME: &str = "JPEG";
+
+/// The end of an image.
+const END: [u8; 2] = [0xff, 0xd9];
+
 impl Format for Jpeg {
     fn name(&self) -> &'static str {
-        "JPEG"
+        NAME
     }
 
     fn extensions(&self) -> &'static [&'static str] {
-        &["jpg", "jpeg"]
+        &["jpg", "jpeg", "jpe", "jfif", "jif"]
     }
 
     fn recognises(&self, start: &[u8]) -> bool {
         start.starts_with(&[0xff, 0xd8, 0xff])
     }
 
-    fn header(&self, source: &mut dyn FileSource) -> Result<ImageHeader, FormatError> {
-        // The decoder reads its source to the end.
-        let mut bytes = Vec::new();
-        source.take(PREFIX).read_to_end(&mut bytes)?;
-        let found = image_crate::header(&mut Cursor::new(&bytes), ImageFormat::Jpeg);
-        if found.is_ok() || source.read_to_end(&mut bytes)? == 0 {
-            return found;
+    fn header(&self, source: &mut dyn FileSource) -> Result<Header, FormatError> {
+        source.seek(SeekFrom::Start(2))?;
+        let mut header = Header::new(0, 0, Alpha::None);
+        let mut framed = false;
+        loop {
+            let marker = next_marker(source)?;
+            if matches!(marker, 0x01 | 0xd0..=0xd8) {
+                continue;
+            }
+            let mut length = [0; 2];
+            source.read_exact(&mut length)?;
+            let at = source.stream_position()?;
+            let length = u64::from(u16::from_be_bytes(length)).saturating_sub(2);
+            match marker {
+                0xda if framed => return Ok(header),
+                0xda | 0xd9 => return Err(FormatError::failed("no size before its pixels")),
+                0xc0..=0xc2 => {
+                    let mut frame = [0; 5];
+                    source.read_exact(&mut frame)?;
+                    let [depth, high, low, left, right] = frame;
+                    if depth != 8 {
+                        return Err(FormatError::Unsupported(format!("JPEG with {depth} bits")));
+                    }
+                    header.height = usize::from(u16::from_be_bytes([high, low]));
+                    header.width = usize::from(u16::from_be_bytes([left, right]));
+                    framed = true;
+                }
+                0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
+                    let kind =
+                        if marker < 0xc9 { "lossless or hierarchical" } else { "arithmetic" };
+                    return Err(FormatError::Unsupported(format!("JPEG with {kind} coding")));
+                }
+                0xe1 | 0xe2 => {
+                    let mut bytes = Vec::new();
+                    source.take(length).read_to_end(&mut bytes)?;
+                    if bytes.starts_with(b"Exif\0\0") {
+                        header.turn(metadata::orientation(&bytes));
+                    } else if bytes.starts_with(b"ICC_PROFILE\0\x01") && bytes.len() > 14 {
+                        // The first of the segments that a profile is cut into.
+                        header.notes.profile = !metadata::is_srgb(&bytes[14..]);
+                    }
+                }
+                _ => {}
+            }
+            source.seek(SeekFrom::Start(at + length))?;
         }
-        image_crate::header(&mut Cursor::new(&bytes), ImageFormat::Jpeg)
     }
 
-    fn decode(&self, bytes: &[u8]) -> Result<Decoded, FormatError> {
-        if !ends(bytes) {
-            return Err(FormatError::CutShort);
+    fn decode(&self, bytes: &[u8], header: &Header) -> Result<Image, FormatError> {
+        if jpeg_scan::check(bytes)? == jpeg_scan::End::Marked {
+            return image_crate::decode(bytes, ImageFormat::Jpeg, header);
         }
-        image_crate::decode(bytes, ImageFormat::Jpeg)
+        // Whole but for its end mark, without which the decoder may take its last rows for missing.
+        image_crate::decode(&[bytes, &END].concat(), ImageFormat::Jpeg, header)
     }
 
-    fn encode(&self, image: &Image, sink: &mut Sink) -> Result<(), FormatError> {
-        image_crate::encode(image, sink, ImageFormat::Jpeg)
+    fn encode(&self, image: &Image, sink: &mut Sink, quality: u8) -> Result<(), FormatError> {
+        let [width, height] = [image.width, image.height].map(|n| n as u32);
+        let bytes = image.samples.as_slice().bytes();
+        let color = image_crate::color(image)?;
+        Ok(JpegEncoder::new_with_quality(sink, quality).encode(bytes, width, height, color)?)
     }
 }
 
-/// Whether there is an end marker after a scan. Segments are skipped whole, so that the end marker
-/// of an embedded thumbnail does not count.
-fn ends(bytes: &[u8]) -> bool {
-    let mut at = 2;
+/// The code of the next marker. What stands before it is passed over, as other programs do.
+fn next_marker(source: &mut dyn FileSource) -> Result<u8, FormatError> {
+    let mut before = 0;
     loop {
-        // A marker is 0xff and a code; in a scan 0xff 0x00 is data, and 0xd0..=0xd7 restart it.
-        match bytes.get(at..) {
-            Some([0xff, 0xff, ..]) => at += 1,
-            Some([0xff, 0xd9, ..]) => return true,
-            Some([0xff, 0x00 | 0x01 | 0xd0..=0xd8, ..]) => at += 2,
-            Some([0xff, _, high, low, ..]) => {
-                at += 2 + usize::from(u16::from_be_bytes([*high, *low]));
+        let mut byte = [0];
+        source.read_exact(&mut byte)?;
+        match byte[0] {
+            0 | 0xff => {}
+            code if before == 0xff => {
+                if source.stream_position()? > METADATA {
+                    return Err(FormatError::Metadata);
+                }
+                return Ok(code);
             }
-            Some([_, ..]) => at += 1,
-            Some([]) | None => return false,
+            _ if source.stream_position()? > METADATA => return Err(FormatError::Metadata),
+            _ => {}
         }
+        // A zero behind 0xff is data, and fill bytes of 0xff may stand before any marker.
+        before = byte[0];
     }
 }

@@ -1,13 +1,71 @@
-//! WebP: RGB with 8 bits, with or without alpha; written without loss.
+//! WebP: RGB with 8 bits, with or without alpha; written without loss. Of an animation the first frame.
+
+use std::io::{Read, SeekFrom};
 
 use image::ImageFormat;
 
-use super::image_crate::ImageCrate;
+use super::{FileSource, Format, FormatError, Header, image_crate, metadata};
+use crate::atomic::Sink;
+use crate::data::Image;
+use crate::data::limits::EXIF;
 
 /// WebP files.
-pub static WEBP: ImageCrate = ImageCrate {
-    format: ImageFormat::WebP,
-    name: "WebP",
-    extensions: &["webp"],
-    recognises: |start| start.starts_with(b"RIFF") && start.get(8..12) == Some(b"WEBP"),
-};
+#[derive(Debug)]
+pub struct WebP;
+
+/// Most chunks that are looked at: those of an animation of an hour.
+const MAX_CHUNKS: usize = 1 << 18;
+
+impl Format for WebP {
+    fn name(&self) -> &'static str {
+        "WebP"
+    }
+
+    fn extensions(&self) -> &'static [&'static str] {
+        &["webp"]
+    }
+
+    fn recognises(&self, start: &[u8]) -> bool {
+        start.starts_with(b"RIFF") && start.get(8..12) == Some(b"WEBP")
+    }
+
+    fn header(&self, source: &mut dyn FileSource) -> Result<Header, FormatError> {
+        let mut header = image_crate::header(source, ImageFormat::WebP)?;
+        source.seek(SeekFrom::Start(12))?;
+        let mut frames = 0usize;
+        for _ in 0..MAX_CHUNKS {
+            let mut start = [0; 8];
+            if source.read_exact(&mut start).is_err() {
+                break;
+            }
+            let [a, b, c, d, size @ ..] = start;
+            let length = u64::from(u32::from_le_bytes(size));
+            let data = source.stream_position()?;
+            match &[a, b, c, d] {
+                b"ANMF" => frames += 1,
+                b"EXIF" => {
+                    let mut bytes = Vec::new();
+                    source.take(length.min(EXIF)).read_to_end(&mut bytes)?;
+                    header.turn(metadata::orientation(&bytes));
+                }
+                b"ICCP" => {
+                    let mut bytes = Vec::new();
+                    source.take(length.min(metadata::PROFILE_START)).read_to_end(&mut bytes)?;
+                    header.notes.profile = !metadata::is_srgb(&bytes);
+                }
+                _ => {}
+            }
+            source.seek(SeekFrom::Start(data + length + length % 2))?;
+        }
+        header.notes.more_frames = frames.saturating_sub(1);
+        Ok(header)
+    }
+
+    fn decode(&self, bytes: &[u8], header: &Header) -> Result<Image, FormatError> {
+        image_crate::decode(bytes, ImageFormat::WebP, header)
+    }
+
+    fn encode(&self, image: &Image, sink: &mut Sink, _quality: u8) -> Result<(), FormatError> {
+        image_crate::encode(image, sink, ImageFormat::WebP)
+    }
+}

@@ -1,0 +1,65 @@
+//! What one image file may take: one set of limits for its header and for its pixels.
+//!
+//! A file is read whole before it is decoded, by every loader thread, so its length is bounded by the
+//! size that its header states; and what its header and its metadata may take is bounded before that.
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Longest side that is read, in pixels: that of the largest JPEG.
+const MAX_SIDE: usize = 65_535;
+/// Most pixels that are read: 16,384 x 8,192, 400 MB as RGB.
+pub const MAX_PIXELS: usize = 1 << 27;
+/// Most bytes of a file that hold no pixels: camera data, profiles, thumbnails, further pages. The
+/// largest found in photographs are previews of 20 MB.
+pub const METADATA: u64 = 64 << 20;
+/// Most bytes of metadata that are read into memory: EXIF in a JPEG has at most 64 KiB, and its
+/// orientation stands in its first bytes.
+pub const EXIF: u64 = 1 << 20;
+
+/// Most bytes that a decoder may ask for: RGBA with 16 bits, twice, as some decoders keep the planes
+/// of a picture beside its pixels.
+pub fn decoder_bytes(width: usize, height: usize) -> u64 {
+    16 * pixels(width, height) + METADATA
+}
+
+/// Refuses a picture that is empty or too large.
+///
+/// # Errors
+/// [`Error::Input`] with the size and what may be.
+pub fn check_size(path: &Path, width: usize, height: usize) -> Result<()> {
+    let name = path.display();
+    if width == 0 || height == 0 {
+        return Err(Error::input(format!("{name} has no pixels ({width}x{height}): remove it")));
+    }
+    if width.max(height) > MAX_SIDE || width * height > MAX_PIXELS {
+        return Err(Error::input(format!(
+            "{name} is {width}x{height} pixels, and at most {MAX_SIDE} a side and {} megapixels \
+             are read: cut it into tiles or make it smaller",
+            MAX_PIXELS / 1_000_000
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses a file that is much longer than a picture of this size can be: 16 bytes a pixel, which is
+/// RGBA as 32-bit floats, and [`METADATA`].
+///
+/// # Errors
+/// [`Error::Input`] with the length and the size.
+pub fn check_length(path: &Path, length: u64, width: usize, height: usize) -> Result<()> {
+    if length <= 16 * pixels(width, height) + METADATA {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "{} has {} MB, far more than its {width}x{height} pixels can take: save the picture alone, as \
+         PNG, or remove it",
+        path.display(),
+        length / 1_000_000
+    )))
+}
+
+fn pixels(width: usize, height: usize) -> u64 {
+    (width as u64).saturating_mul(height as u64).min(MAX_PIXELS as u64)
+}
