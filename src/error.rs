@@ -76,6 +76,7 @@ pub(crate) mod settings {
         SCALE = "scale",
         SIZE = "size",
         SKIP_BAD = "skip_bad",
+        THREADS = "threads",
     }
 
     /// Ends a line of a message that lists several things; the next line is indented.

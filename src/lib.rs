@@ -130,6 +130,7 @@ pub mod device;
 pub(crate) mod disk;
 pub mod error;
 pub mod kernel;
+pub(crate) mod limits;
 pub(crate) mod lock;
 pub mod metric;
 pub mod model;

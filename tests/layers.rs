@@ -18,8 +18,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("atomic", &["disk"]),
     ("lock", &["disk"]),
     ("metric", &["tensor"]),
+    ("limits", &["error::settings"]),
     // Devices hold memory and know no mathematics.
-    ("device", &["tensor"]),
+    ("device", &["tensor", "limits"]),
     // A kernel is a function of Views.
     ("kernel", &["tensor", "device"]),
     // The tape knows only the trait of backends; of devices, the alignment and the size of the ring
@@ -31,9 +32,12 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("nn", &["tensor", "device::Arena", "kernel", "tape", "op"]),
     ("model", &["tensor", "kernel", "tape", "op", "nn"]),
     // Images are samples on the host; the training step uploads them.
-    ("data", &["tensor", "atomic", "regular"]),
+    ("data", &["tensor", "atomic", "limits", "regular"]),
     // Files hold numbers by name: that of the parameter here, or in the PyTorch port.
-    ("checkpoint", &["tensor", "atomic", "lock", "regular", "kernel::Backend", "nn", "model"]),
+    (
+        "checkpoint",
+        &["tensor", "atomic", "limits", "lock", "regular", "kernel::Backend", "nn", "model"],
+    ),
     (
         "train",
         &[
@@ -48,13 +52,25 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "checkpoint",
             "disk",
             "atomic",
+            "limits",
             "lock",
             "metric",
         ],
     ),
     (
         "translate",
-        &["tensor", "device", "kernel", "tape", "nn", "model", "data", "checkpoint", "train"],
+        &[
+            "tensor",
+            "device",
+            "kernel",
+            "tape",
+            "nn",
+            "model",
+            "data",
+            "checkpoint",
+            "limits",
+            "train",
+        ],
     ),
     // Compares both devices on every instruction of a training step.
     ("verify", &["tensor", "device", "kernel", "tape", "train"]),
@@ -73,6 +89,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "checkpoint",
             "atomic",
             "printable",
+            "limits",
             "metric",
             "train",
             "translate",
@@ -95,7 +112,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("cudarc", &["device"]),
     // The library is used without a terminal.
     ("clap", &["cli"]),
-    ("ctrlc", &["cli"]),
+    ("signal_hook", &["cli"]),
+    ("rustix", &["limits"]),
     ("indicatif", &["cli"]),
 ];
 

@@ -25,7 +25,8 @@ use crate::Error;
 
 pub use model_file::{DISCRIMINATOR, FORMAT, GENERATOR, save_model, save_weights};
 pub(crate) use model_file::{
-    NamedView, OPTIMISER, each_of, metadata, named_views, none_one_or_many, numbered, save_views,
+    NamedView, OPTIMISER, check_version, each_of, metadata, named_views, none_one_or_many,
+    numbered, save_views,
 };
 pub use open::{LATEST, MODEL, convert, load_weights, read_weights};
 pub(crate) use open::{STEP, model_file, stated};

@@ -89,16 +89,23 @@ fn config_of(path: &Path, metadata: &BTreeMap<String, String>) -> Result<Map<Str
              network's .pth instead",
         ));
     }
-    match get("version") {
-        Some(VERSION) => {}
-        other => {
-            let other = other.unwrap_or("missing");
-            let what = format!("its version is {other}, and this program reads {VERSION}");
-            return Err(refuse(path, what));
-        }
-    }
+    check_version(path, metadata)?;
     serde_json::from_str(get("config").unwrap_or_default())
         .map_err(|e| refuse(path, format!("its metadata key `config` is damaged ({e})")))
+}
+
+/// Refuses a file of a version of the format that this program does not read.
+pub(crate) fn check_version(path: &Path, metadata: &BTreeMap<String, String>) -> Result<()> {
+    match metadata.get("version").map(String::as_str) {
+        Some(VERSION) => Ok(()),
+        None => Err(refuse(path, "it does not state the version of its format")),
+        Some(other) => {
+            let newer = other.parse::<u64>().ok() > VERSION.parse().ok();
+            let cure = if newer { ": use a newer one" } else { "" };
+            let what = format!("its version is {other}, and this program reads {VERSION}{cure}");
+            Err(refuse(path, what))
+        }
+    }
 }
 
 /// The network whose tensors' names begin with `key`, if there are any; `config` describes it.

@@ -7,6 +7,7 @@ use super::model_file::{OPTIMISER, read_safetensors, save_weights};
 use super::port_file::{read_pth, save_pth};
 use super::weights::Weights;
 use super::{pth, safetensors};
+use crate::limits;
 use crate::lock::same_file;
 use crate::regular::open_regular;
 use crate::{Error, Result};
@@ -39,11 +40,22 @@ pub(crate) fn stated(path: &Path, key: &str) -> Option<String> {
 ///
 /// # Errors
 /// [`Error::File`] if it cannot be read; [`Error::Input`] if there is none, or with what is wrong
-/// with it: numbers that are NaN or infinite too, by the name of their tensor.
+/// with it: numbers that are NaN or infinite too, by the name of their tensor; [`Error::Machine`] if
+/// the file has more bytes than there is memory.
 pub fn load_weights(path: &Path) -> Result<Weights> {
     let path = &model_file(path);
     if path.metadata().is_err_and(|e| e.kind() == ErrorKind::NotFound) {
         return Err(Error::input(format!("{} does not exist: check the path", path.display())));
+    }
+    if let (Ok(about), Some(free)) = (path.metadata(), limits::memory())
+        && about.is_file()
+        && about.len() > free.bytes
+    {
+        return Err(Error::machine(format!(
+            "{} has {} of weights and {free}; free some memory or raise the limit",
+            path.display(),
+            limits::bytes(about.len())
+        )));
     }
     let (file, _) = open_regular(path, "open")?;
     read_weights(BufReader::with_capacity(1 << 16, file), path)

@@ -26,7 +26,7 @@ const ALL_FLAGS: &str = "These are the flags that most runs need; --help shows a
 
 /// pix2pix from scratch: trains and runs image-to-image translation.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(version, about, max_term_width = 100, after_help = super::EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -96,7 +96,7 @@ pub struct NetworkArgs {
 
 /// `train`: -h shows the flags that most runs need, --help all of them.
 #[derive(Debug, clap::Args)]
-#[command(after_help = ALL_FLAGS, after_long_help = "")]
+#[command(after_help = ALL_FLAGS, after_long_help = super::EXIT_CODES)]
 pub struct TrainArgs {
     #[command(flatten)]
     pub data: DataArgs,
@@ -148,10 +148,10 @@ pub struct TrainArgs {
     #[arg(long, hide_short_help = true, help_heading = OPTIMISER)]
     pub schedule: Option<ScheduleKind>,
     /// Epochs at the full rate before --schedule linear lowers it, and between two drops of
-    /// --schedule step [default: 100; for step 50]
+    /// --schedule step [default: half of all, or all but --decay-epochs; for step 50]
     #[arg(long, hide_short_help = true, help_heading = OPTIMISER, value_name = "N")]
     pub full_epochs: Option<u64>,
-    /// Epochs over which --schedule linear lowers the rate [default: 100]
+    /// Epochs over which --schedule linear lowers the rate [default: all behind --full-epochs]
     #[arg(long, hide_short_help = true, help_heading = OPTIMISER, value_name = "N")]
     pub decay_epochs: Option<u64>,
     /// The folder of the run [default: runs/NAME of the data]
@@ -171,12 +171,19 @@ pub struct TrainArgs {
     /// Seed of all random numbers [default: 0]
     #[arg(long, hide_short_help = true, help_heading = RUN)]
     pub seed: Option<u64>,
-    /// Validate on the pictures of `val` every N epochs, 0 never
-    #[arg(long, hide_short_help = true, help_heading = RUN, value_name = "N", default_value_t = 1)]
-    pub val_every: u64,
+    /// Validate on the pictures of `val` every N epochs, 0 never [default: 1]
+    #[arg(long, hide_short_help = true, help_heading = RUN, value_name = "N")]
+    pub val_every: Option<u64>,
     /// Write a checkpoint every N steps, beside those at the ends of epochs and of the run
     #[arg(long, hide_short_help = true, help_heading = RUN, value_name = "N")]
     pub save_every: Option<u64>,
+    /// Write a checkpoint inside an epoch if the last is older than this, 0 never [default: 5]
+    #[arg(long, hide_short_help = true, help_heading = RUN, value_name = "MINUTES")]
+    #[arg(allow_negative_numbers = true)]
+    pub save_minutes: Option<f64>,
+    /// Keep the networks of every Nth epoch as checkpoints/epoch-NNNN.safetensors
+    #[arg(long, hide_short_help = true, help_heading = RUN, value_name = "N")]
+    pub keep_every: Option<u64>,
     /// Print each operation of a training step with its memory, and exit
     #[arg(long, hide_short_help = true, help_heading = RUN)]
     pub print_program: bool,
@@ -205,7 +212,7 @@ pub enum Switch {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = ALL_FLAGS, after_long_help = "")]
+#[command(after_help = ALL_FLAGS, after_long_help = super::EXIT_CODES)]
 pub struct TranslateArgs {
     /// A model.safetensors, a run's folder, a checkpoint, or PyTorch's latest_net_G.pth
     pub model: PathBuf,

@@ -45,12 +45,13 @@ pub enum CheckArg {
 }
 
 impl DataArgs {
-    /// Lists the pairs and checks them as far as was asked for.
+    /// Lists the pairs and checks them as far as was asked for; those that cannot be used are left out if
+    /// `skip_bad`.
     ///
     /// # Errors
     /// As [`Folder::scan`] and [`Folder::check_pixels`].
-    pub fn scan(&self) -> Result<Folder> {
-        let options = ScanOptions { skip_bad: self.skip_bad };
+    pub fn scan(&self, skip_bad: bool) -> Result<Folder> {
+        let options = ScanOptions { skip_bad };
         let two = |a: &Option<PathBuf>, b: &Option<PathBuf>| a.clone().zip(b.clone());
         let mut folder = match two(&self.a, &self.b) {
             Some((a, b)) => {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::args::MACHINE;
 use super::{bytes, say, with_flags};
-use crate::device::{self, Cpu, Device, Precision};
+use crate::device::{self, Cpu, Device, Precision, start_shared_threads};
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, cuda};
 
@@ -69,6 +69,7 @@ impl DeviceArgs {
         if threads > MOST_THREADS {
             return Err(Error::input(format!("--threads {threads}: it is at most {MOST_THREADS}")));
         }
+        start_shared_threads(threads)?;
         if self.device == "auto" {
             let real = || match device::gpu(0)?.emulated() {
                 true => Err(Error::machine("the driver is softgpu; ask for it by --device cuda")),
@@ -90,6 +91,22 @@ impl DeviceArgs {
             return Ok(described(Box::new(Cpu::new(threads)?), ""));
         }
         Ok(described(Box::new(self.gpu(number_of(&self.device)?)?), ""))
+    }
+
+    /// The flags that were typed, for a command that goes on as this one.
+    pub fn typed(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        if self.device != "auto" {
+            words.push(format!("--device {}", self.device));
+        }
+        if let Some(precision) = self.precision.chosen() {
+            words.push(format!("--precision {}", precision.name()));
+        }
+        if self.no_graph {
+            words.push("--no-graph".to_string());
+        }
+        words.extend(self.threads.map(|threads| format!("--threads {threads}")));
+        words
     }
 
     /// Refuses a precision that the CPU does not have.
@@ -148,7 +165,8 @@ pub fn run() -> Result<ExitCode> {
     let cpu = Cpu::new(0)?;
     say(format!("cpu       {}", cpu.describe()));
     if let Some(free) = cpu.free_memory() {
-        say(format!("          {} of memory free", bytes(free)));
+        let limit = free.limit.map_or(String::new(), |limit| format!(" within {limit}"));
+        say(format!("          {} of memory free{limit}", bytes(free.bytes)));
     }
     // A line for each NVRTC that is needed: old GPUs need an old one.
     let mut compilers = Vec::new();

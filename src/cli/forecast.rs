@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
-use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -44,7 +43,7 @@ pub fn announce(translator: &mut Translator, pictures: &[(&Path, [usize; 2])]) -
     if work > (LONG * MEASURED * MEASURED) as f64 {
         let memory = bytes(translator.memory(largest)?);
         let seconds = translator.seconds_per_pixel()? * work;
-        let time = clock(Duration::from_secs_f64(seconds.max(1.0)));
+        let time = clock(seconds.max(1.0));
         let of = if by_pixels.len() > 1 { " for the largest picture" } else { "" };
         say(format!("work      {memory} of memory{of}, about {time} to compute"));
     }

@@ -1,5 +1,4 @@
-//! The program `pix2pix-engine`. Exit codes: 0 done, 1 wrong input, 2 a machine or a file failed,
-//! 130 stopped by Ctrl-C with everything saved.
+//! The program `pix2pix-engine`, whose exit codes [`EXIT_CODES`] lists.
 
 mod args;
 mod data;
@@ -12,6 +11,7 @@ mod port_flags;
 mod progress;
 mod resume;
 mod settings;
+mod stop;
 mod train;
 mod translate;
 mod values;
@@ -31,8 +31,21 @@ use crate::error::{
     Error,
     settings::{MARKS, lines},
 };
+use crate::limits::bytes;
 use crate::printable::printable;
 use args::{Cli, Command};
+
+/// The end of every help text.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    wrong input: a flag, a picture, a data folder, a model
+  2    a machine or a file failed; standard output could not be written
+  3    done but for some pictures, which are listed (translate)
+  129, 130, 143
+       ended by SIGHUP, SIGINT (Ctrl-C) or SIGTERM; a run in progress is saved
+       first, and a second signal ends it at once
+  141  the reader of standard output went away before the end";
 
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
@@ -49,7 +62,10 @@ pub fn main() -> ExitCode {
     let args = match Cli::try_parse_from(typed.args) {
         Ok(args) => args,
         Err(error) => {
-            let _ = error.print();
+            let printed = error.print().and_then(|()| std::io::stdout().flush());
+            if let (Err(e), false) = (printed, error.use_stderr()) {
+                stop::lose(e);
+            }
             // They explain what the message says of flags that were not typed.
             for note in &typed.notes {
                 let _ = writeln!(std::io::stderr(), "note: {note}");
@@ -58,7 +74,7 @@ pub fn main() -> ExitCode {
         }
     };
     typed.notes.iter().for_each(|note| say(format!("flags     {note}")));
-    let run = || match args.command {
+    let run = || match stop::watch().map(|()| args.command)? {
         Command::Train(args) => train::run(*args),
         Command::Translate(args) => translate::run(args),
         Command::Convert { from, to } => {
@@ -102,10 +118,12 @@ pub fn check(typed: Vec<OsString>) -> Result<(), String> {
     Cli::try_parse_from(typed.args).map(drop).map_err(|error| error.to_string())
 }
 
-/// Prints a line for the user, with control characters out of file names as escapes. A closed pipe is
-/// no error.
+/// Prints a line for the user, with control characters out of file names as escapes; what happens if
+/// it cannot be written, [`stop`] says.
 fn say(line: impl Display) {
-    let _ = writeln!(std::io::stdout(), "{}", printable(&line.to_string()));
+    if let Err(error) = writeln!(std::io::stdout(), "{}", printable(&line.to_string())) {
+        stop::lose(error);
+    }
 }
 
 /// Prints a text of several lines.
@@ -139,14 +157,33 @@ fn shown(message: &str) -> String {
     text
 }
 
-/// A path as it can be typed into a shell.
+/// A path as it can be typed into a shell, also where it is no text or looks like a flag.
 fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=\\".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text;
+    match path.as_os_str().as_encoded_bytes() {
+        [b'-', ..] => word(Path::new(".").join(path).as_os_str()),
+        _ => word(path.as_os_str()),
     }
-    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// A word as it can be typed into a shell.
+fn word(word: &OsStr) -> String {
+    let bytes = word.as_encoded_bytes();
+    let plain =
+        |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c) || cfg!(windows) && c == '\\';
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.is_empty() && text.chars().all(plain) => text.to_string(),
+        Ok(text) if !text.contains(char::is_control) => {
+            format!("'{}'", text.replace('\'', "'\\''"))
+        }
+        _ => {
+            let spelt = |&byte: &u8| match byte {
+                b if b.is_ascii_alphanumeric() || b"/._-".contains(&b) => char::from(b).to_string(),
+                b => format!("\\{b:03o}"),
+            };
+            let text: String = bytes.iter().map(spelt).collect();
+            format!("\"$(printf '{text}')\"")
+        }
+    }
 }
 
 /// How this program was called, for commands that can be typed as printed: the name if the shell
@@ -176,12 +213,6 @@ fn program_of(typed: &Path, running: Option<&Path>, search: &OsStr) -> String {
         Some(running) => quoted(running),
         None => env!("CARGO_PKG_NAME").to_string(),
     }
-}
-
-/// Bytes in the unit that reads best.
-fn bytes(count: u64) -> String {
-    let n = count as f64;
-    if n >= 1e9 { format!("{:.2} GB", n / 1e9) } else { format!("{:.0} MB", (n / 1e6).max(1.0)) }
 }
 
 #[cfg(test)]
@@ -219,6 +250,34 @@ mod tests {
             program_of(name, Some(&other.join("p2p")), OsStr::new("")),
             format!("'{}'", other.join("p2p").display())
         );
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_quoted_path_is_one_word_for_a_shell_whatever_it_is() {
+        use std::os::unix::ffi::{OsStrExt, OsStringExt};
+        use std::process::Command;
+        for bytes in [
+            &b"data"[..],
+            b"my data/new",
+            b"it's $HOME `x` \"y\" \\z %s ~ * ;",
+            b"--resume",
+            b"-- it",
+            "f\u{fc}r \u{5199}".as_bytes(),
+            b"\xff\xfe latin",
+            b"-esc\x1b[31m%d",
+            b"two\nlines\tand",
+        ] {
+            let path = Path::new(OsStr::from_bytes(bytes));
+            let line = format!("printf '%s' {}", quoted(path));
+            let heard = Command::new("sh").args(["-c", &line]).output().unwrap().stdout;
+            let heard = PathBuf::from(std::ffi::OsString::from_vec(heard));
+            let spelt = if bytes[0] == b'-' { Path::new(".").join(path) } else { path.into() };
+            assert_eq!(heard, spelt, "{line}");
+            assert!(!line.contains(char::is_control), "{line:?}");
+        }
+        assert_eq!(quoted(Path::new("runs/a-b_1.2")), "runs/a-b_1.2");
+        assert_eq!(quoted(Path::new("my data")), "'my data'");
     }
 
     #[test]

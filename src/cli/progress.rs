@@ -1,21 +1,29 @@
 //! The progress of a run: a bar on a terminal, otherwise a line every ten seconds.
 
 use std::io::IsTerminal;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{say, shown, words};
 use crate::printable::printable;
-use crate::train::{Compared, Losses, Observer, Scores};
+use crate::train::{Compared, Distance, Losses, Objective, Observer, RunConfig, Scores};
 
+/// The loss of the distance to the target, with its weight.
+const DISTANCE_LOSS: &str = "g_l1";
 /// Seconds between two lines if stderr is no terminal.
 const QUIET: f64 = 10.0;
+
+/// Seconds beyond which the time left is not told.
+const LONGEST: f64 = 99.0 * 86400.0;
 
 /// Shows steps, losses, speed and time left.
 pub struct ProgressReport {
     bar: Option<ProgressBar>,
     batch: usize,
+    epochs: u64,
+    /// The name of the distance to the target, and its weight in the loss.
+    distance: (&'static str, f32),
     begun: Instant,
     first: u64,
     /// When a step was last shown.
@@ -25,14 +33,21 @@ pub struct ProgressReport {
 }
 
 impl ProgressReport {
-    /// For batches of `batch` pictures, from step `first` on.
-    pub fn new(batch: usize, first: u64) -> Self {
+    /// For a run of `epochs` with these settings, from step `first` on.
+    pub fn new(config: &RunConfig, epochs: u64, first: u64) -> Self {
+        let Objective { distance, lambda, .. } = config.objective;
+        let name = match distance {
+            Distance::L2 => "L2",
+            Distance::L1 | Distance::None => "L1",
+        };
+        let distance = (name, lambda);
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{bar:20} {pos}/{len} {prefix}\n{wide_msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(0).with_style(style)
         });
-        ProgressReport { bar, batch, begun: Instant::now(), first, last: None, compared: None }
+        let (batch, begun, compared) = (config.batch_size, Instant::now(), None);
+        ProgressReport { bar, batch, epochs, distance, begun, first, last: None, compared }
     }
 
     /// Removes the bar and prints a line with the last step.
@@ -44,6 +59,18 @@ impl ProgressReport {
             if let Some(total) = total.filter(|_| self.last.is_some()) {
                 say(format!("step {step}/{total} {}", bar.message()));
             }
+        }
+    }
+
+    /// A loss for people: the distance to the target without its weight, so that it is on the scale
+    /// of validations.
+    fn loss(&self, name: &str, value: f32) -> Option<String> {
+        match &self.distance {
+            (_, 0.0) if name == DISTANCE_LOSS => None,
+            (distance, weight) if name == DISTANCE_LOSS => {
+                Some(format!("{distance} {:.4}", value / weight))
+            }
+            _ => Some(format!("{name} {value:.3}")),
         }
     }
 
@@ -59,11 +86,11 @@ impl Observer for ProgressReport {
     fn step(&mut self, done: u64, total: u64, epoch: u64, losses: &Losses, _seconds: f64) {
         let elapsed = self.begun.elapsed().as_secs_f64();
         let rate = (done - self.first) as f64 / elapsed.max(1e-9);
-        let left = Duration::from_secs_f64((total - done) as f64 / rate.max(1e-9));
-        let names: Vec<String> =
-            losses.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
+        let left = (total - done) as f64 / rate.max(1e-9);
+        let losses: Vec<String> =
+            losses.iter().filter_map(|(name, value)| self.loss(name, value)).collect();
         let speed = rate * self.batch as f64;
-        let losses = names.join(" ");
+        let (epoch, losses) = (format!("{epoch}/{}", self.epochs), losses.join(" "));
         let pace = format!("{speed:.2} images/s, {} left", clock(left));
         if let Some(bar) = &self.bar {
             bar.set_length(total);
@@ -81,7 +108,8 @@ impl Observer for ProgressReport {
     fn validated(&mut self, epoch: u64, scores: &Scores, best: bool) {
         let with = self.compared.take().as_ref().map_or(String::new(), words::scored_with);
         self.line(format!(
-            "epoch {epoch} val: {}{with}{}",
+            "epoch {epoch}/{} val: {}{with}{}",
+            self.epochs,
             scores.line(),
             if best { " (best)" } else { "" }
         ));
@@ -96,12 +124,51 @@ impl Observer for ProgressReport {
     }
 }
 
-/// "1h02m", "3m20s", "12s".
-pub(super) fn clock(time: Duration) -> String {
-    let s = time.as_secs();
-    match (s / 3600, s / 60 % 60, s % 60) {
-        (0, 0, s) => format!("{s}s"),
-        (0, m, s) => format!("{m}m{s:02}s"),
-        (h, m, _) => format!("{h}h{m:02}m"),
+/// Seconds as "12s", "3m20s", "1h02m", "2d03h".
+pub(super) fn clock(seconds: f64) -> String {
+    if seconds.is_nan() || seconds > LONGEST {
+        return "more than 99 days".to_string();
+    }
+    let s = seconds as u64;
+    match (s / 86400, s / 3600 % 24, s / 60 % 60, s % 60) {
+        (0, 0, 0, s) => format!("{s}s"),
+        (0, 0, m, s) => format!("{m}m{s:02}s"),
+        (0, h, m, _) => format!("{h}h{m:02}m"),
+        (d, h, _, _) => format!("{d}d{h:02}h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_any_length_is_told() {
+        for (seconds, told) in [
+            (0.0, "0s"),
+            (59.9, "59s"),
+            (200.0, "3m20s"),
+            (3720.0, "1h02m"),
+            (86400.0 + 3600.0 * 2.0, "1d02h"),
+            (LONGEST, "99d00h"),
+            (LONGEST + 1.0, "more than 99 days"),
+            (1e30, "more than 99 days"),
+            (f64::INFINITY, "more than 99 days"),
+            (f64::NAN, "more than 99 days"),
+        ] {
+            assert_eq!(clock(seconds), told);
+        }
+    }
+
+    #[test]
+    fn the_distance_is_told_on_the_scale_of_validations() {
+        let mut config = RunConfig::default();
+        let told = |config: &RunConfig, name| ProgressReport::new(config, 1, 0).loss(name, 31.0);
+        assert_eq!(told(&config, "g_l1").unwrap(), "L1 0.3100");
+        assert_eq!(told(&config, "d_real").unwrap(), "d_real 31.000");
+        config.objective.distance = Distance::L2;
+        assert_eq!(told(&config, "g_l1").unwrap(), "L2 0.3100");
+        config.objective.lambda = 0.0;
+        assert_eq!(told(&config, "g_l1"), None);
     }
 }

@@ -76,28 +76,38 @@ pub fn apply(args: &TrainArgs, config: &mut RunConfig) -> Result<()> {
     args.network.apply(config)
 }
 
-/// The schedule for a run of `epochs`, if a flag sets it.
-pub fn schedule(args: &TrainArgs, epochs: u64) -> Option<Schedule> {
-    let given =
-        args.schedule.is_some() || args.full_epochs.is_some() || args.decay_epochs.is_some();
-    given.then(|| whole_schedule(args, epochs))
-}
-
 /// The schedule of a new run of `epochs`.
-pub fn whole_schedule(args: &TrainArgs, epochs: u64) -> Schedule {
-    let decay = args.decay_epochs.unwrap_or(100);
+pub fn schedule(args: &TrainArgs, epochs: u64) -> Schedule {
     match args.schedule.unwrap_or(ScheduleKind::Linear) {
         ScheduleKind::Constant => Schedule::Constant,
-        // A run longer than the port's keeps the full rate for longer. --steps does not count here,
-        // so that a run of some steps, prolonged later, equals a longer run from the start.
-        ScheduleKind::Linear => {
-            let whole = args.epochs.unwrap_or(EPOCHS);
-            let full = args.full_epochs.unwrap_or(whole.saturating_sub(decay).max(100));
-            Schedule::Linear { epochs: full, decay }
-        }
+        ScheduleKind::Linear => match (args.full_epochs, args.decay_epochs) {
+            (None, None) => Schedule::halves(epochs),
+            (Some(full), None) => {
+                Schedule::Linear { epochs: full, decay: epochs.saturating_sub(full) }
+            }
+            (None, Some(decay)) => Schedule::Linear { epochs: epochs.saturating_sub(decay), decay },
+            (Some(full), Some(decay)) => Schedule::Linear { epochs: full, decay },
+        },
         ScheduleKind::Step => {
             Schedule::Step { every: args.full_epochs.unwrap_or(50).max(1), factor: 0.1 }
         }
         ScheduleKind::Cosine => Schedule::Cosine { epochs },
+    }
+}
+
+/// The schedule of a run that goes on to `epochs` in all, begun with `schedule` for `begun` epochs
+/// where they are known. A flag sets it anew; otherwise it follows the run's length.
+pub fn resumed_schedule(
+    args: &TrainArgs,
+    schedule: Schedule,
+    begun: Option<u64>,
+    epochs: u64,
+) -> Schedule {
+    let typed =
+        args.schedule.is_some() || args.full_epochs.is_some() || args.decay_epochs.is_some();
+    match begun {
+        _ if typed => self::schedule(args, epochs),
+        Some(begun) if begun != epochs => schedule.with_length(begun, epochs),
+        _ => schedule,
     }
 }

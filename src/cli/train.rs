@@ -1,26 +1,23 @@
 //! `train`: runs a training.
 
-use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::args::TrainArgs;
 use super::progress::ProgressReport;
-use super::resume::{self, check_end, folder_of, same};
-use super::settings::{EPOCHS, apply, schedule, whole_schedule};
-use super::{bytes, hint, program, quoted, say, say_lines, words};
+use super::resume::{
+    self, Begun, check_end, differences, epochs_of, folder_of, go_on, options, same,
+};
+use super::settings::{apply, resumed_schedule, schedule};
+use super::{bytes, hint, quoted, say, say_lines, stop, words};
 use crate::checkpoint::{DISCRIMINATOR, GENERATOR};
 use crate::data::SourceSizes;
 use crate::error::{Error, Result};
 use crate::train::{
-    BEST, Length, MODEL, Outcome, RunConfig, RunOptions, RunPlan, SAMPLES, Trainer, checkpoint_of,
-    refuse_run,
+    BEST, Distance, MODEL, Objective, Outcome, RunConfig, RunOptions, RunPlan, SAMPLES, Trainer,
+    checkpoint_of, refuse_run,
 };
-
-/// The most loader threads that help: one already decodes faster than a step computes.
-const LOADER_THREADS: usize = 2;
 
 /// `runs/NAME` for a data folder.
 fn default_out(data: &Path) -> PathBuf {
@@ -52,34 +49,23 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         }
     };
     config.check()?;
-    if args.epochs == Some(0) || args.steps == Some(0) {
-        let flag = if args.steps.is_some() { "--steps" } else { "--epochs" };
-        return Err(Error::input(format!("{flag} 0 trains nothing; give at least 1")));
-    }
+    let run_options = options(&args, resumed.as_ref(), &out)?;
     if out.exists() && !out.is_dir() {
         return Err(Error::input(format!("--out {} is a file; give a folder", out.display())));
     }
     let (backend, header) = args.device.open()?;
 
-    let folder = args.data.scan()?;
+    let folder = args.data.scan(run_options.skip_bad)?;
     let (n_train, n_val) = (folder.training()?.len(), folder.val.len());
     let notes = folder.notes();
-    let length = length(&args, resumed.as_ref().and_then(|checkpoint| checkpoint.length));
-    let steps_per_epoch = n_train.div_ceil(config.batch_size) as u64;
-    let whole = length.1.map_or(length.0, |steps| steps.div_ceil(steps_per_epoch));
-    config.schedule = match &resumed {
-        Some(_) => schedule(&args, whole).unwrap_or(config.schedule),
-        None => whole_schedule(&args, whole),
+    let RunOptions { epochs, steps, .. } = run_options;
+    let epochs = epochs_of(epochs, steps, n_train, config.batch_size);
+    let begun = resumed.as_ref().map(Begun::of);
+    config.schedule = match &begun {
+        Some(begun) => resumed_schedule(&args, begun.schedule, begun.epochs, epochs),
+        None => schedule(&args, epochs),
     };
-    let begun = resumed.as_ref().and_then(|checkpoint| checkpoint.options.as_ref());
-    let run_options = RunOptions {
-        steps: length.1,
-        val_every: args.val_every,
-        save_every: args.save_every.or(begun.and_then(|options| options.save_every)),
-        skip_bad: args.data.skip_bad,
-        loader_threads: args.device.threads.unwrap_or(LOADER_THREADS).clamp(1, LOADER_THREADS),
-        ..RunOptions::new(&out, length.0)
-    };
+    let (lr, schedule) = (config.lr, config.schedule);
     let example = folder.val.first().or(folder.train.first()).cloned();
     let val_sizes = SourceSizes::of(&folder.val);
     let (train, val) = (Arc::new(folder.train), Arc::new(folder.val));
@@ -103,7 +89,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     {
         say(format!("{:10}{line}", if i == 0 { "fit" } else { "" }));
     }
-    if plan.config().compares_statistics() && (n_val == 0 || args.val_every == 0) {
+    if plan.config().compares_statistics() && (n_val == 0 || plan.options().val_every == 0) {
         say(format!("norm      {}", words::NOT_COMPARED));
     }
     describe_networks(&plan);
@@ -119,9 +105,9 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     let mut trainer = match resumed {
         Some(checkpoint) => {
             check_end(&checkpoint, &plan)?;
-            if let Some(pairs) = checkpoint.length.map(|l| l.pairs).filter(|&n| n != n_train) {
-                say(format!("          the run was begun with {pairs} pairs"));
-            }
+            differences(&checkpoint, &plan)?
+                .iter()
+                .for_each(|what| say(format!("          {what}")));
             let (path, step) = (checkpoint.path.clone(), checkpoint.progress.step);
             let trainer = Trainer::resume(plan, checkpoint)?;
             say(format!("resume    {} after step {step}", path.display()));
@@ -142,28 +128,27 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         plan.steps_per_epoch(),
         plan.config().seed
     ));
+    say(format!("losses    {}", losses(plan.config())));
+    let planned = schedule.describe(lr, epochs);
+    let was = begun.and_then(|begun| begun.describe()).filter(|was| *was != planned);
+    let was = was.map_or(String::new(), |was| format!("; when the run was begun it was {was}"));
+    say(format!("schedule  {planned}{was}"));
 
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    // A second signal ends the process at once, which is safe: files are replaced atomically.
-    let handler = move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        // The terminal has printed ^C behind the progress bar.
-        let line = if std::io::stderr().is_terminal() { "\n" } else { "" };
-        let _ = writeln!(
-            std::io::stderr(),
-            "{line}stopping after this step; press Ctrl-C again to stop at once"
-        );
-    };
-    ctrlc::set_handler(handler)
-        .map_err(|e| Error::machine(format!("cannot watch for Ctrl-C: {e}")))?;
-    let mut report = ProgressReport::new(plan.config().batch_size, trainer.progress().step);
-    let outcome = trainer.run(&stop, &mut report);
+    let mut report = ProgressReport::new(plan.config(), epochs, trainer.progress().step);
+    let outcome = trainer.run(stop::save_first(), &mut report);
     report.end();
     let outcome = outcome?;
     let done = trainer.progress();
+    if let Some(error) = stop::lost() {
+        let next = match outcome {
+            Outcome::Finished => format!("the run is finished, in {}", quoted(&out)),
+            Outcome::Stopped => {
+                let step = done.step;
+                format!("the run is saved after step {step}; go on with: {}", go_on(&args, &out))
+            }
+        };
+        return Err(Error::machine(format!("cannot write standard output ({error}); {next}")));
+    }
     let samples = out.join(SAMPLES).join(format!("step-{:07}.png", done.step));
     say(format!("pictures  {} (input, output, target)", samples.display()));
     say(format!("model     {}", out.join(MODEL).display()));
@@ -175,14 +160,8 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         say(format!("norm      {}", words::compared(found)));
     }
     if outcome == Outcome::Stopped {
-        say(format!(
-            "stopped   after step {}; go on with: {} train {} --resume {}",
-            done.step,
-            program(),
-            args.data.typed(),
-            quoted(&out)
-        ));
-        return Ok(ExitCode::from(130));
+        say(format!("stopped   after step {}; go on with: {}", done.step, go_on(&args, &out)));
+        return Ok(ExitCode::from(stop::exit_code().unwrap_or(1)));
     }
     let model = out.join(if done.best.is_some() { BEST } else { MODEL });
     if let Some(pair) = example {
@@ -190,6 +169,17 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         say(format!("translate {}", hint::translate(&model, &pair, direction)));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the losses are that are shown, and on which scale.
+fn losses(config: &RunConfig) -> String {
+    let Objective { distance, lambda, .. } = config.objective;
+    let distance = match distance {
+        Distance::L1 => "L1, the mean absolute difference of pixels in [-1, 1]",
+        Distance::L2 => "L2, the mean squared difference of pixels in [-1, 1]",
+        Distance::None => return "of the discriminator and against it alone".to_string(),
+    };
+    format!("{distance}, counts {lambda} times and is shown without that weight")
 }
 
 fn describe_networks(plan: &RunPlan) {
@@ -207,13 +197,5 @@ fn describe_networks(plan: &RunPlan) {
             d.receptive_field(),
             network.params().count()
         ));
-    }
-}
-
-/// Epochs, and steps if they take precedence: from the flags, from the resumed run, or the default.
-fn length(args: &TrainArgs, begun: Option<Length>) -> (u64, Option<u64>) {
-    match (args.epochs, args.steps, begun) {
-        (None, None, Some(begun)) => (begun.epochs, begun.steps),
-        (epochs, steps, _) => (epochs.unwrap_or(EPOCHS), steps),
     }
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use super::args::{Switch, TranslateArgs};
 use super::forecast::{self, Bar};
 use super::jobs::{Job, Plan};
-use super::{complain, say, with_flags, words};
+use super::{complain, say, stop, with_flags, words};
 use crate::checkpoint;
 use crate::data::{Direction, NoteCounts, QUALITY};
 use crate::error::{Error, Result};
@@ -122,7 +122,8 @@ fn translate(
     if let Some(folder) = job.to.parent().filter(|p| !p.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(|e| Error::file("create", folder, e))?;
     }
-    output.write_with_quality(&job.to, args.quality.unwrap_or(QUALITY))?;
+    let quality = args.quality.unwrap_or(QUALITY);
+    stop::whole(|| output.write_with_quality(&job.to, quality))?;
     bar.done(format!(
         "{} -> {} ({} x {}{})",
         job.source.path().display(),

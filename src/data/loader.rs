@@ -8,13 +8,17 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::{Augment, Direction, Fit, Image, Order, Pairs, PixelFormat};
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::tensor::{Crop, Samples};
+
+/// How long a consumer that waits for a batch does not look whether it is to stop.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// The options of a [`Loader`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +145,6 @@ pub struct Batch {
 /// that it is loading.
 pub struct Loader {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
 }
 
 struct Shared {
@@ -192,14 +195,13 @@ impl Loader {
             pairs,
             options,
         });
-        let mut loader = Loader { shared, threads: Vec::new() };
+        let loader = Loader { shared };
         for i in 0..options.threads {
             let shared = loader.shared.clone();
-            let thread = std::thread::Builder::new()
+            std::thread::Builder::new()
                 .name(format!("loader-{i}"))
                 .spawn(move || shared.work())
-                .map_err(|e| Error::machine(format!("cannot start a loader thread: {e}")))?;
-            loader.threads.push(thread);
+                .map_err(|e| limits::no_threads(options.threads, e))?;
         }
         Ok(loader)
     }
@@ -210,16 +212,28 @@ impl Loader {
     /// A pair that cannot be read, or whose pixel format differs from the options; the next call
     /// then gives the batch after it.
     pub fn next_batch(&mut self) -> Result<Batch> {
+        let never = AtomicBool::new(false);
+        self.next_batch_unless(&never).map(|batch| batch.expect("nothing stops it"))
+    }
+
+    /// As [`Loader::next_batch`], but `None` soon after `stop` was set: a file may take for ever to be
+    /// read.
+    ///
+    /// # Errors
+    /// As [`Loader::next_batch`].
+    pub fn next_batch_unless(&mut self, stop: &AtomicBool) -> Result<Option<Batch>> {
         let mut state = self.shared.lock();
-        loop {
+        while !stop.load(Ordering::Relaxed) {
             let number = state.delivered;
             if let Some(batch) = state.ready.remove(&number) {
                 state.delivered += 1;
                 self.shared.taken.notify_all();
-                return batch;
+                return batch.map(Some);
             }
-            state = self.shared.made.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let woken = self.shared.made.wait_timeout(state, PATIENCE);
+            (state, _) = woken.unwrap_or_else(PoisonError::into_inner);
         }
+        Ok(None)
     }
 
     /// Returns the buffers of a batch for reuse.
@@ -233,13 +247,10 @@ impl Loader {
 }
 
 impl Drop for Loader {
+    /// The threads are not waited for: one may be reading a file that never ends.
     fn drop(&mut self) {
         self.shared.lock().stop = true;
         self.shared.taken.notify_all();
-        for thread in self.threads.drain(..) {
-            // A panic in a thread was already delivered as an error.
-            let _ = thread.join();
-        }
     }
 }
 

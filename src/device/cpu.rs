@@ -2,19 +2,44 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+#[cfg(feature = "cli")]
+use std::sync::OnceLock;
 
 use rayon::ThreadPool;
 
 use super::memo::Memo;
-use super::{Device, RING_ROWS, RING_WIDTH, StepState};
+use super::{Device, FreeMemory, RING_ROWS, RING_WIDTH, StepState};
 use crate::error::settings::{BASE_CHANNELS, BATCH_SIZE, SIZE};
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::tensor::View;
 
 /// The CPU backend's memory, threads and step state.
 pub struct Cpu {
     data: Vec<f32>,
     work: Resources,
+}
+
+/// Starts the threads that decode pictures while a folder is scanned: as many as [`Cpu::new`] starts.
+/// Later calls do nothing.
+///
+/// # Errors
+/// As [`Cpu::new`].
+#[cfg(feature = "cli")]
+pub(crate) fn start_shared_threads(threads: usize) -> Result<()> {
+    limits::open_files(wanted(threads))?;
+    static STARTED: OnceLock<Result<(), String>> = OnceLock::new();
+    let start = || {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.thread_name(|i| format!("shared-{i}")).build_global().map_err(|e| e.to_string())
+    };
+    STARTED.get_or_init(start).clone().map_err(|e| limits::no_threads(wanted(threads), e))
+}
+
+/// The number of threads that `threads` stands for: 0 is one for each core that this process may use
+/// by its affinity and its control groups.
+fn wanted(threads: usize) -> usize {
+    if threads > 0 { threads } else { std::thread::available_parallelism().map_or(1, usize::from) }
 }
 
 /// What a kernel needs beside the arena: threads, instruction set, scratch memory, step state.
@@ -32,16 +57,19 @@ pub(crate) struct Resources {
 }
 
 impl Cpu {
-    /// A CPU device that runs on `threads` threads, or on one per core if that is 0.
+    /// A CPU device that runs on `threads` threads, or on one per core that this process may use if
+    /// that is 0.
     ///
     /// # Errors
-    /// [`Error::Machine`] where the threads cannot be started.
+    /// [`Error::Machine`] where the threads cannot be started, or may not open the files that they
+    /// need.
     pub fn new(threads: usize) -> Result<Self> {
+        limits::open_files(wanted(threads))?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|i| format!("cpu-{i}"))
             .build()
-            .map_err(|e| Error::machine(format!("cannot start {threads} threads: {e}")))?;
+            .map_err(|e| limits::no_threads(wanted(threads), e))?;
         let work = Resources {
             pool: Arc::new(pool),
             arch: pulp::Arch::new(),
@@ -140,13 +168,18 @@ pub(crate) fn grown(scratch: &mut Vec<f32>, len: usize) -> &mut [f32] {
 impl Device for Cpu {
     fn reserve(&mut self, elements: usize) -> Result<()> {
         let more = elements.saturating_sub(self.data.len());
-        self.data.try_reserve_exact(more).map_err(|_| {
-            Error::machine(format!(
-                "not enough memory: {:.2} GB are needed for this network and picture size; use a \
+        let bytes = 4 * more as u64;
+        let free = if more > 0 { self.free_memory() } else { None };
+        // A limit may allow addresses without memory behind them, whose first use ends the process.
+        let enough = free.as_ref().is_none_or(|free| bytes <= free.bytes);
+        if !enough || self.data.try_reserve_exact(more).is_err() {
+            let free = free.map_or(String::new(), |free| format!(" and {free}"));
+            return Err(Error::machine(format!(
+                "not enough memory: {} are needed for this network and picture size{free}; use a \
                  smaller {SIZE}, {BATCH_SIZE} or {BASE_CHANNELS}",
-                elements as f64 * 4e-9
-            ))
-        })?;
+                limits::bytes(bytes)
+            )));
+        }
         self.data.resize(self.data.len() + more, 0.0);
         Ok(())
     }
@@ -190,18 +223,10 @@ impl Device for Cpu {
         Ok(rows.map(<[f32]>::to_vec).collect())
     }
 
-    /// On Linux the available memory: free pages and those that the kernel can reclaim, within a
-    /// container no more than its limit leaves. None on other systems.
-    fn free_memory(&self) -> Option<u64> {
-        let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-        let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
-        let available = 1024 * line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?;
-        let number = |name: &str| -> Option<u64> {
-            let path = format!("/sys/fs/cgroup/memory.{name}");
-            std::fs::read_to_string(path).ok()?.trim().parse().ok()
-        };
-        let left = number("max").zip(number("current")).map(|(max, now)| max.saturating_sub(now));
-        Some(available.min(left.unwrap_or(u64::MAX)))
+    /// On Linux the available memory, within the limits of the process and of its control groups.
+    /// None on other systems.
+    fn free_memory(&self) -> Option<FreeMemory> {
+        limits::memory()
     }
 
     fn describe(&self) -> String {

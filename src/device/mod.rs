@@ -10,8 +10,11 @@ mod cpu;
 mod cuda;
 mod memo;
 
+pub use crate::limits::FreeMemory;
 pub use arena::{ALIGNMENT, Arena};
 pub use cpu::Cpu;
+#[cfg(feature = "cli")]
+pub(crate) use cpu::start_shared_threads;
 pub(crate) use cpu::{Resources, Rest, grown};
 pub use cuda::*;
 pub(crate) use cuda::{device_constants, device_enum, device_struct, plain};
@@ -93,8 +96,9 @@ pub trait Device {
     fn elem(&self) -> Elem {
         Elem::F32
     }
-    /// Bytes of memory that are free now; None where the device cannot tell.
-    fn free_memory(&self) -> Option<u64>;
+    /// Memory that is free now, and the limit that leaves no more; None where the device cannot
+    /// tell.
+    fn free_memory(&self) -> Option<FreeMemory>;
     /// A description for users: "CPU, 2 threads, AVX-512".
     fn describe(&self) -> String;
 }

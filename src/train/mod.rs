@@ -21,6 +21,7 @@ mod plan;
 mod recipe;
 mod run_files;
 mod saved;
+mod space;
 mod step;
 mod trained;
 mod trainer;

@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::run_files::SHEET_ROWS;
 use super::{Memory, Networks, Progress, Recipe, RunConfig, Step, Viewer};
-use crate::data::{LoaderOptions, Pairs, SourceSizes};
+use crate::data::{Fingerprint, LoaderOptions, Pairs, SourceSizes};
+use crate::device::FreeMemory;
 use crate::error::settings::{BASE_CHANNELS, BATCH_SIZE, SAVE_MINUTES, SIZE};
 use crate::error::{Error, Result};
 use crate::kernel::Backend;
+use crate::limits::{self, bytes};
 use crate::tape::Program;
 
 /// Minutes between checkpoints by default.
@@ -127,6 +130,11 @@ impl RunPlan {
         self.sources.as_ref()
     }
 
+    /// The run's length, files and threads.
+    pub fn options(&self) -> &RunOptions {
+        &self.options
+    }
+
     /// The networks.
     pub fn networks(&self) -> &Networks {
         &self.networks
@@ -154,25 +162,41 @@ impl RunPlan {
         self.step.program.end().max(self.viewer.end())
     }
 
-    /// Reserves the memory of the device.
+    /// Host memory that is not planned: stacks, a decoder's buffers, and above all the tensor and the
+    /// sheet of pictures that are just being written, which may each be held twice.
+    fn beside(&self) -> u64 {
+        const STACKS_AND_DECODERS: u64 = 32 << 20;
+        let params = self.networks.iter().flat_map(|(_, network)| network.params().iter());
+        let largest = params.map(|p| p.shape.count()).max().unwrap_or(0) as u64;
+        let sheet = 3 * SHEET_ROWS as u64 * 3 * (self.config.size as u64).pow(2);
+        STACKS_AND_DECODERS + 2 * 4 * largest + 2 * sheet
+    }
+
+    /// Reserves the memory of the device, after it has looked at the memory and the disk space that
+    /// the run needs.
     ///
     /// # Errors
     /// [`Error::Machine`] if there is too little, with the bytes needed and free.
     pub(super) fn reserve(&mut self) -> Result<()> {
         let memory = self.memory();
-        // The images wait in host memory.
-        let elsewhere = if self.backend.is_host() { 0 } else { memory.pictures };
-        let needed = memory.total() - elsewhere;
-        if let Some(free) = self.backend.free_memory()
-            && needed > free
-        {
-            return Err(Error::machine(format!(
-                "this run needs {:.2} GB of memory and {:.2} GB are free; use a smaller \
-                 {BASE_CHANNELS}, {SIZE} or {BATCH_SIZE}",
-                needed as f64 / 1e9,
-                free as f64 / 1e9
-            )));
+        // The images wait in host memory, where files are read and written too.
+        let host = memory.pictures + self.beside();
+        let device = memory.total() - memory.pictures;
+        let enough = |needed: u64, what: &str, free: Option<FreeMemory>| match free {
+            Some(free) if needed > free.bytes => Err(Error::machine(format!(
+                "this run needs {} of {what} and {free}; use a smaller {BASE_CHANNELS}, {SIZE} or \
+                 {BATCH_SIZE}",
+                bytes(needed)
+            ))),
+            _ => Ok(()),
+        };
+        if self.backend.is_host() {
+            enough(device + host, "memory", self.backend.free_memory())?;
+        } else {
+            enough(device, "memory of the GPU", self.backend.free_memory())?;
+            enough(host, "memory", limits::memory())?;
         }
+        self.check_files()?;
         let end = self.end();
         self.backend.reserve(end)
     }
@@ -192,6 +216,14 @@ impl RunPlan {
             threads: self.options.loader_threads.max(1),
             ..LoaderOptions::default()
         }
+    }
+
+    /// The fingerprint of the pairs of the run.
+    ///
+    /// # Errors
+    /// A pair that cannot be read.
+    pub fn fingerprint(&self) -> Result<Fingerprint> {
+        Fingerprint::of(&*self.train, &*self.val)
     }
 
     /// Steps per epoch.

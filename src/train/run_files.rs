@@ -33,7 +33,7 @@ use crate::kernel::Statistics;
 use crate::lock::{FolderLock, same_file};
 
 /// Pairs on a sheet of samples.
-const SHEET_ROWS: usize = 4;
+pub(super) const SHEET_ROWS: usize = 4;
 
 /// Where the state of a run comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{BEST, PREVIOUS, numbered, sheet_name};
 use super::{Compared, RunConfig, RunOptions, RunPlan, Scores};
-use crate::checkpoint::{FORMAT, LATEST, MODEL, STEP, safetensors, stated};
+use crate::checkpoint::{self, FORMAT, LATEST, MODEL, STEP, safetensors, stated};
 use crate::data::Fingerprint;
 use crate::error::{Error, Result};
 
@@ -155,6 +155,7 @@ impl Checkpoint {
         if meta.get("format").map(String::as_str) != Some(FORMAT) {
             return Err(bad("it is no file of this program"));
         }
+        checkpoint::check_version(&path, meta)?;
         let config = meta.get("config").ok_or_else(|| bad("it has no config"))?;
         let config = serde_json::from_str(config).map_err(|e| bad(&format!("its config: {e}")))?;
         let progress =

@@ -146,7 +146,7 @@ impl Trainer {
             step_in_epoch as usize,
         )?;
         // Most faults of a data set appear in the first batch, before any file is written.
-        let first = if self.progress.step < total { Some(loader.next_batch()?) } else { None };
+        let first = if self.progress.step < total { loader.next_batch_unless(stop)? } else { None };
         let (mut files, notes) =
             RunFiles::open(&self.plan, &mut self.progress, &self.origin, self.lock.take())?;
         self.notes.drain(..).chain(notes).for_each(|note| observer.warned(&note));
@@ -216,8 +216,10 @@ impl Trainer {
         let mut pending = Pending::new(&self.plan.step.losses, total);
         let mut failed = None;
         while self.progress.step < total && !stop.load(Ordering::Relaxed) {
-            let batch = match first.take().map_or_else(|| loader.next_batch(), Ok) {
-                Ok(batch) => batch,
+            let next = first.take().map_or_else(|| loader.next_batch_unless(stop), |b| Ok(Some(b)));
+            let batch = match next {
+                Ok(Some(batch)) => batch,
+                Ok(None) => break,
                 // The steps before it are finished and reported first.
                 Err(error) => {
                     failed = Some(error);

@@ -18,6 +18,7 @@ use crate::device::{Arena, StepState};
 use crate::error::settings::{NORM, SCALE};
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, Statistics};
+use crate::limits::bytes;
 use crate::model::{GeneratorConfig, Network, NormKind};
 use crate::nn::{Mode, Placement, Running};
 use crate::tape::{Program, Tape};
@@ -223,11 +224,15 @@ impl Translator {
     pub fn check_memory(&mut self, image: [usize; 2]) -> Result<()> {
         let needed = self.memory(image)?;
         // What earlier images took is used again.
-        let free = self.backend.free_memory().map(|free| free.saturating_add(self.held));
-        let Some(free) = free.filter(|&free| needed > free) else { return Ok(()) };
+        let free = self.backend.free_memory().map(|mut free| {
+            free.bytes = free.bytes.saturating_add(self.held);
+            free
+        });
+        let Some(free) = free.filter(|free| needed > free.bytes) else { return Ok(()) };
         // Memory grows with the number of pixels; a tenth less, as padding adds some.
         let [width, _] = self.resizing.size(image);
-        let factor = 0.9 * (free as f64 / needed as f64).sqrt() * width as f64 / image[0] as f64;
+        let factor =
+            0.9 * (free.bytes as f64 / needed as f64).sqrt() * width as f64 / image[0] as f64;
         let factor = (factor * 100.0).floor() / 100.0;
         let cure = if factor > 0.0 {
             format!("use {SCALE} {factor}")
@@ -236,12 +241,11 @@ impl Translator {
         };
         let [w, h] = self.computed(image);
         Err(Error::machine(format!(
-            "a picture of {} x {} pixels, computed at {w} x {h}, needs {:.2} GB of memory and {:.2} \
-             GB are free; {cure}",
+            "a picture of {} x {} pixels, computed at {w} x {h}, needs {} of memory and {free}; \
+             {cure}",
             image[0],
             image[1],
-            needed as f64 / 1e9,
-            free as f64 / 1e9
+            bytes(needed)
         )))
     }
 

@@ -1,13 +1,12 @@
 //! What people do on their first day: odd names, odd pictures, output into a pipe.
 
 use std::fs;
-use std::io::Read;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use image::{DynamicImage, ImageBuffer, Luma, Rgba};
 use pix2pix_engine::data::Image;
 
-use crate::program::{SMALL, bench, command, ok, pairs, picture, save, steps, train, words};
+use crate::program::{SMALL, bench, ok, pairs, picture, save, steps, train, words};
 
 #[test]
 fn names_with_spaces_and_any_script_and_a_trailing_slash_work() {
@@ -145,7 +144,7 @@ fn a_run_validates_keeps_the_best_and_shows_pictures_of_val() {
     let scores: Vec<_> = all.iter().filter_map(|l| l.get("validation")).collect();
     assert_eq!(scores.len(), 2);
     assert!(scores.iter().all(|s| s["l1"].as_f64() > Some(0.0) && s["ssim"].is_f64()));
-    assert!(ended.out.contains("epoch 2 val: L1"), "{}", ended.out);
+    assert!(ended.out.contains("epoch 2/2 val: L1"), "{}", ended.out);
     ok(folder.path(), &["translate", "run/best.safetensors", "data/val", "--pairs"]);
     let sheet = Image::read(&run.join("samples/step-0000004.png")).unwrap();
     // Four rows of three, four pixels apart.
@@ -165,21 +164,6 @@ fn a_target_that_is_met_exactly_can_be_resumed() {
     let best = all.iter().filter_map(|l| l["validation"]["l1"].as_f64()).fold(9.0, f64::min);
     assert_eq!(best, 0.0, "the network is to learn white");
     ok(folder.path(), &words("train data --resume run --epochs 41"));
-}
-
-#[test]
-fn a_reader_that_goes_away_is_no_error() {
-    let folder = bench();
-    for line in ["describe", "train --help", "train data --out new --steps 3 --size 32"] {
-        let mut command = command(folder.path(), &words(line));
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut first = [0; 10];
-        child.stdout.take().unwrap().read_exact(&mut first).unwrap();
-        let ended = child.wait_with_output().unwrap();
-        assert_eq!(ended.status.code(), Some(0), "{line}: {ended:?}");
-        assert!(ended.stderr.is_empty(), "{line}: {ended:?}");
-    }
-    assert!(folder.path().join("new/model.safetensors").is_file());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A run that stopped goes on to the very bytes of one that did not.
 
+use std::path::Path;
+
 use crate::program::{
     SMALL, bench, lines, ok, pairs, results, resume, run, step_numbers, steps, train, words,
 };
@@ -96,7 +98,7 @@ fn looking_at_a_network_does_not_change_it() {
 #[test]
 fn a_rate_given_anew_holds_from_there() {
     let folder = bench();
-    train(folder.path(), "run", "--steps 2");
+    train(folder.path(), "run", "--steps 2 --schedule constant");
     resume(folder.path(), "run", "--steps 4 --lr 1e-4");
     let rates: Vec<f64> =
         steps(&folder.path().join("run")).iter().map(|l| l["lr"].as_f64().unwrap()).collect();
@@ -123,7 +125,11 @@ fn pictures_taken_away_meanwhile_are_said_and_do_no_harm() {
     std::fs::remove_file(folder.path().join("data/1.png")).unwrap();
     // Two steps into an epoch that has one step now.
     let ended = resume(folder.path(), "mid", "--steps 4");
-    assert!(ended.out.contains("begun with 3 pairs"), "{}", ended.out);
+    assert!(
+        ended.out.contains("to train on, 2 are gone, such as 1, there were 3 and are 1"),
+        "{}",
+        ended.out
+    );
     let epochs: Vec<u64> = steps(&folder.path().join("mid"))
         .iter()
         .map(|line| line["epoch"].as_u64().unwrap())
@@ -143,4 +149,71 @@ fn a_seed_decides_everything_and_threads_nothing() {
     assert!(one == again, "one seed twice");
     assert!(one == three, "1 thread and 3");
     assert!(one[1] != other[1], "another seed");
+}
+
+#[test]
+fn how_often_a_run_validates_and_saves_is_remembered_until_it_is_typed_anew() {
+    let folder = bench();
+    pairs(&folder.path().join("phased/train"), 3, 32);
+    pairs(&folder.path().join("phased/val"), 2, 32);
+    let flags = "--val-every 2 --save-every 4 --schedule constant";
+    let run = |line: &str| ok(folder.path(), &words(line));
+    run(&format!("train phased --out whole {SMALL} {flags} --epochs 6"));
+    run(&format!("train phased --out parts {SMALL} {flags} --epochs 1"));
+    run("train phased --resume parts --epochs 6");
+    let [whole, parts] = ["whole", "parts"].map(|name| folder.path().join(name));
+    assert!(results(&whole) == results(&parts));
+    let validated = |run: &Path| -> Vec<u64> {
+        let all = lines(run).into_iter().filter(|line| line.get("validation").is_some());
+        all.map(|line| line["step"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(validated(&parts), [6, 12, 18]);
+    run("train phased --resume parts --epochs 8 --val-every 1");
+    run("train phased --resume parts --epochs 9");
+    assert_eq!(validated(&parts), [6, 12, 18, 21, 24, 27]);
+}
+
+#[test]
+fn bad_pictures_are_left_out_again() {
+    let folder = bench();
+    std::fs::write(folder.path().join("data/3.png"), "no picture").unwrap();
+    train(folder.path(), "run", "--skip-bad --steps 2");
+    let ended = resume(folder.path(), "run", "--steps 4");
+    assert!(ended.out.contains("3.png"), "{}", ended.out);
+}
+
+#[test]
+fn data_that_has_changed_is_named() {
+    let folder = bench();
+    let at = |name: &str| folder.path().join(name);
+    train(folder.path(), "run", "--steps 1");
+    let mut steps = 1;
+    let mut said = |data: &str| {
+        steps += 1;
+        let ended =
+            ok(folder.path(), &words(&format!("train {data} --resume run --steps {steps}")));
+        ended.out.lines().find(|line| line.contains("has changed")).map(str::to_string)
+    };
+    // Elsewhere, and touched, it is the same data.
+    std::fs::rename(at("data"), at("moved")).unwrap();
+    let bytes = std::fs::read(at("moved/0.png")).unwrap();
+    std::fs::write(at("moved/0.png"), &bytes).unwrap();
+    assert_eq!(said("moved"), None);
+    // One more, one renamed, one with other pixels.
+    std::fs::copy(at("moved/0.png"), at("moved/zebra.png")).unwrap();
+    let line = said("moved").unwrap();
+    assert!(line.contains("to train on, 1 is new: zebra, there were 3 and are 4"), "{line}");
+    std::fs::rename(at("moved/zebra.png"), at("moved/horse.png")).unwrap();
+    let line = said("moved").unwrap();
+    assert!(line.contains("1 is gone: zebra, 1 is new: horse"), "{line}");
+    std::fs::copy(at("moved/1.png"), at("moved/horse.png")).unwrap();
+    let line = said("moved").unwrap();
+    assert!(line.contains("to train on, 1 is changed: horse"), "{line}");
+    assert_eq!(said("moved"), None);
+    // Pictures to validate on.
+    std::fs::create_dir(at("phased")).unwrap();
+    std::fs::rename(at("moved"), at("phased/train")).unwrap();
+    pairs(&at("phased/val"), 2, 32);
+    let line = said("phased").unwrap();
+    assert!(line.contains("to validate on, 2 are new, such as 0"), "{line}");
 }

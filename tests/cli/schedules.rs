@@ -1,6 +1,6 @@
 //! The learning rate of every epoch, as `metrics.jsonl` has it.
 
-use crate::program::{bench, steps, train};
+use crate::program::{Ended, bench, resume, steps, train};
 
 /// The rate of each epoch in units of `--lr`, three steps an epoch.
 fn rates(flags: &str) -> Vec<f64> {
@@ -28,7 +28,14 @@ fn close(flags: &str, expected: &[f64]) {
 #[test]
 fn rates_are_as_documented() {
     close("--schedule constant --epochs 3", &[1.0; 3]);
-    close("--epochs 3", &[1.0; 3]);
+    // By default half of all epochs at the full rate, and down over the rest.
+    close("--epochs 1", &[1.0]);
+    close("--epochs 3", &[1.0, 1.0, 0.5]);
+    close("--epochs 4", &[1.0, 1.0, 2.0 / 3.0, 1.0 / 3.0]);
+    close("--steps 12", &[1.0, 1.0, 2.0 / 3.0, 1.0 / 3.0]);
+    close("--steps 7", &[1.0, 1.0, 0.5]);
+    close("--full-epochs 1 --epochs 4", &[1.0, 0.75, 0.5, 0.25]);
+    close("--decay-epochs 1 --epochs 3", &[1.0, 1.0, 0.5]);
     let fifth = [1.0, 1.0, 0.75, 0.5, 0.25];
     close("--schedule linear --full-epochs 2 --decay-epochs 3 --epochs 5", &fifth);
     // Beyond its end the rate stays.
@@ -38,4 +45,33 @@ fn rates_are_as_documented() {
     close("--schedule cosine --epochs 4", &[turn(0.0), turn(1.0), turn(2.0), turn(3.0)]);
     // By steps: twelve steps of three an epoch are four epochs.
     close("--schedule cosine --steps 12", &[turn(0.0), turn(1.0), turn(2.0), turn(3.0)]);
+}
+
+#[test]
+fn the_schedule_is_said_before_the_first_step_and_when_it_changes() {
+    let folder = bench();
+    let said = |ended: &Ended| {
+        let line = ended.out.lines().find_map(|line| line.strip_prefix("schedule  "));
+        line.unwrap_or_else(|| panic!("no schedule in {}", ended.out)).to_string()
+    };
+    let begun = train(folder.path(), "run", "--epochs 2");
+    let two = "learning rate 2e-4 for 1 epoch, then down in even steps over 1, to 1e-4 in the last";
+    assert_eq!(said(&begun), two);
+    let at = |text: &str| begun.out.find(text).unwrap();
+    assert!(at("schedule  ") < at("step 1/6"));
+    let longer = resume(folder.path(), "run", "--epochs 4");
+    let four =
+        "learning rate 2e-4 for 2 epochs, then down in even steps over 2, to 6.67e-5 in the last";
+    assert_eq!(said(&longer), format!("{four}; when the run was begun it was {two}"));
+    let lrs: Vec<f64> = steps(&folder.path().join("run"))
+        .iter()
+        .map(|line| (line["lr"].as_f64().unwrap() / 2e-4 * 100.0).round())
+        .collect();
+    let epochs: Vec<f64> = lrs.iter().step_by(3).copied().collect();
+    assert_eq!(epochs, [100.0, 50.0, 67.0, 33.0]);
+    // A rate typed anew, and the same length once more.
+    let other = resume(folder.path(), "run", "--steps 13 --lr 1e-3 --schedule constant");
+    assert!(said(&other).starts_with("learning rate 1e-3 throughout; when"), "{}", other.out);
+    let same = resume(folder.path(), "run", "--steps 15");
+    assert_eq!(said(&same), "learning rate 1e-3 throughout");
 }

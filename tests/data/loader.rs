@@ -1,7 +1,10 @@
 //! The loader: order, resume, threads, errors, and stopping.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use pix2pix_engine::data::{
     Batch, Direction, Fit, Folder, Image, Loader, LoaderOptions, MemoryPairs, Order, Pair, Pairs,
@@ -10,6 +13,7 @@ use pix2pix_engine::data::{
 use pix2pix_engine::device::{Cpu, Device};
 use pix2pix_engine::kernel::{ImageBatch, ImageKernels};
 use pix2pix_engine::tensor::{SampleRange, SampleType, Samples, Shape, View};
+use pix2pix_engine::{Error, Result};
 use tempfile::TempDir;
 
 use crate::{bytes, marked, save};
@@ -217,9 +221,41 @@ fn a_dropped_loader_ends_its_threads() {
             loader.next_batch().unwrap();
         }
         drop(loader);
-        // Every thread held a clone.
-        assert_eq!(Arc::strong_count(&pairs), 1);
+        // Every thread holds a clone, and ends behind the pair that it is loading.
+        let begun = Instant::now();
+        while Arc::strong_count(&pairs) > 1 {
+            assert!(begun.elapsed() < Duration::from_secs(60), "a thread goes on");
+            std::thread::yield_now();
+        }
     }
+}
+
+/// As a pipe does to which nobody writes.
+#[test]
+fn a_pair_that_is_never_read_does_not_hold_up_who_stops() {
+    struct Stuck(Mutex<Receiver<()>>);
+    impl Pairs for Stuck {
+        fn len(&self) -> usize {
+            3
+        }
+        fn load(&self, _: usize) -> Result<(Image, Image)> {
+            let _ = self.0.lock().unwrap().recv();
+            Err(Error::input("the test is over"))
+        }
+        fn name(&self, _: usize) -> String {
+            "stuck".to_string()
+        }
+    }
+    let (end, never) = channel();
+    let mut loader = Loader::start(Arc::new(Stuck(Mutex::new(never))), options(), 0, 0).unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| loader.next_batch_unless(&stop));
+        stop.store(true, Ordering::Relaxed);
+        assert!(waits.join().unwrap().unwrap().is_none());
+    });
+    drop(loader);
+    drop(end);
 }
 
 #[test]

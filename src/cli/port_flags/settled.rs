@@ -14,7 +14,7 @@ pub const GROUPS: [Settle; 6] = [places, sizes, channels, patch, length, device]
 
 /// A word as it can be typed into a shell.
 pub fn word(text: &str) -> String {
-    quoted(Path::new(text))
+    super::super::word(text.as_ref())
 }
 
 fn words<const N: usize>(list: [&str; N]) -> Vec<String> {

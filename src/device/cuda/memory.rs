@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cudarc::driver::CudaSlice;
 
 use super::{ByteAddress, COUNTERS, Cuda, HeldConstant, STATE_BYTES, State, failed};
-use crate::device::{Device, RING_ROWS, RING_WIDTH, StepState};
+use crate::device::{Device, FreeMemory, RING_ROWS, RING_WIDTH, StepState};
 use crate::error::Result;
 use crate::tensor::{Elem, View};
 
@@ -164,8 +164,8 @@ impl Device for Cuda {
         self.options.precision.elem()
     }
 
-    fn free_memory(&self) -> Option<u64> {
-        self.context.mem_get_info().ok().map(|(free, _)| free as u64)
+    fn free_memory(&self) -> Option<FreeMemory> {
+        self.context.mem_get_info().ok().map(|(free, _)| (free as u64).into())
     }
 
     fn describe(&self) -> String {
