@@ -60,16 +60,26 @@ impl PrecisionChoice {
 }
 
 impl DeviceArgs {
-    /// Opens the device, and describes it with the reason for an automatic choice.
+    /// Starts the threads that read pictures beside the device, before the first picture is looked at;
+    /// [`DeviceArgs::open`] does it where nothing is read before.
     ///
     /// # Errors
-    /// An unknown name; a GPU that was named and cannot be used.
-    pub fn open(&self) -> Result<(Box<dyn Backend>, String)> {
+    /// More threads than there may be.
+    pub fn start_threads(&self) -> Result<usize> {
         let threads = self.threads.unwrap_or(0);
         if threads > MOST_THREADS {
             return Err(Error::input(format!("--threads {threads}: it is at most {MOST_THREADS}")));
         }
         start_shared_threads(threads)?;
+        Ok(threads)
+    }
+
+    /// Opens the device, and describes it with the reason for an automatic choice.
+    ///
+    /// # Errors
+    /// An unknown name; a GPU that was named and cannot be used.
+    pub fn open(&self) -> Result<(Box<dyn Backend>, String)> {
+        let threads = self.start_threads()?;
         if self.device == "auto" {
             let real = || match device::gpu(0)?.emulated() {
                 true => Err(Error::machine("the driver is softgpu; ask for it by --device cuda")),

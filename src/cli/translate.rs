@@ -35,6 +35,7 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
             model.display()
         )));
     }
+    args.device.start_threads()?;
     let Plan { jobs, mut failed, left_out, counts, renamed } = Plan::new(&args)?;
     let all = jobs.len() + failed.len();
     if jobs.is_empty() {

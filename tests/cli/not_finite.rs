@@ -147,9 +147,11 @@ fn a_run_that_diverges_stops_and_leaves_what_was_good() {
     all_finite(&folder.path().join("good"));
 }
 
-/// The lines of warnings that a command printed.
+/// The lines of warnings that a command printed, but for those on how often a run with epochs of
+/// milliseconds saves: they depend on the machine.
 fn warnings(out: &str) -> Vec<&str> {
-    out.lines().filter(|line| line.starts_with("warning")).collect()
+    let of_time = |line: &&str| line.ends_with("some epochs get none");
+    out.lines().filter(|line| line.starts_with("warning") && !of_time(line)).collect()
 }
 
 #[test]
