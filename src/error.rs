@@ -44,6 +44,29 @@ pub enum Error {
     Machine(String),
 }
 
+/// A sentence that a user should know, and that stops nothing. It names settings as an [`Error`] does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning(String);
+
+impl Warning {
+    /// From a full sentence.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Warning(message.into())
+    }
+
+    /// The sentence with its settings between [`settings::MARKS`].
+    #[cfg(feature = "cli")]
+    pub(crate) fn marked(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&settings::quoted(&self.0))
+    }
+}
+
 /// The settings that messages name. In a message a setting stands between two characters that no
 /// other text has, so that a path or a file's text is never taken for one; `settings::quoted` shows them.
 pub(crate) mod settings {

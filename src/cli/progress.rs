@@ -6,6 +6,7 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{say, shown, words};
+use crate::error::Warning;
 use crate::printable::printable;
 use crate::train::{Compared, Distance, Losses, Objective, Observer, RunConfig, Scores};
 
@@ -119,8 +120,8 @@ impl Observer for ProgressReport {
         self.compared = Some(*compared);
     }
 
-    fn warned(&mut self, message: &str) {
-        self.line(format!("warning   {}", shown(message)));
+    fn warned(&mut self, warning: &Warning) {
+        self.line(format!("warning   {}", shown(warning.marked())));
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Losses, Observer, RunConfig, RunPlan};
 use crate::checkpoint::LATEST;
 use crate::data::Image;
 use crate::error::settings::{DISCRIMINATOR_CHANNELS, GAN, LAMBDA, LR, NORM, RESUME};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Warning};
 use crate::kernel::Statistics;
 use crate::model::NormKind;
 
@@ -242,7 +242,7 @@ impl Health {
         let view = |i| viewer.view(&mut **backend, &**pairs, i, Statistics::Batch);
         let views: Vec<_> = (0..pairs.len().min(COMPARED)).map(view).collect::<Result<_>>()?;
         if let Some(warning) = self.outputs(step, &views) {
-            observer.warned(&warning);
+            observer.warned(&Warning::new(warning));
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The interface that receives a run's progress.
 
 use super::{Compared, Losses, Scores};
+use crate::error::Warning;
 
 /// Receives a run's progress. Every method does nothing by default.
 pub trait Observer {
@@ -12,7 +13,7 @@ pub trait Observer {
     /// After the validation of epoch `epoch`, from 1; `best` if its L1 is the lowest so far.
     fn validated(&mut self, _epoch: u64, _scores: &Scores, _best: bool) {}
     /// Something that the user should know while the run goes on: one sentence.
-    fn warned(&mut self, _message: &str) {}
+    fn warned(&mut self, _warning: &Warning) {}
 }
 
 /// Ignores all progress.

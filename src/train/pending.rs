@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::health::Health;
 use super::{Losses, Metrics, Observer};
-use crate::error::Result;
+use crate::error::{Result, Warning};
 use crate::kernel::Backend;
 
 /// Seconds after which losses are fetched even from few steps, so that the display stays current.
@@ -67,7 +67,7 @@ impl Pending {
             metrics.step(step, epoch, &losses, lr, seconds)?;
             observer.step(step, self.total, epoch, &losses, seconds);
             if let Some(warning) = health.step(step, &losses) {
-                observer.warned(&warning);
+                observer.warned(&Warning::new(warning));
             }
         }
         Ok(None)

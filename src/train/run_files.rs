@@ -28,7 +28,7 @@ use crate::atomic;
 use crate::checkpoint::{LATEST, MODEL, STEP, stated};
 use crate::data::Fingerprint;
 use crate::disk;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Warning};
 use crate::kernel::Statistics;
 use crate::lock::{FolderLock, same_file};
 
@@ -207,11 +207,11 @@ fn due(cadence: &Cadence, what: &str, said: &mut bool, observer: &mut dyn Observ
         return true;
     }
     if !std::mem::replace(said, true) {
-        observer.warned(&format!(
+        observer.warned(&Warning::new(format!(
             "a {what} takes {:.1} s, and one at the end of every epoch would take more than a \
              quarter of the time: some epochs get none",
             cadence.seconds()
-        ));
+        )));
     }
     false
 }

@@ -11,7 +11,7 @@ use crate::checkpoint::LATEST;
 use crate::data::{Batch, Domains, Loader};
 use crate::device::StepState;
 use crate::error::settings::RESUME;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Warning};
 use crate::kernel::{Adam, ImageBatch};
 use crate::lock::{FolderLock, LOCK};
 
@@ -149,7 +149,7 @@ impl Trainer {
         let first = if self.progress.step < total { loader.next_batch_unless(stop)? } else { None };
         let (mut files, notes) =
             RunFiles::open(&self.plan, &mut self.progress, &self.origin, self.lock.take())?;
-        self.notes.drain(..).chain(notes).for_each(|note| observer.warned(&note));
+        self.notes.drain(..).chain(notes).for_each(|note| observer.warned(&Warning::new(note)));
         let mut unsaved = self.origin == Origin::New;
         let done = self
             .catch_up(&mut files, stop, observer)
