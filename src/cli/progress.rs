@@ -109,8 +109,7 @@ impl Observer for ProgressReport {
     fn validated(&mut self, epoch: u64, scores: &Scores, best: bool) {
         let with = self.compared.take().as_ref().map_or(String::new(), words::scored_with);
         self.line(format!(
-            "epoch {epoch}/{} val: {}{with}{}",
-            self.epochs,
+            "epoch {epoch} val: {}{with}{}",
             scores.line(),
             if best { " (best)" } else { "" }
         ));

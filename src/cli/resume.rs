@@ -53,6 +53,8 @@ pub struct Begun {
     pub schedule: Schedule,
     /// Its epochs; old checkpoints do not state them.
     pub epochs: Option<u64>,
+    /// Its steps, where they were given instead of epochs.
+    pub steps: Option<u64>,
     lr: f32,
 }
 
@@ -63,7 +65,8 @@ impl Begun {
         let epochs = checkpoint
             .length
             .map(|Length { epochs, steps, pairs }| epochs_of(epochs, steps, pairs, batch_size));
-        Begun { schedule, epochs, lr }
+        let steps = checkpoint.length.and_then(|length| length.steps);
+        Begun { schedule, epochs, steps, lr }
     }
 
     /// Its schedule in words.

@@ -1,6 +1,7 @@
 //! Applies flags to the settings of a run.
 
 use super::args::{NetworkArgs, ScheduleKind, TrainArgs};
+use super::resume::Begun;
 use crate::error::{Error, Result};
 use crate::model::DiscriminatorConfig;
 use crate::nn::Schedule;
@@ -76,16 +77,23 @@ pub fn apply(args: &TrainArgs, config: &mut RunConfig) -> Result<()> {
     args.network.apply(config)
 }
 
+/// The epochs over which a linear schedule is spread: those of the run, but 200 for a run of `steps` with
+/// fewer, so that a run of some steps, prolonged later, equals a longer one from the start.
+fn spread(steps: Option<u64>, epochs: u64) -> u64 {
+    if steps.is_some() { epochs.max(EPOCHS) } else { epochs }
+}
+
 /// The schedule of a new run of `epochs`.
 pub fn schedule(args: &TrainArgs, epochs: u64) -> Schedule {
+    let linear = spread(args.steps, epochs);
     match args.schedule.unwrap_or(ScheduleKind::Linear) {
         ScheduleKind::Constant => Schedule::Constant,
         ScheduleKind::Linear => match (args.full_epochs, args.decay_epochs) {
-            (None, None) => Schedule::halves(epochs),
+            (None, None) => Schedule::halves(linear),
             (Some(full), None) => {
-                Schedule::Linear { epochs: full, decay: epochs.saturating_sub(full) }
+                Schedule::Linear { epochs: full, decay: linear.saturating_sub(full) }
             }
-            (None, Some(decay)) => Schedule::Linear { epochs: epochs.saturating_sub(decay), decay },
+            (None, Some(decay)) => Schedule::Linear { epochs: linear.saturating_sub(decay), decay },
             (Some(full), Some(decay)) => Schedule::Linear { epochs: full, decay },
         },
         ScheduleKind::Step => {
@@ -95,19 +103,22 @@ pub fn schedule(args: &TrainArgs, epochs: u64) -> Schedule {
     }
 }
 
-/// The schedule of a run that goes on to `epochs` in all, begun with `schedule` for `begun` epochs
-/// where they are known. A flag sets it anew; otherwise it follows the run's length.
+/// The schedule of a run that goes on to `epochs`, or to so many `steps`, in all. A flag sets it anew;
+/// otherwise it follows the run's length where that is no longer the one it was `begun` with.
 pub fn resumed_schedule(
     args: &TrainArgs,
-    schedule: Schedule,
-    begun: Option<u64>,
+    begun: &Begun,
+    steps: Option<u64>,
     epochs: u64,
 ) -> Schedule {
-    let typed =
-        args.schedule.is_some() || args.full_epochs.is_some() || args.decay_epochs.is_some();
-    match begun {
-        _ if typed => self::schedule(args, epochs),
-        Some(begun) if begun != epochs => schedule.with_length(begun, epochs),
-        _ => schedule,
+    if args.schedule.is_some() || args.full_epochs.is_some() || args.decay_epochs.is_some() {
+        return schedule(args, epochs);
+    }
+    let Begun { schedule, epochs: Some(from), steps: by, .. } = *begun else {
+        return begun.schedule;
+    };
+    match schedule {
+        Schedule::Linear { .. } => schedule.with_length(spread(by, from), spread(steps, epochs)),
+        other => other.with_length(from, epochs),
     }
 }

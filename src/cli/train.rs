@@ -62,7 +62,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     let epochs = epochs_of(epochs, steps, n_train, config.batch_size);
     let begun = resumed.as_ref().map(Begun::of);
     config.schedule = match &begun {
-        Some(begun) => resumed_schedule(&args, begun.schedule, begun.epochs, epochs),
+        Some(begun) => resumed_schedule(&args, begun, steps, epochs),
         None => schedule(&args, epochs),
     };
     let (lr, schedule) = (config.lr, config.schedule);
@@ -178,6 +178,10 @@ fn losses(config: &RunConfig) -> String {
         Distance::L1 => "L1, the mean absolute difference of pixels in [-1, 1]",
         Distance::L2 => "L2, the mean squared difference of pixels in [-1, 1]",
         Distance::None => return "of the discriminator and against it alone".to_string(),
+    };
+    let lambda = match lambda {
+        0.01..1e6 => lambda.to_string(),
+        other => format!("{other:e}"),
     };
     format!("{distance}, counts {lambda} times and is shown without that weight")
 }

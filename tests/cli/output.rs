@@ -56,7 +56,7 @@ fn a_run_whose_reader_goes_away_is_saved_and_says_how_to_go_on() {
     let mut child = command(folder.path(), &words(&line));
     let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(out.any(|line| line.unwrap().starts_with("epoch 1/")));
+    assert!(out.any(|line| line.unwrap().starts_with("epoch 1 val")));
     drop(out);
     let ended = child.wait_with_output().unwrap();
     assert_eq!(ended.status.code(), Some(2), "{ended:?}");

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Once};
 use std::time::SystemTime;
 
 use pix2pix_engine::data::Image;
 use serde_json::Value;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 
 /// What a run of the program gave.
 #[derive(Debug)]
@@ -16,8 +19,20 @@ pub struct Ended {
     pub err: String,
 }
 
+/// Sees to it that what this process starts finds no signal ignored, whatever started the tests: a
+/// signal that is handled here has its default action there.
+pub fn signals_are_heard() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        for signal in [SIGHUP, SIGINT, SIGTERM] {
+            flag::register_conditional_default(signal, Arc::new(true.into())).unwrap();
+        }
+    });
+}
+
 /// The program in a folder, without a terminal.
 pub fn command(cwd: &Path, args: &[&str]) -> Command {
+    signals_are_heard();
     let mut command = Command::new(env!("CARGO_BIN_EXE_pix2pix-engine"));
     command.args(args).current_dir(cwd).stdin(Stdio::null());
     // Tests of the CPU stay there on a machine with a GPU, and away from the softgpu that cargo puts
