@@ -113,7 +113,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     // The library is used without a terminal.
     ("clap", &["cli"]),
     ("signal_hook", &["cli"]),
-    ("rustix", &["limits"]),
+    ("rustix", &["limits", "regular"]),
     ("indicatif", &["cli"]),
 ];
 

@@ -14,6 +14,11 @@ pub const ORDERS: [&str; 4] = ["forward", "reverse", "3", "4"];
 /// checks and orders, but with the marks that no kernel may touch.
 const REAL: &str = "PIX2PIX_TEST_GPU";
 
+/// Whether the kernels are run by the machine's own GPU.
+pub fn is_real() -> bool {
+    std::env::var_os(REAL).is_some()
+}
+
 /// One tensor on both machines.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
@@ -82,7 +87,7 @@ pub fn on_softgpu(
     if !cuda::nvrtc::or_skip(test) {
         return;
     }
-    if std::env::var_os(REAL).is_some() {
+    if is_real() {
         with_cuda(precision, true, &mut work);
         return;
     }
