@@ -21,6 +21,9 @@ pub enum Error {
     /// Wrong input: a setting, an image, a data folder, a model file.
     #[error("{}", settings::quoted(_0))]
     Input(String),
+    /// Numbers that a network computed are NaN or infinite.
+    #[error("{}", settings::quoted(_0))]
+    NotFinite(String),
     /// A file or folder could not be read or written.
     #[error("cannot {action} {}: {}", printable(&path.to_string_lossy()), printable(cause))]
     File {
@@ -128,7 +131,9 @@ impl Error {
     #[cfg(feature = "cli")]
     pub(crate) fn marked(&self) -> String {
         match self {
-            Error::Input(message) | Error::Machine(message) => message.clone(),
+            Error::Input(message) | Error::NotFinite(message) | Error::Machine(message) => {
+                message.clone()
+            }
             Error::Shape { op, detail } => format!("{op}: {detail}"),
             Error::File { .. } => self.to_string(),
         }
@@ -170,7 +175,7 @@ impl Error {
     /// Exit code of the program: 1 for wrong input, 2 for a machine or a file that failed.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Input(_) | Error::Shape { .. } => 1,
+            Error::Input(_) | Error::NotFinite(_) | Error::Shape { .. } => 1,
             Error::File { .. } | Error::Machine(_) => 2,
         }
     }

@@ -6,8 +6,9 @@ use clap::ValueEnum;
 
 use super::args::DATA;
 use super::quoted;
+use super::resume::same;
 use crate::data::{Check, Folder, ScanOptions};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 #[derive(Debug, clap::Args)]
 pub struct DataArgs {
@@ -54,6 +55,12 @@ impl DataArgs {
         let options = ScanOptions { skip_bad };
         let two = |a: &Option<PathBuf>, b: &Option<PathBuf>| a.clone().zip(b.clone());
         let mut folder = match two(&self.a, &self.b) {
+            Some((a, b)) if same(&a, &b) => {
+                return Err(Error::input(format!(
+                    "--a and --b are one folder, {}: give that of the B pictures by --b",
+                    a.display()
+                )));
+            }
             Some((a, b)) => {
                 let val = two(&self.val_a, &self.val_b);
                 let val = val.as_ref().map(|(a, b)| [a.as_path(), b.as_path()]);

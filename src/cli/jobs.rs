@@ -129,16 +129,18 @@ impl Plan {
                 )));
             }
         }
+        // A quality asks for JPEG where the names are ours.
+        let suffix = if args.quality.is_some() { ".jpg" } else { ".png" };
         let outputs = if single {
-            vec![single_output(&args.input[0], args.output.as_deref())?]
+            vec![single_output(&args.input[0], args.output.as_deref(), suffix)?]
         } else {
             if folder.exists() && !folder.is_dir() || is_writable(&folder) {
                 return Err(Error::input(format!(
-                    "--output {}: several pictures are translated, so give a folder",
+                    "--output {}: the pictures of a folder, or several, are translated, so give a folder",
                     folder.display()
                 )));
             }
-            plan.outputs(&inputs).into_iter().map(|name| folder.join(name)).collect()
+            plan.outputs(&inputs, suffix).into_iter().map(|name| folder.join(name)).collect()
         };
         let quality = args.quality.is_some();
         if quality && !outputs.iter().any(|to| is_lossy(to)) {
@@ -192,31 +194,25 @@ impl Plan {
         Ok(())
     }
 
-    /// The name of each output in the folder of outputs: that of the input as PNG, and where that is not
+    /// The name of each output in the folder of outputs: that of the input with `suffix`, and where that is not
     /// unique, below its folder's name, with the input's extension, or with a number.
-    fn outputs(&mut self, inputs: &[Input]) -> Vec<PathBuf> {
+    fn outputs(&mut self, inputs: &[Input], suffix: &str) -> Vec<PathBuf> {
         type Way = fn(&Input) -> PathBuf;
         let several = inputs.iter().any(|input| input.root != inputs[0].root);
         let ways: &[Way] = if several {
-            &[
-                |i| with_suffix(&i.relative.with_extension(""), ".png"),
-                |i| with_suffix(&i.below().with_extension(""), ".png"),
-                |i| with_suffix(&i.below(), ".png"),
-            ]
+            &[|i| i.relative.with_extension(""), |i| i.below().with_extension(""), Input::below]
         } else {
-            &[
-                |i| with_suffix(&i.relative.with_extension(""), ".png"),
-                |i| with_suffix(&i.relative, ".png"),
-            ]
+            &[|i| i.relative.with_extension(""), |i| i.relative.clone()]
         };
-        let mut names: Vec<PathBuf> = inputs.iter().map(ways[0]).collect();
+        let mut names: Vec<PathBuf> =
+            inputs.iter().map(|i| with_suffix(&ways[0](i), suffix)).collect();
         let first = names.clone();
         for way in &ways[1..] {
             let mut counts = BTreeMap::<&Path, usize>::new();
             names.iter().for_each(|name| *counts.entry(name).or_default() += 1);
             let double: Vec<bool> = names.iter().map(|name| counts[name.as_path()] > 1).collect();
             for ((name, input), _) in names.iter_mut().zip(inputs).zip(double).filter(|(_, d)| *d) {
-                *name = way(input);
+                *name = with_suffix(&way(input), suffix);
             }
         }
         let mut taken = BTreeSet::new();
@@ -226,7 +222,7 @@ impl Plan {
                 if taken.insert(name.clone()) {
                     break;
                 }
-                *name = with_suffix(&stem, &format!("-{number}.png"));
+                *name = with_suffix(&stem, &format!("-{number}{suffix}"));
             }
         }
         let changed: Vec<_> =
@@ -278,13 +274,13 @@ fn root_name(path: &Path) -> OsString {
 }
 
 /// The output of the only picture.
-fn single_output(path: &Path, output: Option<&Path>) -> Result<PathBuf> {
+fn single_output(path: &Path, output: Option<&Path>, suffix: &str) -> Result<PathBuf> {
     let stem = PathBuf::from(path.file_stem().unwrap_or_default());
     match output {
-        None => Ok(with_suffix(&stem, "-translated.png")),
+        None => Ok(with_suffix(&stem, &format!("-translated{suffix}"))),
         Some(to) if is_writable(to) && !to.is_dir() => Ok(to.to_path_buf()),
         Some(to) if to.is_dir() || to.extension().is_none() => {
-            Ok(to.join(with_suffix(&stem, ".png")))
+            Ok(to.join(with_suffix(&stem, suffix)))
         }
         Some(to) => Err(Error::input(format!(
             "--output {}: pictures are written as {}",

@@ -1,4 +1,4 @@
-//! The program `pix2pix-engine`, whose exit codes [`EXIT_CODES`] lists.
+//! The program `pix2pix-engine`, whose exit codes `EXIT_CODES` lists.
 
 mod args;
 mod data;
@@ -27,6 +27,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::checkpoint;
+use crate::data::is_guarded;
 use crate::error::{
     Error,
     settings::{MARKS, lines},
@@ -50,6 +51,9 @@ Exit codes:
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|what| {
+        if is_guarded() {
+            return;
+        }
         complain(format!("this is a defect of the program, please report it: {what}"));
     }));
     let typed = match port_flags::ours(std::env::args_os().collect()) {
@@ -80,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Convert { from, to } => {
             let weights = checkpoint::convert(&from, &to)?;
             let ours = to.extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors"));
+            let remembers = weights.metadata.contains_key("config");
             let generator = weights.generator.map(|_| "generator".to_string());
             let discriminators = match weights.discriminators.len() {
                 0 => None,
@@ -92,6 +97,12 @@ pub fn main() -> ExitCode {
                 (g, d) => g.or(d).unwrap_or_default(),
             };
             say(format!("{}: {names}", to.display()));
+            if !ours && remembers {
+                say(
+                    "a .pth holds weights alone: the scale of the training, the meaning of the pictures and \
+                     the better statistics of batch norm stay in the file that was read",
+                );
+            }
             Ok(ExitCode::SUCCESS)
         }
         Command::Describe(args) => describe::run(&args),

@@ -118,6 +118,20 @@ pub fn ours(typed: Vec<OsString>) -> Result<Arguments> {
     if !out.already.is_empty() {
         out.notes.push(format!("{}: so it is here", out.already.join(", ")));
     }
+    let typed = |flag: &str| {
+        rest.iter()
+            .filter_map(|word| word.to_str())
+            .any(|word| word.split('=').next() == Some(flag))
+    };
+    let twice = out.args.iter().map(String::as_str).chain(
+        // Their meaning depends on the size.
+        ["load_size", "preprocess"].iter().filter(|f| flags.get(f).is_some()).map(|_| "--size"),
+    );
+    if let Some(flag) = twice.into_iter().find(|word| word.starts_with("--") && typed(word)) {
+        return Err(Error::input(format!(
+            "{flag} is also what flags of the PyTorch port in this line set: give either them or ours"
+        )));
+    }
     let mut args = rest;
     // Behind the program's name and the command.
     args.splice(2..2, out.args.into_iter().map(OsString::from));

@@ -12,11 +12,12 @@ use crate::train::{self, Checkpoint, Length, RunConfig, RunOptions, RunPlan, che
 /// The most loader threads that help: one already decodes faster than a step computes.
 const LOADER_THREADS: usize = 2;
 
-/// Opens the checkpoint of a run and applies the flags to its settings.
+/// Opens the checkpoint of a run and applies the flags to its settings. Also returns what the run was
+/// begun with.
 ///
 /// # Errors
 /// No checkpoint; flags that would change what the run computes.
-pub fn open(args: &TrainArgs, run: &Path) -> Result<Checkpoint> {
+pub fn open(args: &TrainArgs, run: &Path) -> Result<(Checkpoint, Begun)> {
     let path = checkpoint_of(run);
     if !path.exists() {
         return Err(Error::input(format!(
@@ -26,6 +27,7 @@ pub fn open(args: &TrainArgs, run: &Path) -> Result<Checkpoint> {
         )));
     }
     let mut checkpoint = Checkpoint::open(run)?;
+    let was = Begun::of(&checkpoint);
     let begun = &checkpoint.config;
     let mut typed = begun.clone();
     apply(args, &mut typed)?;
@@ -38,7 +40,7 @@ pub fn open(args: &TrainArgs, run: &Path) -> Result<Checkpoint> {
         )));
     }
     checkpoint.config = typed;
-    Ok(checkpoint)
+    Ok((checkpoint, was))
 }
 
 /// The epochs of a run of so many epochs or steps, with a last one that may not be whole.
@@ -47,7 +49,7 @@ pub fn epochs_of(epochs: u64, steps: Option<u64>, pairs: usize, batch: usize) ->
     steps.map_or(epochs, |steps| steps.div_ceil(steps_per_epoch))
 }
 
-/// What a run was begun with.
+/// What a run did until its checkpoint.
 pub struct Begun {
     /// Its rates.
     pub schedule: Schedule,
@@ -59,8 +61,7 @@ pub struct Begun {
 }
 
 impl Begun {
-    /// By the checkpoint as it was opened.
-    pub fn of(checkpoint: &Checkpoint) -> Begun {
+    fn of(checkpoint: &Checkpoint) -> Begun {
         let RunConfig { schedule, lr, batch_size, .. } = checkpoint.config;
         let epochs = checkpoint
             .length

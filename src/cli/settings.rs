@@ -91,9 +91,9 @@ pub fn schedule(args: &TrainArgs, epochs: u64) -> Schedule {
         ScheduleKind::Linear => match (args.full_epochs, args.decay_epochs) {
             (None, None) => Schedule::halves(linear),
             (Some(full), None) => {
-                Schedule::Linear { epochs: full, decay: linear.saturating_sub(full) }
+                Schedule::Linear { epochs: full, decay: epochs.saturating_sub(full) }
             }
-            (None, Some(decay)) => Schedule::Linear { epochs: linear.saturating_sub(decay), decay },
+            (None, Some(decay)) => Schedule::Linear { epochs: epochs.saturating_sub(decay), decay },
             (Some(full), Some(decay)) => Schedule::Linear { epochs: full, decay },
         },
         ScheduleKind::Step => {

@@ -27,6 +27,9 @@ use crate::error::{Error, Result};
 /// terminal that closes and its shell.
 const SAME_REQUEST: Duration = Duration::from_millis(100);
 
+/// The exit code where the reader of standard output has gone away.
+pub const PIPE_CLOSED: u8 = 128 + SIGPIPE as u8;
+
 /// What ends the program.
 struct State {
     /// The work is to be stopped and saved.
@@ -160,7 +163,7 @@ pub fn lose(error: io::Error) {
     let gone = error.kind() == ErrorKind::BrokenPipe;
     if state.at_once.load(SeqCst) && state.signal.load(SeqCst) == 0 {
         if gone {
-            exit(128 + SIGPIPE);
+            exit(PIPE_CLOSED.into());
         }
         complain(format!("cannot write standard output: {error}"));
         exit(2);

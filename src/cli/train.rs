@@ -1,16 +1,15 @@
 //! `train`: runs a training.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::args::TrainArgs;
 use super::progress::ProgressReport;
-use super::resume::{
-    self, Begun, check_end, differences, epochs_of, folder_of, go_on, options, same,
-};
+use super::resume::{self, check_end, differences, epochs_of, folder_of, go_on, options, same};
 use super::settings::{apply, resumed_schedule, schedule};
-use super::{bytes, hint, quoted, say, say_lines, stop, words};
+use super::{bytes, complain, hint, quoted, say, say_lines, stop, words};
 use crate::checkpoint::{DISCRIMINATOR, GENERATOR};
 use crate::data::SourceSizes;
 use crate::error::{Error, Result};
@@ -28,6 +27,7 @@ fn default_out(data: &Path) -> PathBuf {
 
 pub fn run(args: TrainArgs) -> Result<ExitCode> {
     let resumed = args.resume.as_ref().map(|run| resume::open(&args, run)).transpose()?;
+    let (resumed, begun) = resumed.unzip();
     let out = match (&args.out, &args.resume) {
         (Some(out), _) => out.clone(),
         (None, Some(run)) => folder_of(run)?,
@@ -57,10 +57,9 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
 
     let folder = args.data.scan(run_options.skip_bad)?;
     let (n_train, n_val) = (folder.training()?.len(), folder.val.len());
-    let notes = folder.notes();
+    let (notes, n_test) = (folder.notes(), folder.test.len());
     let RunOptions { epochs, steps, .. } = run_options;
     let epochs = epochs_of(epochs, steps, n_train, config.batch_size);
-    let begun = resumed.as_ref().map(Begun::of);
     config.schedule = match &begun {
         Some(begun) => resumed_schedule(&args, begun, steps, epochs),
         None => schedule(&args, epochs),
@@ -69,7 +68,10 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     let example = folder.val.first().or(folder.train.first()).cloned();
     let val_sizes = SourceSizes::of(&folder.val);
     let (train, val) = (Arc::new(folder.train), Arc::new(folder.val));
-    let plan = RunPlan::new(config, run_options, train, val, backend)?;
+    let mut plan = RunPlan::new(config, run_options, train, val, backend)?;
+    if let Some(checkpoint) = &resumed {
+        plan.go_on_from(&checkpoint.progress);
+    }
     if args.print_program {
         say_lines(plan.program());
         return Ok(ExitCode::SUCCESS);
@@ -80,6 +82,9 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         "data      {}: {n_train} pairs to train on, {n_val} to validate on",
         args.data.shown()
     ));
+    if n_test > 0 {
+        say(format!("          {n_test} pairs of `test` are not used in training"));
+    }
     notes.iter().for_each(|note| say(format!("          {note}")));
     for skipped in &folder.skipped {
         say(format!("          left out: {}", skipped.reason));
@@ -104,10 +109,10 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     ));
     let mut trainer = match resumed {
         Some(checkpoint) => {
-            check_end(&checkpoint, &plan)?;
             differences(&checkpoint, &plan)?
                 .iter()
-                .for_each(|what| say(format!("          {what}")));
+                .for_each(|what| say(format!("warning   {what}")));
+            check_end(&checkpoint, &plan)?;
             let (path, step) = (checkpoint.path.clone(), checkpoint.progress.step);
             let trainer = Trainer::resume(plan, checkpoint)?;
             say(format!("resume    {} after step {step}", path.display()));
@@ -131,7 +136,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     say(format!("losses    {}", losses(plan.config())));
     let planned = schedule.describe(lr, epochs);
     let was = begun.and_then(|begun| begun.describe()).filter(|was| *was != planned);
-    let was = was.map_or(String::new(), |was| format!("; when the run was begun it was {was}"));
+    let was = was.map_or(String::new(), |was| format!("; before, it was {was}"));
     say(format!("schedule  {planned}{was}"));
 
     let mut report = ProgressReport::new(plan.config(), epochs, trainer.progress().step);
@@ -147,6 +152,10 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
                 format!("the run is saved after step {step}; go on with: {}", go_on(&args, &out))
             }
         };
+        if error.kind() == ErrorKind::BrokenPipe {
+            complain(format!("the reader of standard output has gone away; {next}"));
+            return Ok(ExitCode::from(stop::PIPE_CLOSED));
+        }
         return Err(Error::machine(format!("cannot write standard output ({error}); {next}")));
     }
     let samples = out.join(SAMPLES).join(format!("step-{:07}.png", done.step));

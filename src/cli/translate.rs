@@ -65,6 +65,9 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
         say(format!("          {} cannot be read, see the end", failed.len()));
     }
 
+    if let Some(line) = small(&jobs, &translator) {
+        say(format!("          {line}"));
+    }
     let sizes: Vec<_> = jobs.iter().map(|job| (job.source.path(), job.size)).collect();
     forecast::announce(&mut translator, &sizes)?;
     let bar = Bar::new(jobs.len());
@@ -82,7 +85,11 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
         say(format!("mean of {}: {}", scores.len(), Scores::mean(&scores).line()));
     }
     if failed.is_empty() {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(if left_out.locked() == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(SOME_FAILED)
+        });
     }
     if failed.len() == all {
         return none_done(failed);
@@ -137,6 +144,23 @@ fn translate(
         Ok(scores) => Done::Written(scores),
         Err(error) => Done::Failed(error),
     })
+}
+
+/// What is said of pictures that the model sees much smaller than those of its training.
+fn small(jobs: &[Job], translator: &Translator) -> Option<String> {
+    let size = translator.trained().size?;
+    let computed = |job: &&Job| translator.resizing().size(job.size);
+    let is_small = |job: &&Job| {
+        computed(job) != job.size && 4 * computed(job).into_iter().min().unwrap_or(0) < 3 * size
+    };
+    let first = jobs.iter().find(is_small)?;
+    let [w, h] = computed(&first);
+    Some(format!(
+        "{} of them are computed smaller than the {size} x {size} pixels of the training, such as {} at {w} x \
+         {h}: --scale native keeps their size",
+        jobs.iter().filter(is_small).count(),
+        first.source.path().display()
+    ))
 }
 
 /// "12 to translate, 3.10 megapixels, the largest 1024 x 768".

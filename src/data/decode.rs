@@ -17,6 +17,7 @@
 //!
 //! The PyTorch port drops alpha, ignores the orientation, and clips most 16-bit pictures to white.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -171,10 +172,23 @@ fn format_of(path: &Path, start: &[u8]) -> Result<&'static dyn Format> {
     }))
 }
 
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic of this thread is a decoder's, which becomes an error: a hook has nothing to say.
+#[cfg(feature = "cli")]
+pub(crate) fn is_guarded() -> bool {
+    GUARDED.get()
+}
+
 /// Runs a decoder: its errors, and its panics on malformed input, become one sentence.
 fn guarded<T>(path: &Path, decode: impl FnOnce() -> Result<T, FormatError>) -> Result<T> {
     let name = path.display();
-    match catch_unwind(AssertUnwindSafe(decode)) {
+    GUARDED.set(true);
+    let decoded = catch_unwind(AssertUnwindSafe(decode));
+    GUARDED.set(false);
+    match decoded {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(FormatError::Unsupported(what))) => Err(Error::input(format!(
             "{name} is of a kind that cannot be read ({what}): save it as PNG with 8 or 16 bits \

@@ -65,6 +65,11 @@ impl Fingerprint {
         let second = second.map_or(String::new(), |second| format!("; of those {second}"));
         Some(format!("the data has changed since: of the pairs {first}{second}"))
     }
+
+    /// Whether the pairs to validate on are the same, so that scores compare.
+    pub fn same_validation(&self, now: &Fingerprint) -> bool {
+        self.val.difference(&now.val).is_none()
+    }
 }
 
 impl Prints {

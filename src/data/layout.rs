@@ -98,10 +98,15 @@ pub fn places(root: &Path) -> Result<(Vec<(Phase, Place)>, LeftOut)> {
             (a, b) => return Err(lacks(root, name(a.or(b).expect("one is there")))),
         }
     }
-    let two = if found.is_empty() { two_folders(root, &here)? } else { None };
+    // Beside folders of other phases, A and B are what is trained on.
+    let trains = found.iter().any(|(phase, _)| *phase == Phase::Train);
+    let two = if trains { None } else { two_folders(root, &here)? };
     if let Some((a, b)) = &two {
         used.extend([a.as_path(), b.as_path()]);
-        found = in_two(a, b, &mut left_out)?;
+        match found.is_empty() {
+            true => found = in_two(a, b, &mut left_out)?,
+            false => found.insert(0, (Phase::Train, Place::Two(a.clone(), b.clone()))),
+        }
     }
     if found.is_empty() {
         // Folders of another name beside pairs are not taken for pairs: they may hold anything.

@@ -30,6 +30,8 @@ mod walk;
 
 pub use augment::Augment;
 pub use decode::ImageHeader;
+#[cfg(feature = "cli")]
+pub(crate) use decode::is_guarded;
 pub use domain::{Class, Domain, DomainKind, Domains};
 pub use fingerprint::Fingerprint;
 pub use fit::Fit;

@@ -1,7 +1,8 @@
 //! Finds the pictures below a folder, and counts what is passed over, by reason.
 
 use std::collections::{BTreeMap, HashSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind::{InvalidFilename, PermissionDenied};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -64,6 +65,8 @@ enum Reason {
     Run,
     /// The folder that is written to.
     Output,
+    /// A folder, or what may be one, that cannot be read.
+    Locked,
     /// No picture.
     Other,
 }
@@ -99,6 +102,11 @@ impl LeftOut {
         }
     }
 
+    /// How many folders could not be read.
+    pub fn locked(&self) -> usize {
+        self.counts.get(&Reason::Locked).map_or(0, |(count, _)| *count)
+    }
+
     /// How many files there are in all.
     pub fn files(&self) -> usize {
         self.counts.values().map(|(count, _)| count).sum()
@@ -124,6 +132,9 @@ impl LeftOut {
                 Reason::Twice => format!("{count} link{s} to a folder that is used already{such}"),
                 Reason::Run => format!("{count} folder{s} of a run{such}"),
                 Reason::Output => format!("{count} folder that is written to{such}"),
+                Reason::Locked => {
+                    format!("{count} folder{s} that cannot be read{such} (allow reading it)")
+                }
                 Reason::Other => format!(
                     "{count} file{s} that {}{such}",
                     if count == 1 { "is no picture" } else { "are no pictures" }
@@ -142,16 +153,26 @@ const ADDED: [&str; 5] =
 /// links reach twice is walked once.
 ///
 /// # Errors
-/// [`Error::File`] for a folder that cannot be read.
+/// [`Error::File`] for a folder that cannot be read; one below it is left out.
 pub fn walk(root: &Path, options: WalkOptions) -> Result<Walk> {
     let mut found = Walk::default();
     let mut seen = HashSet::new();
     let except = options.except.and_then(|path| path.canonicalize().ok());
     let mut open = vec![root.to_path_buf()];
     while let Some(folder) = open.pop() {
-        let unreadable = |e| Error::file("read the folder", &folder, e);
-        let canonical = folder.canonicalize().map_err(unreadable)?;
         let below = folder != root;
+        let read = || -> std::io::Result<(PathBuf, Vec<OsString>)> {
+            let entries = std::fs::read_dir(&folder)?.map(|entry| Ok(entry?.file_name()));
+            Ok((folder.canonicalize()?, entries.collect::<std::io::Result<_>>()?))
+        };
+        let (canonical, mut entries) = match read() {
+            Ok(read) => read,
+            Err(_) if below => {
+                found.left_out.add(Reason::Locked, &folder);
+                continue;
+            }
+            Err(e) => return Err(Error::file("read the folder", &folder, e)),
+        };
         if below && except.as_ref() == Some(&canonical) {
             found.left_out.add(Reason::Output, &folder);
             continue;
@@ -160,13 +181,9 @@ pub fn walk(root: &Path, options: WalkOptions) -> Result<Walk> {
             found.left_out.add(Reason::Twice, &folder);
             continue;
         }
-        let mut entries = Vec::new();
-        for entry in std::fs::read_dir(&folder).map_err(unreadable)? {
-            let name = entry.map_err(unreadable)?.file_name();
-            if !name.as_encoded_bytes().starts_with(b".") && !ADDED.iter().any(|a| name == *a) {
-                entries.push(name);
-            }
-        }
+        entries.retain(|name| {
+            !name.as_encoded_bytes().starts_with(b".") && !ADDED.iter().any(|a| name == *a)
+        });
         if below && entries.iter().any(|n| n == "metrics.jsonl") {
             found.left_out.add(Reason::Run, &folder);
             continue;
@@ -175,10 +192,13 @@ pub fn walk(root: &Path, options: WalkOptions) -> Result<Walk> {
         let mut folders = Vec::new();
         for name in entries {
             let path = folder.join(&name);
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                found.file(root, path, &name);
+            match path.metadata() {
+                Ok(about) if about.is_dir() => folders.push(path),
+                Err(e) if matches!(e.kind(), PermissionDenied | InvalidFilename) => {
+                    found.left_out.add(Reason::Locked, &path);
+                }
+                // A link that leads nowhere is named when it is read.
+                _ => found.file(root, path, &name),
             }
         }
         if !below {

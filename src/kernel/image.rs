@@ -104,12 +104,12 @@ pub trait ImageKernels {
 /// Refuses a computed picture of which `wrong` of `of` numbers are not finite.
 ///
 /// # Errors
-/// [`Error::Input`] if any is.
+/// [`Error::NotFinite`] if any is.
 pub(super) fn check_finite(wrong: usize, of: usize) -> Result<()> {
     if wrong == 0 {
         return Ok(());
     }
-    Err(Error::input(format!(
+    Err(Error::NotFinite(format!(
         "{wrong} of {of} numbers of the computed picture are NaN or infinite: the weights of its network \
          are too large, as after training that diverged; use an earlier checkpoint, or train with a \
          smaller {LR}"

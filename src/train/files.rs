@@ -44,21 +44,21 @@ pub(crate) fn refuse_run(out: &Path) -> Result<()> {
             out.display()
         )));
     }
-    if out.join(LOCK).is_file() {
-        return Ok(());
-    }
-    let Some(foreign) = foreign(out) else { return Ok(()) };
+    // A run that was ended before its first checkpoint has a lock, lines and sheets, and no more.
+    let begun = out.join(LOCK).is_file();
+    let Some(foreign) = foreign(out, begun) else { return Ok(()) };
     Err(Error::input(format!(
-        "{} is there already, and {} is no run of this program: move it away or choose another {OUT}",
+        "{} is there already, and {} is no run that can go on: move it away or choose another {OUT}",
         foreign.display(),
         out.display()
     )))
 }
 
-/// A file in a folder that bears a name of a run's.
-fn foreign(out: &Path) -> Option<PathBuf> {
-    let single = [METRICS, BEST, MODEL, LATEST, PREVIOUS, LOCK];
-    let single = single.iter().map(|name| out.join(name));
+/// A file in a folder that bears a name of a run's, except those of a run that has only `begun`.
+fn foreign(out: &Path, begun: bool) -> Option<PathBuf> {
+    let single = [BEST, MODEL, LATEST, PREVIOUS];
+    let early = [METRICS, LOCK].into_iter().filter(|_| !begun);
+    let single: Vec<_> = single.into_iter().chain(early).map(|name| out.join(name)).collect();
     let listed = |folder: &str, begin: &'static str, end: &'static str| {
         let entries = std::fs::read_dir(out.join(folder)).into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).filter(move |path| {
@@ -66,9 +66,12 @@ fn foreign(out: &Path) -> Option<PathBuf> {
             name.starts_with(begin) && name.ends_with(end)
         })
     };
+    let sheets = listed(SAMPLES, "step-", ".png").filter(|_| !begun);
     single
-        .chain(listed(SAMPLES, "step-", ".png"))
+        .into_iter()
+        .chain(sheets)
         .chain(listed("checkpoints", "epoch-", ".safetensors"))
+        .chain(listed("checkpoints", "step-", ".safetensors"))
         .find(|path| path.symlink_metadata().is_ok())
 }
 

@@ -122,13 +122,16 @@ pub(super) struct Health {
     /// Whether the distance to the target is expected to fall from where it begins.
     falls: bool,
     said: Vec<Sign>,
+    /// The distance to the target has no weight, so that its loss is 0 throughout.
+    weightless: bool,
 }
 
 impl Health {
     /// Of a run with these settings, which begins from random values if it is `fresh`: the distance of
     /// another may be as low as it gets already.
     pub fn new(config: &RunConfig, fresh: bool) -> Self {
-        Health { falls: fresh && config.objective.lambda >= LEADS, ..Health::default() }
+        let lambda = config.objective.lambda;
+        Health { falls: fresh && lambda >= LEADS, weightless: lambda == 0.0, ..Health::default() }
     }
 
     /// Says `text` unless a sign of this kind has been said before.
@@ -180,6 +183,7 @@ impl Health {
         let has_won = self.won >= WON;
         let names: Vec<&str> = (self.tracks.iter())
             .filter(|t| t.same >= STILL && !(has_won && t.name.starts_with("d_")))
+            .filter(|t| !(self.weightless && t.name == "g_l1"))
             .map(|t| t.name.as_str())
             .collect();
         if names.is_empty() {

@@ -76,6 +76,8 @@ pub struct RunPlan {
     pub(super) val: Arc<dyn Pairs>,
     pub(super) sources: Option<SourceSizes>,
     pub(super) backend: Box<dyn Backend>,
+    /// Where the run begins: at its start, or where it is resumed.
+    begun: Progress,
 }
 
 impl RunPlan {
@@ -117,6 +119,7 @@ impl RunPlan {
             val,
             sources,
             backend,
+            begun: Progress::default(),
         })
     }
 
@@ -245,8 +248,22 @@ impl RunPlan {
         progress.ends_epoch() && every.is_some_and(|every| progress.epoch.is_multiple_of(every))
     }
 
+    /// The run goes on from here, with this many pairs: epochs that are done count as such, also if
+    /// they had more or fewer.
+    pub fn go_on_from(&mut self, progress: &Progress) {
+        self.begun = *progress;
+    }
+
     /// Steps of the whole run.
     pub fn total_steps(&self) -> u64 {
-        self.options.steps.unwrap_or(self.options.epochs.saturating_mul(self.steps_per_epoch()))
+        let (Progress { step, mut epoch, mut step_in_epoch, .. }, each) =
+            (self.begun, self.steps_per_epoch());
+        if step_in_epoch >= each {
+            (epoch, step_in_epoch) = (epoch + 1, 0);
+        }
+        self.options.steps.unwrap_or_else(|| {
+            let left = self.options.epochs.saturating_sub(epoch).saturating_mul(each);
+            step.saturating_add(left).saturating_sub(step_in_epoch)
+        })
     }
 }

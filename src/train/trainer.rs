@@ -12,7 +12,7 @@ use crate::data::{Batch, Domains, Loader};
 use crate::device::StepState;
 use crate::error::settings::RESUME;
 use crate::error::{Error, Result, Warning};
-use crate::kernel::{Adam, ImageBatch};
+use crate::kernel::{Adam, ImageBatch, Statistics};
 use crate::lock::{FolderLock, LOCK};
 
 /// Files to take first values from, by the name of the network: "generator", "discriminator",
@@ -73,7 +73,7 @@ impl Trainer {
     /// A checkpoint of other networks, or one that is damaged; too little memory; a folder that
     /// another process writes; a folder other than the checkpoint's that holds a run.
     pub fn resume(mut plan: RunPlan, checkpoint: Checkpoint) -> Result<Trainer> {
-        let Checkpoint { path, mut progress, mut reader, note, .. } = checkpoint;
+        let Checkpoint { path, mut progress, mut reader, note, data, .. } = checkpoint;
         let out = &plan.options.out;
         let full = |path: &std::path::Path| path.canonicalize().ok();
         let inside = full(&path).is_some_and(|path| {
@@ -109,10 +109,21 @@ impl Trainer {
             progress.optimiser_begun = progress.step;
         }
         progress.validated = progress.validated.or(Some(progress.epoch));
+        if let (Some(data), true) = (&data, progress.best.is_some())
+            && !data.same_validation(&plan.fingerprint()?)
+        {
+            progress.best = None;
+            notes.push(
+                "the pairs to validate on have changed, so the best so far counts no more: the next \
+                 validation is the best"
+                    .to_string(),
+            );
+        }
         if progress.step_in_epoch >= plan.steps_per_epoch() {
             progress.epoch += 1;
             progress.step_in_epoch = 0;
         }
+        plan.go_on_from(&progress);
         let health = Health::new(&plan.config, false);
         Ok(Trainer { plan, progress, origin, lock, notes, health })
     }
@@ -167,6 +178,9 @@ impl Trainer {
 
     /// Saves the steps before an error, and says so.
     fn save_after(&mut self, error: Error, files: &mut RunFiles) -> Error {
+        if let Error::NotFinite(what) = &error {
+            return self.diverged(what, self.progress.step);
+        }
         let saved = self.save(files, &mut true);
         let Error::Input(text) = &error else {
             return match saved {
@@ -300,7 +314,19 @@ impl Trainer {
             Error::Input(what) => self.diverged(&what, self.progress.step),
             other => other,
         })?;
+        self.check_picture()?;
         files.save(&self.plan, &self.progress)
+    }
+
+    /// Checks that the generator computes a finite picture: finite weights may be too large for that, and
+    /// a checkpoint of them is worth nothing. A pair that cannot be read is reported where it is needed.
+    fn check_picture(&mut self) -> Result<()> {
+        let RunPlan { viewer, train, val, backend, .. } = &mut self.plan;
+        let pairs = if val.is_empty() { train } else { val };
+        match viewer.view(&mut **backend, &**pairs, 0, Statistics::Batch) {
+            Err(Error::NotFinite(what)) => Err(self.diverged(&what, self.progress.step)),
+            _ => Ok(()),
+        }
     }
 
     /// Fetches the losses of the steps since the last call. After an error the state is not to be

@@ -379,3 +379,29 @@ fn a_checkpoint_without_checksums_and_options_is_gone_on_from() {
     let model = |out: &str| fs::read(cwd.join(out).join("model.safetensors")).unwrap();
     assert!(model("run") == model("whole"));
 }
+
+/// Whatever is left of a run that was finished or saved is not taken for one that has only begun.
+#[test]
+fn what_is_left_of_a_run_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let cwd = folder.path();
+    crate::program::pairs(&cwd.join("data"), 2, 32);
+    train(cwd, "run", "--epochs 2 --keep-every 1");
+    let run = cwd.join("run");
+    let refused = |at: &str| {
+        let before = crate::program::tree(&run);
+        let line = format!("train data {SMALL} --epochs 1 --out run");
+        let ended = crate::program::run(cwd, &words(&line));
+        assert_eq!(ended.code, Some(1), "{at}: {ended:?}");
+        assert!(ended.err.contains("choose another --out"), "{at}: {ended:?}");
+        assert_eq!(crate::program::tree(&run), before, "{at}");
+    };
+    fs::remove_file(run.join("checkpoints/latest.safetensors")).unwrap();
+    refused("without latest");
+    fs::remove_file(run.join("checkpoints/previous.safetensors")).unwrap();
+    refused("with numbered checkpoints");
+    fs::remove_dir_all(run.join("checkpoints")).unwrap();
+    refused("with a model alone");
+    fs::remove_file(run.join("model.safetensors")).unwrap();
+    train(cwd, "run", "--epochs 1");
+}

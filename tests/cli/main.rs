@@ -5,6 +5,7 @@ mod bad_data;
 mod bad_flags;
 mod bad_models;
 mod batch;
+mod changed_data;
 mod faults;
 mod kill;
 mod limits;

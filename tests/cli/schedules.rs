@@ -32,9 +32,9 @@ fn rates_are_as_documented() {
     close("--epochs 1", &[1.0]);
     close("--epochs 3", &[1.0, 1.0, 0.5]);
     close("--epochs 4", &[1.0, 1.0, 2.0 / 3.0, 1.0 / 3.0]);
-    // Steps cut the default run of 200 epochs short.
+    // By default steps cut the run of 200 epochs short.
     close("--steps 12", &[1.0; 4]);
-    close("--steps 7 --full-epochs 1", &[1.0, 199.0 / 200.0, 198.0 / 200.0]);
+    close("--steps 7 --full-epochs 1", &[1.0, 2.0 / 3.0, 1.0 / 3.0]);
     close("--full-epochs 1 --epochs 4", &[1.0, 0.75, 0.5, 0.25]);
     close("--decay-epochs 1 --epochs 3", &[1.0, 1.0, 0.5]);
     let fifth = [1.0, 1.0, 0.75, 0.5, 0.25];
@@ -63,7 +63,7 @@ fn the_schedule_is_said_before_the_first_step_and_when_it_changes() {
     let longer = resume(folder.path(), "run", "--epochs 4");
     let four =
         "learning rate 2e-4 for 2 epochs, then down in even steps over 2, to 6.67e-5 in the last";
-    assert_eq!(said(&longer), format!("{four}; when the run was begun it was {two}"));
+    assert_eq!(said(&longer), format!("{four}; before, it was {two}"));
     let lrs: Vec<f64> = steps(&folder.path().join("run"))
         .iter()
         .map(|line| (line["lr"].as_f64().unwrap() / 2e-4 * 100.0).round())
@@ -72,7 +72,7 @@ fn the_schedule_is_said_before_the_first_step_and_when_it_changes() {
     assert_eq!(epochs, [100.0, 50.0, 67.0, 33.0]);
     // A rate typed anew, and the same length once more.
     let other = resume(folder.path(), "run", "--steps 13 --lr 1e-3 --schedule constant");
-    assert!(said(&other).starts_with("learning rate 1e-3 throughout; when"), "{}", other.out);
+    assert!(said(&other).starts_with("learning rate 1e-3 throughout; before"), "{}", other.out);
     let same = resume(folder.path(), "run", "--steps 15");
     assert_eq!(said(&same), "learning rate 1e-3 throughout");
 }

@@ -142,3 +142,24 @@ fn odd_jpegs_that_are_whole_are_read() {
         }
     }
 }
+
+/// A TIFF may hold JPEG data, which are checked as those of a JPEG file are.
+#[test]
+fn jpeg_strips_of_a_tiff_that_end_early_or_have_a_hole_are_errors() {
+    let whole = std::fs::read(golden("pictures/jpeg-strips.tif")).unwrap();
+    decode(&whole).unwrap();
+    // The codes of the first scan, as long as they are zeros in no file of this size.
+    let scan = whole.windows(2).position(|w| w == [0xff, 0xda]).unwrap() + 14;
+    let end = scan + whole[scan..].windows(2).position(|w| w == [0xff, 0xd9]).unwrap();
+    let middle = (scan + end) / 2;
+    let mut early = whole.clone();
+    early[middle..middle + 2].copy_from_slice(END);
+    let mut hole = whole.clone();
+    hole[middle - 20..middle + 20].fill(0);
+    let mut rest = whole.clone();
+    rest[middle..end].fill(0);
+    for (name, bytes) in [("early end", early), ("hole", hole), ("zeros", rest)] {
+        let said = decode(&bytes).unwrap_err();
+        assert!(said.contains("damaged"), "{name}: {said}");
+    }
+}

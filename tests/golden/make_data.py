@@ -130,6 +130,8 @@ picture("lzw.tif", rgb, smooth, compression="tiff_lzw")
 picture("lossless.webp", rgb, smooth, lossless=True)
 picture("grey.png", grey, grey3)
 picture("grey.tif", grey, grey3)
+# JPEG strips with their tables in a place of their own; what they hold is not compared, JPEG being lossy.
+rgb.save(os.path.join(PICTURES, "jpeg-strips.tif"), compression="jpeg", quality=95)
 picture("alpha.png", rgba, over_white(smooth, alpha))
 picture("alpha.webp", rgba, over_white(smooth, alpha), lossless=True, exact=True)
 grey_alpha = Image.merge("LA", (grey, Image.fromarray(alpha)))

@@ -8,7 +8,9 @@ use std::io::{Read, SeekFrom};
 use image::ImageFormat;
 use image::codecs::jpeg::JpegEncoder;
 
-use super::{Alpha, FileSource, Format, FormatError, Header, image_crate, jpeg_scan, metadata};
+use super::{
+    Alpha, FileSource, Format, FormatError, Header, image_crate, jpeg_scan, metadata, skip_to,
+};
 use crate::atomic::Sink;
 use crate::data::Image;
 use crate::data::limits::METADATA;
@@ -76,11 +78,14 @@ impl Format for Jpeg {
                     } else if bytes.starts_with(b"ICC_PROFILE\0\x01") && bytes.len() > 14 {
                         // The first of the segments that a profile is cut into.
                         header.notes.profile = !metadata::is_srgb(&bytes[14..]);
+                    } else if let Some(index) = bytes.strip_prefix(b"MPF\0") {
+                        header.notes.more_frames =
+                            metadata::images_in_index(index).saturating_sub(1);
                     }
                 }
                 _ => {}
             }
-            source.seek(SeekFrom::Start(at + length))?;
+            skip_to(source, at + length)?;
         }
     }
 

@@ -79,3 +79,22 @@ fn number<const N: usize>(data: &[u8], at: usize) -> Option<u32> {
 fn fixed(data: &[u8], at: usize) -> Option<f64> {
     Some(f64::from(number::<4>(data, at)? as i32) / 65_536.0)
 }
+
+/// The number of images that the index of a multi-picture file states (CIPA DC-007, MP Index IFD, tag
+/// 0xb001); 2 if it cannot be read, since one with a single image has no index.
+pub fn images_in_index(bytes: &[u8]) -> usize {
+    let big = bytes.starts_with(b"MM");
+    let number = |at: usize, length: usize| -> Option<usize> {
+        let digits = bytes.get(at..at.checked_add(length)?)?.iter();
+        let join = |value: usize, byte: &u8| value << 8 | usize::from(*byte);
+        Some(if big { digits.fold(0, join) } else { digits.rev().fold(0, join) })
+    };
+    let find = || {
+        let first = number(4, 4)?;
+        let count = number(first, 2)?;
+        let entry =
+            (0..count).map(|i| first + 2 + 12 * i).find(|at| number(*at, 2) == Some(0xb001))?;
+        number(entry + 8, 4)
+    };
+    find().unwrap_or(2)
+}

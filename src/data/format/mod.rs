@@ -20,7 +20,7 @@ pub use png::PNG;
 pub use unread::{Unread, unread_by_content, unread_by_extension};
 
 use std::fmt::Debug;
-use std::io::{BufRead, Seek};
+use std::io::{self, BufRead, Seek};
 use std::path::Path;
 
 use image::metadata::Orientation;
@@ -40,6 +40,13 @@ pub const START: usize = 132;
 pub trait FileSource: BufRead + Seek {}
 
 impl<T: BufRead + Seek> FileSource for T {}
+
+/// Goes on to a later position. What is buffered stays so, without which a file of a million small
+/// segments takes seconds.
+fn skip_to(source: &mut dyn FileSource, position: u64) -> io::Result<()> {
+    let now = source.stream_position()?;
+    source.seek_relative(position.wrapping_sub(now) as i64)
+}
 
 /// A format of image files.
 pub trait Format: Debug + Sync {

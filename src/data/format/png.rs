@@ -8,7 +8,7 @@ use std::io::{Read, SeekFrom};
 use flate2::read::ZlibDecoder;
 use image::ImageFormat;
 
-use super::{Alpha, FileSource, Format, FormatError, Header, image_crate, metadata};
+use super::{Alpha, FileSource, Format, FormatError, Header, image_crate, metadata, skip_to};
 use crate::atomic::Sink;
 use crate::data::Image;
 use crate::data::limits::{EXIF, METADATA};
@@ -66,6 +66,10 @@ impl Format for Png {
             match &kind {
                 b"IDAT" => return Ok(header),
                 b"IEND" => return Err(FormatError::CutShort),
+                // The decoder takes whole colours for granted.
+                b"PLTE" if length == 0 || length % 3 != 0 || length > 3 * 256 => {
+                    return Err(FormatError::failed(format!("a palette of {length} bytes")));
+                }
                 b"tRNS" => {
                     header.alpha = Alpha::Straight;
                     header.notes.alpha = true;
@@ -88,7 +92,7 @@ impl Format for Png {
                 }
                 _ => {}
             }
-            source.seek(SeekFrom::Start(behind))?;
+            skip_to(source, behind)?;
         }
     }
 

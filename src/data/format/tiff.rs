@@ -1,12 +1,12 @@
 //! TIFF: grey or RGB with 8 or 16 bits; of several pages the first.
 
 use std::collections::HashSet;
-use std::io::{self, Read, SeekFrom};
+use std::io::{self, Cursor, Read, SeekFrom};
 
 use image::ImageFormat;
 use image::metadata::Orientation;
 
-use super::{Alpha, FileSource, Format, FormatError, Header, image_crate, metadata};
+use super::{Alpha, FileSource, Format, FormatError, Header, image_crate, jpeg_scan, metadata};
 use crate::atomic::Sink;
 use crate::data::Image;
 
@@ -23,11 +23,17 @@ const MAX_ENTRIES: u64 = 4096;
 mod tag {
     pub const KIND: u16 = 254;
     pub const BITS: u16 = 258;
+    pub const COMPRESSION: u16 = 259;
     pub const COLOURS: u16 = 262;
+    pub const STRIPS: u16 = 273;
     pub const ORIENTATION: u16 = 274;
     pub const CHANNELS: u16 = 277;
+    pub const STRIP_BYTES: u16 = 279;
+    pub const TILES: u16 = 324;
+    pub const TILE_BYTES: u16 = 325;
     pub const EXTRA_SAMPLES: u16 = 338;
     pub const SAMPLE_FORMAT: u16 = 339;
+    pub const JPEG_TABLES: u16 = 347;
     pub const PROFILE: u16 = 34_675;
 }
 
@@ -72,6 +78,9 @@ impl Format for Tiff {
     }
 
     fn decode(&self, bytes: &[u8], header: &Header) -> Result<Image, FormatError> {
+        let mut source = Cursor::new(bytes);
+        let page = Pages::new(&mut source)?.next()?.unwrap_or_default();
+        page.check_jpeg(bytes)?;
         image_crate::decode(bytes, ImageFormat::Tiff, header)
     }
 
@@ -96,9 +105,43 @@ struct Page {
     channels: u16,
     /// The kind of samples: 0 or 1 unsigned, 2 signed, 3 floats.
     samples: u16,
+    compression: u16,
+    /// Where the strips or tiles are.
+    parts: Vec<u64>,
+    /// How many bytes each of them has.
+    part_bytes: Vec<u64>,
+    /// Where the tables of JPEG strips are, and how many bytes.
+    tables: Option<(u64, u64)>,
 }
 
+/// JPEG strips, with their tables in a place of their own.
+const JPEG: u16 = 7;
+/// Most strips or tiles of a page that are looked at: as many as lines that a picture may have.
+const MAX_PARTS: u64 = 1 << 16;
+
 impl Page {
+    /// Checks that the data of JPEG strips are whole, as those of a JPEG file are checked.
+    fn check_jpeg(&self, bytes: &[u8]) -> Result<(), FormatError> {
+        if self.compression != JPEG {
+            return Ok(());
+        }
+        let part = |at: u64, count: u64| -> Result<&[u8], FormatError> {
+            let end = at.checked_add(count).ok_or(FormatError::CutShort)?;
+            bytes.get(at as usize..end as usize).ok_or(FormatError::CutShort)
+        };
+        let tables = match self.tables {
+            // Between a mark of the start and one of the end.
+            Some((at, count)) if count > 4 => &part(at, count)?[2..count as usize - 2],
+            _ => &[],
+        };
+        for (&at, &count) in self.parts.iter().zip(&self.part_bytes) {
+            let data = part(at, count)?;
+            let (start, rest) = data.split_at_checked(2).ok_or(FormatError::CutShort)?;
+            jpeg_scan::check(&[start, tables, rest].concat())?;
+        }
+        Ok(())
+    }
+
     /// Says what a page is that cannot be read.
     fn unsupported(&self) -> FormatError {
         if self.samples == 3 {
@@ -177,6 +220,10 @@ impl<'a> Pages<'a> {
             let values = self.offset()?;
             match tag {
                 tag::KIND => page.reduced = self.number(if kind == 3 { 2 } else { 4 })? & 5 != 0,
+                tag::COMPRESSION => page.compression = self.short(values)?,
+                tag::STRIPS | tag::TILES => page.parts = self.longs(kind, values)?,
+                tag::STRIP_BYTES | tag::TILE_BYTES => page.part_bytes = self.longs(kind, values)?,
+                tag::JPEG_TABLES => page.tables = Some((self.offset()?, values)),
                 tag::BITS => page.bits = self.short(values)?,
                 tag::COLOURS => page.colours = self.short(values)?,
                 tag::CHANNELS => page.channels = self.short(values)?,
@@ -203,6 +250,20 @@ impl<'a> Pages<'a> {
             None => 0,
         };
         Ok(Some(page))
+    }
+
+    /// The `count` numbers of an entry of 16, 32 or 64 bits, or the first of them if there are many.
+    fn longs(&mut self, kind: u64, count: u64) -> io::Result<Vec<u64>> {
+        let size = match kind {
+            3 => 2,
+            16..=18 => 8,
+            _ => 4,
+        };
+        if count.saturating_mul(size) > if self.long { 8 } else { 4 } {
+            let at = self.offset()?;
+            self.source.seek(SeekFrom::Start(at))?;
+        }
+        (0..count.min(MAX_PARTS)).map(|_| self.number(size as usize)).collect()
     }
 
     /// The first of the 16-bit numbers of an entry.

@@ -28,7 +28,7 @@ fn loaded(elem: Elem, bytes: &[u8]) -> f32 {
 /// First byte of the counts in the memory of constants, behind the counters.
 const COUNTS_AT: usize = STATE_BYTES + 4 * (RING_ROWS * RING_WIDTH + COUNTERS);
 
-/// [`COUNTERS`] whole numbers of 4 bytes that kernels add to and the host reads.
+/// `COUNTERS` whole numbers of 4 bytes that kernels add to and the host reads.
 impl Cuda {
     /// Where the counts are.
     pub(crate) fn counts_address(&self) -> ByteAddress {
