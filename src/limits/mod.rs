@@ -51,10 +51,14 @@ impl Display for FreeMemory {
     }
 }
 
-/// Bytes in the unit that reads best: "1.20 GB", "35 MB".
+/// Bytes in the unit that reads best: "1.20 GB", "35 MB", "210 KB".
 pub(crate) fn bytes(count: u64) -> String {
     let n = count as f64;
-    if n >= 1e9 { format!("{:.2} GB", n / 1e9) } else { format!("{:.0} MB", n / 1e6) }
+    match count {
+        1_000_000_000.. => format!("{:.2} GB", n / 1e9),
+        1_000_000.. => format!("{:.0} MB", n / 1e6),
+        _ => format!("{:.0} KB", n / 1e3),
+    }
 }
 
 /// The memory that this process can still take: the least of what the machine has free and can

@@ -268,7 +268,8 @@ impl Viewer {
         }))
     }
 
-    /// Writes a sheet with a row for each of the first `rows` pairs.
+    /// Writes a sheet with a row for each of the first `rows` pairs; returns input, output and target of
+    /// each.
     ///
     /// # Errors
     /// As [`Viewer::view`]; a file that cannot be written.
@@ -279,15 +280,16 @@ impl Viewer {
         rows: usize,
         statistics: Statistics,
         path: &Path,
-    ) -> Result<()> {
+    ) -> Result<Vec<[Image; 3]>> {
         let ranges = [&self.domains.input, &self.domains.target, &self.domains.target]
             .map(|domain| domain.range());
-        let row = |i| -> Result<Vec<Image>> {
-            let images = self.view(b, pairs, i, statistics)?;
-            Ok(images.iter().zip(ranges).map(|(image, range)| image.preview(range)).collect())
+        let view = |i| self.view(b, pairs, i, statistics);
+        let views: Vec<_> = (0..pairs.len().min(rows)).map(view).collect::<Result<_>>()?;
+        let row = |images: &[Image; 3]| -> Vec<Image> {
+            images.iter().zip(ranges).map(|(image, range)| image.preview(range)).collect()
         };
-        let rows: Vec<_> = (0..pairs.len().min(rows)).map(row).collect::<Result<_>>()?;
-        data::sheet(&rows)?.write_png(path)
+        data::sheet(&views.iter().map(row).collect::<Vec<_>>())?.write_png(path)?;
+        Ok(views)
     }
 }
 

@@ -7,12 +7,11 @@
 
 use std::path::Path;
 
-use super::{Losses, Observer, RunConfig, RunPlan};
+use super::{Losses, RunConfig};
 use crate::checkpoint::LATEST;
 use crate::data::Image;
+use crate::error::Error;
 use crate::error::settings::{DISCRIMINATOR_CHANNELS, GAN, LAMBDA, LR, NORM, RESUME};
-use crate::error::{Error, Result, Warning};
-use crate::kernel::Statistics;
 use crate::model::NormKind;
 
 /// The paper's weight of the distance.
@@ -48,9 +47,6 @@ const RECENT: usize = 5;
 /// The weight of the distance from which on it leads the generator: the paper's is 100, and below 10 the
 /// adversarial loss is as large in most of a run.
 const LEADS: f32 = 10.0;
-/// Pairs whose outputs are compared, to see whether the generator still answers to its input: each takes
-/// a forward pass behind every sheet of samples.
-const COMPARED: usize = 2;
 /// Steps before outputs are judged: those of networks that are still as they were initialised may be
 /// one grey in 8 bits.
 const YOUNG: u64 = 200;
@@ -227,38 +223,18 @@ impl Health {
         })
     }
 
-    /// Looks whether the generator of a run that has done `step` steps still answers to its input, and says
-    /// so if it does not.
-    ///
-    /// # Errors
-    /// A pair that cannot be read; a failure of the device.
-    pub fn look(
-        &mut self,
-        plan: &mut RunPlan,
-        step: u64,
-        observer: &mut dyn Observer,
-    ) -> Result<()> {
-        if !self.wants_outputs() {
-            return Ok(());
-        }
-        let RunPlan { viewer, train, val, backend, .. } = plan;
-        let pairs = if val.is_empty() { train } else { val };
-        let view = |i| viewer.view(&mut **backend, &**pairs, i, Statistics::Batch);
-        let views: Vec<_> = (0..pairs.len().min(COMPARED)).map(view).collect::<Result<_>>()?;
-        if let Some(warning) = self.outputs(step, &views) {
-            observer.warned(&Warning::new(warning));
-        }
-        Ok(())
-    }
-
     /// Whether outputs are worth looking at: after some steps, until both signs were said.
     fn wants_outputs(&self) -> bool {
         let said = |sign| self.said.contains(&sign);
         self.steps >= YOUNG && !(said(Sign::OneColour) && said(Sign::SameForAll))
     }
 
-    /// Takes input, output and target of some pairs after step `step`; returns what the user should
-    /// know.
+    /// Takes input, output and target of the pairs on a sheet of samples, after step `step`; returns what
+    /// the user should know.
+    pub fn sheet(&mut self, step: u64, views: &[[Image; 3]]) -> Option<String> {
+        self.wants_outputs().then(|| self.outputs(step, views)).flatten()
+    }
+
     fn outputs(&mut self, step: u64, views: &[[Image; 3]]) -> Option<String> {
         let try_this = format!(
             "the generator is dead; start again with a smaller {LR}, or from an earlier checkpoint with \

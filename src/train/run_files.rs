@@ -26,7 +26,7 @@ use super::files::{
 use super::{Metrics, Observer, Progress, RunPlan};
 use crate::atomic;
 use crate::checkpoint::{LATEST, MODEL, STEP, stated};
-use crate::data::Fingerprint;
+use crate::data::{Fingerprint, Image};
 use crate::disk;
 use crate::error::{Error, Result, Warning};
 use crate::kernel::Statistics;
@@ -171,23 +171,23 @@ impl RunFiles {
     }
 
     /// Writes a sheet of samples from the validation pairs, or from the training pairs if there are
-    /// none, unless there is one of this step.
+    /// none, unless there is one of this step; returns what it shows.
     ///
     /// # Errors
     /// A picture that cannot be read, a file that cannot be written.
-    pub fn sheet(&mut self, plan: &mut RunPlan, progress: &Progress) -> Result<()> {
+    pub fn sheet(&mut self, plan: &mut RunPlan, progress: &Progress) -> Result<Vec<[Image; 3]>> {
         if self.sheet == Some(progress.step) {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let begun = Instant::now();
         let RunPlan { viewer, train, val, backend, .. } = plan;
         let pairs = if val.is_empty() { train } else { val };
         let path = self.out.join(sheet_name(progress.step));
         let statistics = progress.statistics.map_or(Statistics::Batch, |found| found.used);
-        viewer.sheet(&mut **backend, &**pairs, SHEET_ROWS, statistics, &path)?;
+        let shown = viewer.sheet(&mut **backend, &**pairs, SHEET_ROWS, statistics, &path)?;
         self.sheets.wrote(begun);
         self.sheet = Some(progress.step);
-        Ok(())
+        Ok(shown)
     }
 
     /// As [`RunFiles::sheet`], unless an earlier process wrote it.
@@ -195,10 +195,10 @@ impl RunFiles {
     /// # Errors
     /// As [`RunFiles::sheet`].
     pub fn missing_sheet(&mut self, plan: &mut RunPlan, progress: &Progress) -> Result<()> {
-        if self.out.join(sheet_name(progress.step)).is_file() {
-            return Ok(());
+        if !self.out.join(sheet_name(progress.step)).is_file() {
+            self.sheet(plan, progress)?;
         }
-        self.sheet(plan, progress)
+        Ok(())
     }
 }
 

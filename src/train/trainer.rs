@@ -170,8 +170,7 @@ impl Trainer {
             Err(error) if unsaved => return Err(self.save_after(error, &mut files)),
             done => done?,
         }
-        files.sheet(&mut self.plan, &self.progress)?;
-        self.health.look(&mut self.plan, self.progress.step, observer)?;
+        self.sheet(&mut files, observer)?;
         let finished = self.progress.step >= total && !self.plan.validation_is_due(&self.progress);
         Ok(if finished { Outcome::Finished } else { Outcome::Stopped })
     }
@@ -289,8 +288,7 @@ impl Trainer {
         }
         let is_best = validated.is_some() && self.progress.is_best();
         if must || files.sheet_is_due(observer) {
-            files.sheet(&mut self.plan, &self.progress)?;
-            self.health.look(&mut self.plan, self.progress.step, observer)?;
+            self.sheet(files, observer)?;
         }
         let must = must || is_best || self.plan.is_kept(&self.progress);
         if must || files.checkpoint_is_due(observer) {
@@ -302,6 +300,15 @@ impl Trainer {
                 observer.compared(self.progress.epoch, compared);
             }
             observer.validated(self.progress.epoch, &scores, is_best);
+        }
+        Ok(())
+    }
+
+    /// Writes a sheet of samples, and says so if they show that the generator is dead.
+    fn sheet(&mut self, files: &mut RunFiles, observer: &mut dyn Observer) -> Result<()> {
+        let shown = files.sheet(&mut self.plan, &self.progress)?;
+        if let Some(warning) = self.health.sheet(self.progress.step, &shown) {
+            observer.warned(&Warning::new(warning));
         }
         Ok(())
     }
