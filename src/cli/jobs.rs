@@ -247,7 +247,7 @@ impl Plan {
             let path = source.path().to_path_buf();
             match headers.next().expect("one each") {
                 Err(error) => self.failed.push((path, error)),
-                Ok(ImageHeader { width, height, notes }) if pairs => {
+                Ok(ImageHeader { width, height, notes, .. }) if pairs => {
                     match Pair::side_by_side(&path, width, height) {
                         Err(error) => self.failed.push((path, error)),
                         Ok(pair) => {
@@ -257,7 +257,7 @@ impl Plan {
                         }
                     }
                 }
-                Ok(ImageHeader { width, height, notes }) => {
+                Ok(ImageHeader { width, height, notes, .. }) => {
                     self.counts.add(&notes, &path);
                     self.jobs.push(Job { source, to, size: [width, height] });
                 }

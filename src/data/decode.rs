@@ -25,7 +25,8 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::Image;
+use super::format::Colours;
+use super::{Attributes, Image, StoredType};
 use super::format::{
     self, Alpha, FileSource, Format, FormatError, Header, START, unread_by_content,
     unread_by_extension,
@@ -43,6 +44,16 @@ pub struct ImageHeader {
     pub width: usize,
     /// Rows, after the orientation is applied.
     pub height: usize,
+    /// Samples of a pixel in the file, with alpha; 1 for a palette.
+    pub channels: usize,
+    /// The type of a sample in the file.
+    pub stored: StoredType,
+    /// What the channels mean, alpha aside.
+    pub colours: Colours,
+    /// Whether the last channel is opacity.
+    pub alpha: bool,
+    /// Images of this kind in the file: pages, frames or slices; at least 1.
+    pub pages: usize,
     /// What reading the image will change or leave out.
     pub notes: Notes,
 }
@@ -64,8 +75,15 @@ impl ImageHeader {
     /// or 65,535 pixels a side, or a file that is much longer than its pixels can be.
     pub fn read(path: &Path) -> Result<ImageHeader> {
         let Opened { header, .. } = open(path)?;
+        Ok(ImageHeader::of(&header))
+    }
+
+    fn of(header: &Header) -> ImageHeader {
         let [width, height] = header.upright();
-        Ok(ImageHeader { width, height, notes: header.notes })
+        let Header { channels, stored, colours, pages, .. } = *header;
+        let alpha = header.alpha != Alpha::None;
+        let notes = Notes { sixteen_bits: stored == StoredType::U16, ..header.notes };
+        ImageHeader { width, height, channels, stored, colours, alpha, pages, notes }
     }
 
     /// Reads the headers of many files, in parallel.
@@ -108,6 +126,52 @@ impl Image {
     }
 }
 
+/// An image as its file holds it: nothing is converted but that it is turned upright.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    /// The samples, in the type that holds those of the file.
+    pub image: Image,
+    /// What the header says.
+    pub header: ImageHeader,
+    /// What else the file says.
+    pub attributes: Attributes,
+}
+
+impl Picture {
+    /// Reads page `page`, from 0, of a file.
+    ///
+    /// # Errors
+    /// As [`Image::read`], but for what is only refused since it is no colour; a page that is not there.
+    pub fn read(path: &Path, page: usize) -> Result<Picture> {
+        let Opened { mut source, length, format, header } = open(path)?;
+        if page >= header.pages {
+            return Err(Error::input(format!(
+                "{} has {} pages and no page {page}, counted from 0",
+                path.display(),
+                header.pages
+            )));
+        }
+        let unreadable = |e| Error::file("read", path, e);
+        source.rewind().map_err(unreadable)?;
+        let attributes = guarded(path, || format.attributes(&mut source, &header))?;
+        source.rewind().map_err(unreadable)?;
+        let mut bytes = Vec::with_capacity(length as usize);
+        source.take(length).read_to_end(&mut bytes).map_err(unreadable)?;
+        let image = guarded(path, || format.decode(&bytes, &header, page))?;
+        Ok(Picture { image, header: ImageHeader::of(&header), attributes })
+    }
+
+    /// What a file says beside its samples, without reading those.
+    ///
+    /// # Errors
+    /// As [`Picture::read`].
+    pub fn read_attributes(path: &Path) -> Result<Attributes> {
+        let Opened { mut source, format, header, .. } = open(path)?;
+        source.rewind().map_err(|e| Error::file("read", path, e))?;
+        guarded(path, || format.attributes(&mut source, &header))
+    }
+}
+
 fn open(path: &Path) -> Result<Opened> {
     let (file, length) = open_regular(path, "read")?;
     let mut source = BufReader::new(file);
@@ -138,7 +202,7 @@ fn pixels(
     format: &dyn Format,
     header: &Header,
 ) -> Result<(Image, Notes)> {
-    let image = guarded(path, || format.decode(bytes, header))?;
+    let image = guarded(path, || format.decode(bytes, header, 0))?;
     rgb(image, header, path)
 }
 
@@ -194,10 +258,6 @@ fn guarded<T>(path: &Path, decode: impl FnOnce() -> Result<T, FormatError>) -> R
             "{name} is of a kind that cannot be read ({what}): save it as PNG with 8 or 16 bits \
              a channel"
         ))),
-        Ok(Err(FormatError::Floats)) => Err(Error::input(format!(
-            "{name} has float pixels, of which nothing says what is white: save it with 8 or 16 bits \
-             a channel"
-        ))),
         Ok(Err(FormatError::TooLarge)) => Err(Error::input(format!(
             "{name} needs more memory to decode than its size calls for: save it again, as PNG, or \
              remove it"
@@ -225,6 +285,7 @@ fn damaged(path: &Path, cause: &str) -> Error {
 fn rgb(image: Image, header: &Header, path: &Path) -> Result<(Image, Notes)> {
     let Image { height, width, channels, samples } = image;
     let (mut notes, mut alpha) = (header.notes, header.alpha);
+    notes.sixteen_bits = header.stored == StoredType::U16;
     let colours = channels - usize::from(alpha != Alpha::None);
     let shown = match colours {
         1 => [0; 3],
@@ -240,7 +301,13 @@ fn rgb(image: Image, header: &Header, path: &Path) -> Result<(Image, Notes)> {
     let unseen = match &samples {
         Samples::U8(v) => unseen(v, channels, alpha),
         Samples::U16(v) => unseen(v, channels, alpha),
-        Samples::F32(_) => return guarded(path, || Err(FormatError::Floats)),
+        Samples::F32(_) => {
+            return Err(Error::input(format!(
+                "{} has float pixels, of which nothing says what is white: save it with 8 or 16 bits \
+                 a channel",
+                path.display()
+            )));
+        }
     };
     if unseen {
         notes.transparent = true;

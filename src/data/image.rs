@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::format::{self, Format, FormatError, PNG};
+use super::{Attributes, StoredType};
 use crate::atomic;
 use crate::error::{Error, Result};
 use crate::tensor::{SampleRange, SampleSlice, SampleType, Samples, with_samples};
@@ -219,18 +220,56 @@ impl Image {
         self.write_as(path, format, quality)
     }
 
+    /// Writes pages of one size and pixel format to the format that the extension names, atomically, as
+    /// samples of [`Attributes::stored`]; a JPEG with a quality of 1 to 100. Returns what of the
+    /// attributes the format has no place for.
+    ///
+    /// # Errors
+    /// As [`Image::write`]; several pages for a format that holds one.
+    pub fn write_pages(
+        pages: &[Image],
+        attributes: &Attributes,
+        path: &Path,
+        quality: u8,
+    ) -> Result<Vec<&'static str>> {
+        let format = format::by_extension(path).ok_or_else(|| {
+            Error::input(format!(
+                "{}: pictures are written as {}",
+                path.display(),
+                format::writable_extensions()
+            ))
+        })?;
+        let what = |e| match e {
+            FormatError::Unsupported(what) => Error::input(format!(
+                "{}: {} files hold no {what}: write another format",
+                path.display(),
+                format.name(),
+            )),
+            FormatError::TooLarge | FormatError::Metadata => {
+                Error::file("write", path, "the image is too large")
+            }
+            FormatError::CutShort => Error::file("write", path, "the disk took less"),
+            FormatError::Failed(cause) => Error::file("write", path, cause),
+        };
+        let mut lost = Vec::new();
+        atomic::replace(path, |sink| {
+            lost = format.encode(pages, attributes, sink, quality).map_err(what)?;
+            Ok(())
+        })?;
+        Ok(lost)
+    }
+
     fn write_as(&self, path: &Path, format: &dyn Format, quality: u8) -> Result<()> {
         atomic::replace(path, |sink| {
-            format.encode(self, sink, quality).map_err(|e| match e {
+            let attributes = Attributes::new(StoredType::of(self.samples.sample_type()));
+            let pages = std::slice::from_ref(self);
+            format.encode(pages, &attributes, sink, quality).map(drop).map_err(|e| match e {
                 FormatError::Unsupported(_) => Error::input(format!(
                     "{}: {} files hold no {}: write another format",
                     path.display(),
                     format.name(),
                     self.format()
                 )),
-                FormatError::Floats => {
-                    Error::input(format!("{}: float pixels are not written", path.display()))
-                }
                 FormatError::TooLarge | FormatError::Metadata => {
                     Error::file("write", path, "the image is too large")
                 }

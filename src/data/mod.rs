@@ -6,6 +6,7 @@
 //! samples of 8 or 16 bits or floats. The trainer uploads a batch, and the device crops and mirrors
 //! it and maps it to [-1, 1].
 
+mod attributes;
 mod augment;
 mod decode;
 mod domain;
@@ -25,11 +26,13 @@ mod pairs;
 mod resize;
 mod sheet;
 mod sources;
+mod stored;
 mod survey;
 mod walk;
 
+pub use attributes::{Attributes, Axes, Place, Tag, VolumeHeader};
 pub use augment::Augment;
-pub use decode::ImageHeader;
+pub use decode::{ImageHeader, Picture};
 #[cfg(feature = "cli")]
 pub(crate) use decode::is_guarded;
 pub use domain::{Class, Domain, DomainKind, Domains};
@@ -37,7 +40,7 @@ pub use fingerprint::Fingerprint;
 pub use fit::Fit;
 pub(crate) use fit::rounded;
 pub use folder::{Check, Folder, Layout, ScanOptions, Skipped};
-pub use format::{is_lossy, is_writable, writable_extensions};
+pub use format::{Colours, is_lossy, is_writable, writable_extensions};
 pub use image::{Image, PixelFormat, QUALITY};
 pub use loader::{Batch, Loader, LoaderOptions};
 pub use notes::{NoteCounts, Notes};
@@ -46,4 +49,5 @@ pub use pair::{Direction, Pair, PairSource, PairWithNotes};
 pub use pairs::{MemoryPairs, Pairs, plain};
 pub use sheet::sheet;
 pub use sources::{SourceSizes, Spread};
+pub use stored::StoredType;
 pub use walk::{Found, LeftOut, Walk, WalkOptions, walk};

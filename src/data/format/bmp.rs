@@ -2,9 +2,9 @@
 
 use image::ImageFormat;
 
-use super::{Alpha, FileSource, Format, FormatError, Header, image_crate};
+use super::{Alpha, FileSource, Format, FormatError, Header, image_crate, only, unkept};
 use crate::atomic::Sink;
-use crate::data::Image;
+use crate::data::{Attributes, Image, StoredType};
 
 /// BMP files.
 #[derive(Debug)]
@@ -29,11 +29,22 @@ impl Format for Bmp {
         Ok(Header { alpha, ..found })
     }
 
-    fn decode(&self, bytes: &[u8], header: &Header) -> Result<Image, FormatError> {
+    fn decode(&self, bytes: &[u8], header: &Header, _page: usize) -> Result<Image, FormatError> {
         image_crate::decode(bytes, ImageFormat::Bmp, header)
     }
 
-    fn encode(&self, image: &Image, sink: &mut Sink, _quality: u8) -> Result<(), FormatError> {
-        image_crate::encode(image, sink, ImageFormat::Bmp)
+    fn holds(&self, channels: usize, stored: StoredType) -> bool {
+        matches!(channels, 1 | 3) && stored == StoredType::U8
+    }
+
+    fn encode(
+        &self,
+        pages: &[Image],
+        attributes: &Attributes,
+        sink: &mut Sink,
+        _quality: u8,
+    ) -> Result<Vec<&'static str>, FormatError> {
+        image_crate::encode(only(pages, self.name())?, sink, ImageFormat::Bmp)?;
+        Ok(unkept(attributes))
     }
 }

@@ -8,7 +8,7 @@ use image::{
 
 use super::{Alpha, FileSource, FormatError, Header};
 use crate::atomic::Sink;
-use crate::data::Image;
+use crate::data::{Image, StoredType};
 use crate::data::limits::{METADATA, decoder_bytes};
 use crate::tensor::{SampleType, Samples};
 
@@ -48,12 +48,13 @@ pub fn header(source: &mut dyn FileSource, format: ImageFormat) -> Result<Header
     let (width, height) = decoder.dimensions();
     let color = decoder.color_type();
     let alpha = if color.has_alpha() { Alpha::Straight } else { Alpha::None };
-    let mut header = Header::new(width as usize, height as usize, alpha);
-    match color.bytes_per_pixel() / color.channel_count() {
-        2 => header.notes.sixteen_bits = true,
-        4 => return Err(FormatError::Floats),
-        _ => {}
-    }
+    let channels = usize::from(color.channel_count());
+    let mut header = Header::new(width as usize, height as usize, channels, alpha);
+    header.stored = match color.bytes_per_pixel() / color.channel_count() {
+        1 => StoredType::U8,
+        2 => StoredType::U16,
+        _ => StoredType::F32,
+    };
     Ok(header)
 }
 
@@ -78,9 +79,8 @@ pub fn decode(bytes: &[u8], format: ImageFormat, header: &Header) -> Result<Imag
         DynamicImage::ImageLumaA16(p) => p.into_raw().into(),
         DynamicImage::ImageRgb16(p) => p.into_raw().into(),
         DynamicImage::ImageRgba16(p) => p.into_raw().into(),
-        DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_) => {
-            return Err(FormatError::Floats);
-        }
+        DynamicImage::ImageRgb32F(p) => p.into_raw().into(),
+        DynamicImage::ImageRgba32F(p) => p.into_raw().into(),
         _ => return Err(FormatError::Unsupported(format!("pixels of {color:?}"))),
     };
     Ok(Image { height, width, channels, samples })

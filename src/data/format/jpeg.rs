@@ -9,10 +9,11 @@ use image::ImageFormat;
 use image::codecs::jpeg::JpegEncoder;
 
 use super::{
-    Alpha, FileSource, Format, FormatError, Header, image_crate, jpeg_scan, metadata, skip_to,
+    Alpha, Colours, FileSource, Format, FormatError, Header, image_crate, jpeg_scan, metadata, only, skip_to,
+    unkept,
 };
 use crate::atomic::Sink;
-use crate::data::Image;
+use crate::data::{Attributes, Image, StoredType};
 use crate::data::limits::METADATA;
 
 /// JPEG files.
@@ -40,7 +41,7 @@ impl Format for Jpeg {
 
     fn header(&self, source: &mut dyn FileSource) -> Result<Header, FormatError> {
         source.seek(SeekFrom::Start(2))?;
-        let mut header = Header::new(0, 0, Alpha::None);
+        let mut header = Header::new(0, 0, 3, Alpha::None);
         let mut framed = false;
         loop {
             let marker = next_marker(source)?;
@@ -55,14 +56,17 @@ impl Format for Jpeg {
                 0xda if framed => return Ok(header),
                 0xda | 0xd9 => return Err(FormatError::failed("no size before its pixels")),
                 0xc0..=0xc2 => {
-                    let mut frame = [0; 5];
+                    let mut frame = [0; 6];
                     source.read_exact(&mut frame)?;
-                    let [depth, high, low, left, right] = frame;
+                    let [depth, high, low, left, right, components] = frame;
                     if depth != 8 {
                         return Err(FormatError::Unsupported(format!("JPEG with {depth} bits")));
                     }
                     header.height = usize::from(u16::from_be_bytes([high, low]));
                     header.width = usize::from(u16::from_be_bytes([left, right]));
+                    if components == 1 {
+                        (header.channels, header.colours) = (1, Colours::Grey);
+                    }
                     framed = true;
                 }
                 0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
@@ -89,7 +93,7 @@ impl Format for Jpeg {
         }
     }
 
-    fn decode(&self, bytes: &[u8], header: &Header) -> Result<Image, FormatError> {
+    fn decode(&self, bytes: &[u8], header: &Header, _page: usize) -> Result<Image, FormatError> {
         if jpeg_scan::check(bytes)? == jpeg_scan::End::Marked {
             return image_crate::decode(bytes, ImageFormat::Jpeg, header);
         }
@@ -97,11 +101,23 @@ impl Format for Jpeg {
         image_crate::decode(&[bytes, &END].concat(), ImageFormat::Jpeg, header)
     }
 
-    fn encode(&self, image: &Image, sink: &mut Sink, quality: u8) -> Result<(), FormatError> {
+    fn holds(&self, channels: usize, stored: StoredType) -> bool {
+        matches!(channels, 1 | 3) && stored == StoredType::U8
+    }
+
+    fn encode(
+        &self,
+        pages: &[Image],
+        attributes: &Attributes,
+        sink: &mut Sink,
+        quality: u8,
+    ) -> Result<Vec<&'static str>, FormatError> {
+        let image = only(pages, NAME)?;
         let [width, height] = [image.width, image.height].map(|n| n as u32);
         let bytes = image.samples.as_slice().bytes();
         let color = image_crate::color(image)?;
-        Ok(JpegEncoder::new_with_quality(sink, quality).encode(bytes, width, height, color)?)
+        JpegEncoder::new_with_quality(sink, quality).encode(bytes, width, height, color)?;
+        Ok(unkept(attributes))
     }
 }
 

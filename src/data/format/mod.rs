@@ -25,8 +25,8 @@ use std::path::Path;
 
 use image::metadata::Orientation;
 
-use super::Image;
 use super::notes::Notes;
+use super::{Attributes, Image, StoredType};
 use crate::atomic::Sink;
 
 /// All formats, in the order in which messages name them.
@@ -62,12 +62,35 @@ pub trait Format: Debug + Sync {
     /// The header of a file, from as few of its bytes as possible.
     fn header(&self, source: &mut dyn FileSource) -> Result<Header, FormatError>;
 
-    /// The image in a whole file with this header, turned as its orientation says.
-    fn decode(&self, bytes: &[u8], header: &Header) -> Result<Image, FormatError>;
+    /// What a file with this header says beside its samples, with [`Header::stored`] at least.
+    fn attributes(
+        &self,
+        _source: &mut dyn FileSource,
+        header: &Header,
+    ) -> Result<Attributes, FormatError> {
+        Ok(Attributes::new(header.stored))
+    }
 
-    /// Writes a file that holds this image, exactly unless the format is lossy: then with a quality of
-    /// 1 to 100.
-    fn encode(&self, image: &Image, sink: &mut Sink, quality: u8) -> Result<(), FormatError>;
+    /// The image of page `page`, from 0, in a whole file with this header: samples as they are stored,
+    /// indices where there is a palette, alpha as the last channel, turned as the orientation says.
+    fn decode(&self, bytes: &[u8], header: &Header, page: usize) -> Result<Image, FormatError>;
+
+    /// Whether a file can hold pixels of so many channels of this type exactly.
+    fn holds(&self, channels: usize, stored: StoredType) -> bool;
+
+    /// Writes a file that holds these pages, of one size and one format, with as many of their
+    /// attributes as it has a place for: exactly unless the format is lossy, then with a quality of 1 to
+    /// 100. Returns what of the attributes it has no place for, such as "the colour profile".
+    ///
+    /// Samples are converted to [`Attributes::stored`], as [`stored::bytes_of`](super::stored::bytes_of)
+    /// says.
+    fn encode(
+        &self,
+        pages: &[Image],
+        attributes: &Attributes,
+        sink: &mut Sink,
+        quality: u8,
+    ) -> Result<Vec<&'static str>, FormatError>;
 }
 
 /// What a file says of its image before its pixels.
@@ -77,12 +100,34 @@ pub struct Header {
     pub width: usize,
     /// Rows, as stored.
     pub height: usize,
+    /// Samples of a pixel, with alpha; 1 for a palette.
+    pub channels: usize,
+    /// The type of a sample.
+    pub stored: StoredType,
+    /// What the channels mean.
+    pub colours: Colours,
     /// How the image is to be turned to be upright.
     pub orientation: Orientation,
     /// What its last channel means.
     pub alpha: Alpha,
+    /// Images in the file that are of this size and format: the pages of a TIFF, the frames of an
+    /// animation, the slices of a volume; at least 1.
+    pub pages: usize,
     /// What reading it will change or leave out.
     pub notes: Notes,
+}
+
+/// What the channels of a file mean, alpha aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colours {
+    /// One channel of light.
+    Grey,
+    /// Red, green and blue.
+    Rgb,
+    /// An index into a palette.
+    Palette,
+    /// Anything: bands, measurements.
+    Other,
 }
 
 /// What the last channel of an image is.
@@ -99,10 +144,29 @@ pub enum Alpha {
 }
 
 impl Header {
-    /// An upright image with nothing special.
-    pub fn new(width: usize, height: usize, alpha: Alpha) -> Header {
-        let notes = Notes { alpha: alpha != Alpha::None, ..Notes::default() };
-        Header { width, height, orientation: Orientation::NoTransforms, alpha, notes }
+    /// An upright image of 8 bits: grey with one colour, RGB with three.
+    pub fn new(width: usize, height: usize, channels: usize, alpha: Alpha) -> Header {
+        let colours = match channels - usize::from(alpha != Alpha::None) {
+            1 => Colours::Grey,
+            3 => Colours::Rgb,
+            _ => Colours::Other,
+        };
+        Header {
+            width,
+            height,
+            channels,
+            stored: StoredType::U8,
+            colours,
+            orientation: Orientation::NoTransforms,
+            alpha,
+            pages: 1,
+            notes: Notes { alpha: alpha != Alpha::None, ..Notes::default() },
+        }
+    }
+
+    /// Channels that are no alpha.
+    pub fn colour_channels(&self) -> usize {
+        self.channels - usize::from(self.alpha != Alpha::None)
     }
 
     /// Notes an orientation.
@@ -127,8 +191,6 @@ impl Header {
 pub enum FormatError {
     /// A variant of the format that is not supported; the text says which.
     Unsupported(String),
-    /// Its samples are floats.
-    Floats,
     /// It needs more memory than one image may take.
     TooLarge,
     /// Its metadata take more bytes than they may.
@@ -144,6 +206,29 @@ impl FormatError {
     pub fn failed(cause: impl Into<String>) -> Self {
         FormatError::Failed(cause.into())
     }
+}
+
+/// The only page of a format that holds one.
+fn only<'a>(pages: &'a [Image], name: &str) -> Result<&'a Image, FormatError> {
+    match pages {
+        [page] => Ok(page),
+        all => Err(FormatError::Unsupported(format!("{} pages in a {name}", all.len()))),
+    }
+}
+
+/// What of these attributes a format loses that holds nothing but pixels.
+fn unkept(attributes: &Attributes) -> Vec<&'static str> {
+    let Attributes { channels, unit, nodata, palette, profile, place, .. } = attributes;
+    let lost = [
+        (!channels.is_empty(), "the names of the channels"),
+        (unit.is_some(), "the unit"),
+        (nodata.is_some(), "the value that stands for no data"),
+        (palette.is_some(), "the palette"),
+        (profile.is_some(), "the colour profile"),
+        (!place.tags.is_empty(), "the tags of its TIFF, such as its place on the map"),
+        (place.volume.is_some(), "the header of its volume"),
+    ];
+    lost.into_iter().filter_map(|(has, what)| has.then_some(what)).collect()
 }
 
 /// The format that the extension of a path names, in either case.

@@ -8,9 +8,9 @@ use std::io::{Read, SeekFrom};
 use flate2::read::ZlibDecoder;
 use image::ImageFormat;
 
-use super::{Alpha, FileSource, Format, FormatError, Header, image_crate, metadata, skip_to};
+use super::{Alpha, FileSource, Format, FormatError, Header, image_crate, metadata, only, skip_to, unkept};
 use crate::atomic::Sink;
-use crate::data::Image;
+use crate::data::{Attributes, Image, StoredType};
 use crate::data::limits::{EXIF, METADATA};
 
 /// PNG files.
@@ -54,8 +54,12 @@ impl Format for Png {
         }
         let (depth, colour) = (data[8], data[9]);
         let alpha = if matches!(colour, 4 | 6) { Alpha::Straight } else { Alpha::None };
-        let mut header = Header::new(number(0) as usize, number(4) as usize, alpha);
-        header.notes.sixteen_bits = depth == 16;
+        let channels = [1, 0, 3, 3, 2, 0, 4].get(usize::from(colour)).copied().unwrap_or(0).max(1);
+        let mut header =
+            Header::new(number(0) as usize, number(4) as usize, channels, alpha);
+        if depth == 16 {
+            header.stored = StoredType::U16;
+        }
         // Everything before the first pixels: a key colour, a profile, the orientation, frames.
         loop {
             if source.stream_position()? > METADATA {
@@ -73,6 +77,7 @@ impl Format for Png {
                 b"tRNS" => {
                     header.alpha = Alpha::Straight;
                     header.notes.alpha = true;
+                    header.channels += 1;
                 }
                 b"eXIf" => {
                     let mut bytes = Vec::new();
@@ -96,12 +101,23 @@ impl Format for Png {
         }
     }
 
-    fn decode(&self, bytes: &[u8], header: &Header) -> Result<Image, FormatError> {
+    fn decode(&self, bytes: &[u8], header: &Header, _page: usize) -> Result<Image, FormatError> {
         image_crate::decode(&pixel_chunks(bytes), ImageFormat::Png, header)
     }
 
-    fn encode(&self, image: &Image, sink: &mut Sink, _quality: u8) -> Result<(), FormatError> {
-        image_crate::encode(image, sink, ImageFormat::Png)
+    fn holds(&self, channels: usize, stored: StoredType) -> bool {
+        matches!(channels, 1 | 3) && matches!(stored, StoredType::U8 | StoredType::U16)
+    }
+
+    fn encode(
+        &self,
+        pages: &[Image],
+        attributes: &Attributes,
+        sink: &mut Sink,
+        _quality: u8,
+    ) -> Result<Vec<&'static str>, FormatError> {
+        image_crate::encode(only(pages, self.name())?, sink, ImageFormat::Png)?;
+        Ok(unkept(attributes))
     }
 }
 

@@ -6,9 +6,9 @@ use std::io::{self, Cursor, Read, SeekFrom};
 use image::ImageFormat;
 use image::metadata::Orientation;
 
-use super::{Alpha, FileSource, Format, FormatError, Header, image_crate, jpeg_scan, metadata};
+use super::{Alpha, FileSource, Format, FormatError, Header, image_crate, jpeg_scan, metadata, only, unkept};
 use crate::atomic::Sink;
-use crate::data::Image;
+use crate::data::{Attributes, Image, StoredType};
 
 /// TIFF files.
 #[derive(Debug)]
@@ -77,15 +77,26 @@ impl Format for Tiff {
         Ok(header)
     }
 
-    fn decode(&self, bytes: &[u8], header: &Header) -> Result<Image, FormatError> {
+    fn decode(&self, bytes: &[u8], header: &Header, _page: usize) -> Result<Image, FormatError> {
         let mut source = Cursor::new(bytes);
         let page = Pages::new(&mut source)?.next()?.unwrap_or_default();
         page.check_jpeg(bytes)?;
         image_crate::decode(bytes, ImageFormat::Tiff, header)
     }
 
-    fn encode(&self, image: &Image, sink: &mut Sink, _quality: u8) -> Result<(), FormatError> {
-        image_crate::encode(image, sink, ImageFormat::Tiff)
+    fn holds(&self, channels: usize, stored: StoredType) -> bool {
+        matches!(channels, 1 | 3) && matches!(stored, StoredType::U8 | StoredType::U16)
+    }
+
+    fn encode(
+        &self,
+        pages: &[Image],
+        attributes: &Attributes,
+        sink: &mut Sink,
+        _quality: u8,
+    ) -> Result<Vec<&'static str>, FormatError> {
+        image_crate::encode(only(pages, self.name())?, sink, ImageFormat::Tiff)?;
+        Ok(unkept(attributes))
     }
 }
 
@@ -144,9 +155,6 @@ impl Page {
 
     /// Says what a page is that cannot be read.
     fn unsupported(&self) -> FormatError {
-        if self.samples == 3 {
-            return FormatError::Floats;
-        }
         let colours = match self.colours {
             0 | 1 => "grey",
             2 => "RGB",

@@ -4,9 +4,9 @@ use std::io::{Read, SeekFrom};
 
 use image::ImageFormat;
 
-use super::{FileSource, Format, FormatError, Header, image_crate, metadata};
+use super::{FileSource, Format, FormatError, Header, image_crate, metadata, only, unkept};
 use crate::atomic::Sink;
-use crate::data::Image;
+use crate::data::{Attributes, Image, StoredType};
 use crate::data::limits::EXIF;
 
 /// WebP files.
@@ -61,11 +61,22 @@ impl Format for WebP {
         Ok(header)
     }
 
-    fn decode(&self, bytes: &[u8], header: &Header) -> Result<Image, FormatError> {
+    fn decode(&self, bytes: &[u8], header: &Header, _page: usize) -> Result<Image, FormatError> {
         image_crate::decode(bytes, ImageFormat::WebP, header)
     }
 
-    fn encode(&self, image: &Image, sink: &mut Sink, _quality: u8) -> Result<(), FormatError> {
-        image_crate::encode(image, sink, ImageFormat::WebP)
+    fn holds(&self, channels: usize, stored: StoredType) -> bool {
+        channels == 3 && stored == StoredType::U8
+    }
+
+    fn encode(
+        &self,
+        pages: &[Image],
+        attributes: &Attributes,
+        sink: &mut Sink,
+        _quality: u8,
+    ) -> Result<Vec<&'static str>, FormatError> {
+        image_crate::encode(only(pages, self.name())?, sink, ImageFormat::WebP)?;
+        Ok(unkept(attributes))
     }
 }
