@@ -137,7 +137,7 @@ fn domain(domain: &Domain) -> String {
     };
     let kind = match &domain.kind {
         DomainKind::Colour => "colour".to_string(),
-        DomainKind::Values { low, high, unit } => {
+        DomainKind::Values { low, high, unit, .. } => {
             let unit = unit.as_ref().map_or(String::new(), |unit| format!(" {unit}"));
             format!("values from {low} to {high}{unit}")
         }

@@ -2,14 +2,9 @@
 //!
 //! - The format is recognised by the file's content; its extension only helps to word a message.
 //! - The orientation that cameras write (EXIF, and TIFF's own tag) is applied.
-//! - Grey is repeated in the three channels, a palette is looked up.
-//! - 16 bits become 8 as `round(v / 257)`.
-//! - Alpha is composited over white: `round((c * a + 255 * (255 - a)) / 255)`, at 16 bits if the
-//!   file has them; for TIFF's associated alpha, by which the colours are multiplied already,
-//!   `c + 255 - a`. Alpha that is 0 everywhere is ignored where the colours differ, and in a BMP always:
-//!   nobody stores a picture that cannot be seen.
-//! - CMYK in a JPEG or TIFF is converted to RGB by the `image` crate. No colour profile is applied.
-//! - Float pixels are refused, since nothing says which value is white.
+//! - Colours become 8-bit RGB as [`colours`](super::colours) says; CMYK in a JPEG or TIFF is converted to RGB
+//!   by the `image` crate. No colour profile is applied.
+//! - Float pixels are refused as colours, since nothing says which value is white.
 //! - A truncated or damaged file is refused, never filled with grey.
 //! - What a file may take is bounded by [`super::limits`].
 //!
@@ -25,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::colours::{Look, colours};
 use super::format::Colours;
 use super::{Attributes, Image, StoredType};
 use super::format::{
@@ -32,10 +28,9 @@ use super::format::{
     unread_by_extension,
 };
 use super::limits::{METADATA, check_length, check_size};
-use super::notes::{DIM, Notes};
+use super::notes::Notes;
 use crate::error::{Error, Result};
 use crate::regular::open_regular;
-use crate::tensor::Samples;
 
 /// The header of an image file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +47,8 @@ pub struct ImageHeader {
     pub colours: Colours,
     /// Whether the last channel is opacity.
     pub alpha: bool,
+    /// What kind of opacity.
+    pub(super) opacity: Alpha,
     /// Images of this kind in the file: pages, frames or slices; at least 1.
     pub pages: usize,
     /// What reading the image will change or leave out.
@@ -81,9 +78,17 @@ impl ImageHeader {
     fn of(header: &Header) -> ImageHeader {
         let [width, height] = header.upright();
         let Header { channels, stored, colours, pages, .. } = *header;
-        let alpha = header.alpha != Alpha::None;
-        let notes = Notes { sixteen_bits: stored == StoredType::U16, ..header.notes };
-        ImageHeader { width, height, channels, stored, colours, alpha, pages, notes }
+        let (alpha, opacity, notes) = (header.alpha != Alpha::None, header.alpha, header.notes);
+        ImageHeader { width, height, channels, stored, colours, alpha, opacity, pages, notes }
+    }
+
+    /// "3 channels of u16", "a palette".
+    pub fn describe(&self) -> String {
+        let s = if self.channels == 1 { "" } else { "s" };
+        match self.colours {
+            Colours::Palette => "a palette".to_string(),
+            _ => format!("{} channel{s} of {}", self.channels, self.stored),
+        }
     }
 
     /// Reads the headers of many files, in parallel.
@@ -203,7 +208,8 @@ fn pixels(
     header: &Header,
 ) -> Result<(Image, Notes)> {
     let image = guarded(path, || format.decode(bytes, header, 0))?;
-    rgb(image, header, path)
+    let attributes = guarded(path, || format.attributes(&mut Cursor::new(bytes), header))?;
+    colours(Picture { image, header: ImageHeader::of(header), attributes }, Look::RGB, path)
 }
 
 /// The format of a file, by its first bytes.
@@ -279,90 +285,4 @@ fn damaged(path: &Path, cause: &str) -> Error {
         path.display(),
         cause.trim_end_matches('.')
     ))
-}
-
-/// Converts to 8-bit RGB: grey repeated, alpha composited over white, 16 bits rounded.
-fn rgb(image: Image, header: &Header, path: &Path) -> Result<(Image, Notes)> {
-    let Image { height, width, channels, samples } = image;
-    let (mut notes, mut alpha) = (header.notes, header.alpha);
-    notes.sixteen_bits = header.stored == StoredType::U16;
-    let colours = channels - usize::from(alpha != Alpha::None);
-    let shown = match colours {
-        1 => [0; 3],
-        3 => [0, 1, 2],
-        n => {
-            return Err(Error::input(format!(
-                "{} has {n} channels, of which nothing says what is red, green and blue: save it \
-                 as grey or RGB",
-                path.display()
-            )));
-        }
-    };
-    let unseen = match &samples {
-        Samples::U8(v) => unseen(v, channels, alpha),
-        Samples::U16(v) => unseen(v, channels, alpha),
-        Samples::F32(_) => {
-            return Err(Error::input(format!(
-                "{} has float pixels, of which nothing says what is white: save it with 8 or 16 bits \
-                 a channel",
-                path.display()
-            )));
-        }
-    };
-    if unseen {
-        notes.transparent = true;
-        alpha = Alpha::None;
-    }
-    let bytes: Vec<u8> = match samples {
-        Samples::U8(v) if channels == 3 => v,
-        Samples::U8(v) => {
-            let over = |p: &[u8], c: usize| over8(p[c], p[channels - 1], alpha);
-            v.chunks_exact(channels).flat_map(|p| shown.map(|c| over(p, c))).collect()
-        }
-        Samples::U16(v) => {
-            let highest = v.chunks_exact(channels).flat_map(|p| &p[..colours]).max().copied();
-            notes.dim = highest.filter(|&h| 0 < h && h < DIM);
-            let over = |p: &[u16], c: usize| narrow(over16(p[c], p[channels - 1], alpha));
-            v.chunks_exact(channels).flat_map(|p| shown.map(|c| over(p, c))).collect()
-        }
-        Samples::F32(_) => unreachable!("refused above"),
-    };
-    Ok((Image::new(width, height, 3, bytes)?, notes))
-}
-
-/// 16 bits rounded to 8.
-fn narrow(v: u16) -> u8 {
-    ((u32::from(v) + 128) / 257) as u8
-}
-
-/// A sample over white; `a` counts only if there is alpha.
-fn over8(c: u8, a: u8, alpha: Alpha) -> u8 {
-    match alpha {
-        Alpha::None => c,
-        Alpha::Associated => c.saturating_add(255 - a),
-        Alpha::Straight | Alpha::Unsure => {
-            ((u32::from(c) * u32::from(a) + 255 * (255 - u32::from(a)) + 127) / 255) as u8
-        }
-    }
-}
-
-/// As [`over8`], with 16 bits.
-fn over16(c: u16, a: u16, alpha: Alpha) -> u16 {
-    match alpha {
-        Alpha::None => c,
-        Alpha::Associated => c.saturating_add(65_535 - a),
-        Alpha::Straight | Alpha::Unsure => {
-            let (c, a) = (u64::from(c), u64::from(a));
-            ((c * a + 65_535 * (65_535 - a) + 32_767) / 65_535) as u16
-        }
-    }
-}
-
-/// Whether alpha is 0 everywhere and hides a picture: always in a BMP, whose fourth byte may be padding,
-/// else where the colours differ.
-fn unseen<T: Copy + PartialEq + Default>(v: &[T], channels: usize, alpha: Alpha) -> bool {
-    let last = channels - 1;
-    let clear = || v.chunks_exact(channels).all(|p| p[last] == T::default());
-    let differ = || v.chunks_exact(channels).any(|p| p[..last] != v[..last]);
-    alpha != Alpha::None && clear() && (alpha == Alpha::Unsure || differ())
 }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::PixelFormat;
+use super::{Axes, PixelFormat, StoredType};
 use crate::error::{Error, Result};
 use crate::tensor::{SampleRange, SampleType};
 
@@ -15,11 +15,17 @@ pub struct Domain {
     pub channels: Vec<String>,
     /// What the samples measure.
     pub kind: DomainKind,
-    /// The type of a sample.
+    /// The type of a sample in memory.
     pub samples: SampleType,
-    /// The sample that marks pixels without a measurement. It is kept in model files; losses and
-    /// metrics do not leave such pixels out yet.
+    /// The sample that marks pixels without a measurement: losses, discriminators and metrics leave
+    /// them out, as they do NaN.
     pub nodata: Option<f64>,
+    /// The type of a sample in files, which translations are written with; by default that in memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored: Option<StoredType>,
+    /// The order of the axes of arrays in files, where they are arrays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub axes: Option<Axes>,
 }
 
 /// What the channels of a [`Domain`] measure.
@@ -37,9 +43,17 @@ pub enum DomainKind {
         high: f64,
         /// The unit of the samples, such as "m".
         unit: Option<String>,
+        /// Low and high of each channel, where they have ranges of their own; `low` and `high` are then
+        /// the ends of all.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ranges: Vec<[f64; 2]>,
+        /// Whether samples outside of the range are moved to its ends; otherwise a network sees them
+        /// beyond -1 and 1.
+        #[serde(default, skip_serializing_if = "is_false")]
+        clip: bool,
     },
-    /// The class of each pixel: a sample is the index of its class. It is kept in model files; images
-    /// of classes are resized and learnt as numbers yet.
+    /// The class of each pixel. In memory a sample is the index of its class in the list, in files it is
+    /// [`Class::value`] or has [`Class::colour`].
     Labels {
         /// The classes, in the order of their indices.
         classes: Vec<Class>,
@@ -54,6 +68,13 @@ pub struct Class {
     /// The red, green and blue in which it is shown.
     #[serde(default)]
     pub colour: Option<[u8; 3]>,
+    /// The sample that means it in files of one channel; by default its place in the list, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<u16>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The domains of both images of a pair.
@@ -95,6 +116,8 @@ impl Default for Domain {
             kind: DomainKind::Colour,
             samples: SampleType::U8,
             nodata: None,
+            stored: None,
+            axes: None,
         }
     }
 }
@@ -109,16 +132,33 @@ impl Domain {
         }
     }
 
-    /// The pixel format of images of this domain.
+    /// The pixel format of images of this domain, as files and callers have them.
     pub fn format(&self) -> PixelFormat {
         PixelFormat { channels: self.channels.len(), samples: self.samples }
     }
 
-    /// The samples that a network sees as -1 and 1: the smallest and largest of a colour, the low
-    /// and high of a quantity, the first and last class.
+    /// The type of a sample in files.
+    pub fn stored(&self) -> StoredType {
+        self.stored.unwrap_or(StoredType::of(self.samples))
+    }
+
+    /// The pixel format of [prepared](Domain::prepared) images.
+    pub fn prepared_format(&self) -> PixelFormat {
+        match &self.kind {
+            DomainKind::Values { ranges, .. } if !ranges.is_empty() => {
+                PixelFormat { samples: SampleType::F32, ..self.format() }
+            }
+            _ => self.format(),
+        }
+    }
+
+    /// The samples of a [prepared](Domain::prepared) image that a network sees as -1 and 1: the smallest
+    /// and largest of a colour, the low and high of a quantity, 0 and 1 where channels have ranges of
+    /// their own, the first and last class.
     pub fn range(&self) -> SampleRange {
         let (low, high) = match &self.kind {
             DomainKind::Colour => (0.0, self.largest().unwrap_or(1.0)),
+            DomainKind::Values { ranges, .. } if !ranges.is_empty() => (0.0, 1.0),
             DomainKind::Values { low, high, .. } => (*low, *high),
             DomainKind::Labels { classes } => (0.0, classes.len().saturating_sub(1).max(1) as f64),
         };
@@ -153,12 +193,25 @@ impl Domain {
             ));
         }
         let SampleRange { low, high } = self.range();
-        let (low32, high32) = (low as f32, high as f32);
-        if !(low32 < high32 && (high32 - low32).is_finite()) {
-            return wrong(format!(
-                "values from {low} to {high} are no range: give a low below high that single \
-                 precision can tell apart"
-            ));
+        let mut all = vec![[low, high]];
+        if let DomainKind::Values { ranges, .. } = &self.kind {
+            all.extend(ranges);
+            if !ranges.is_empty() && ranges.len() != self.channels.len() {
+                return wrong(format!(
+                    "a domain of {} channels has {} ranges: give one, or one for each",
+                    self.channels.len(),
+                    ranges.len()
+                ));
+            }
+        }
+        for [low, high] in all {
+            let (low32, high32) = (low as f32, high as f32);
+            if !(low32 < high32 && (high32 - low32).is_finite()) {
+                return wrong(format!(
+                    "values from {low} to {high} are no range: give a low below high that single \
+                     precision can tell apart"
+                ));
+            }
         }
         if let DomainKind::Labels { classes } = &self.kind {
             if self.channels.len() != 1 || classes.is_empty() {
@@ -206,9 +259,16 @@ mod tests {
     fn heights_and_labels_are_written_and_read() {
         let heights = Domain {
             channels: vec!["height".into()],
-            kind: DomainKind::Values { low: -50.0, high: 350.0, unit: Some("m".into()) },
+            kind: DomainKind::Values {
+                low: -50.0,
+                high: 350.0,
+                unit: Some("m".into()),
+                ranges: vec![],
+                clip: false,
+            },
             samples: SampleType::F32,
             nodata: Some(-9999.0),
+            ..Domain::default()
         };
         let text = r#"{"channels":["height"],"kind":{"values":{"low":-50.0,"high":350.0,"unit":"m"}},"samples":"f32","nodata":-9999.0}"#;
         assert_eq!(serde_json::to_string(&heights).unwrap(), text);
@@ -227,8 +287,9 @@ mod tests {
     #[test]
     fn wrong_domains_are_refused() {
         assert!(serde_json::from_str::<Domain>(r#"{"sample":"u8"}"#).is_err());
-        let values = |low, high| DomainKind::Values { low, high, unit: None };
-        let class = |i: usize| Class { name: i.to_string(), colour: None };
+        let values =
+            |low, high| DomainKind::Values { low, high, unit: None, ranges: vec![], clip: false };
+        let class = |i: usize| Class { name: i.to_string(), colour: None, value: None };
         let labels = |n| DomainKind::Labels { classes: (0..n).map(class).collect() };
         let one = Domain::of_channels(1);
         let cases = [

@@ -6,7 +6,7 @@ use super::format::{self, Format, FormatError, PNG};
 use super::{Attributes, StoredType};
 use crate::atomic;
 use crate::error::{Error, Result};
-use crate::tensor::{SampleRange, SampleSlice, SampleType, Samples, with_samples};
+use crate::tensor::{Sample, SampleRange, SampleSlice, SampleType, Samples, with_samples};
 
 /// The quality of a JPEG that is written, of 1 to 100: at 95 its error is below that of a translation,
 /// at the `image` crate's 75 it is seen.
@@ -157,6 +157,21 @@ impl Image {
         let columns: Vec<usize> = (0..self.width).rev().collect();
         let rows: Vec<usize> = (0..self.height).collect();
         self.gather(&columns, &rows)
+    }
+
+    /// The image with samples outside of `range` moved to its ends; NaN stays.
+    pub fn clamped(mut self, range: SampleRange) -> Image {
+        with_samples!(Samples, &mut self.samples, all => {
+            let [low, high] = [range.low, range.high].map(|end| Sample::nearest(end as f32));
+            for sample in all {
+                if *sample < low {
+                    *sample = low;
+                } else if *sample > high {
+                    *sample = high;
+                }
+            }
+        });
+        self
     }
 
     /// The pixels at the crossings of `columns` and `rows`, which may repeat.

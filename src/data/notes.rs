@@ -20,6 +20,15 @@ pub struct Notes {
     /// The highest of 16-bit samples that are all below 4,096, so that the picture becomes almost
     /// black: only the pixels show it.
     pub dim: Option<u16>,
+    /// Colours become grey.
+    pub grey: bool,
+    /// Pixels whose colour is not exactly that of a class, and that got the nearest: only the samples show
+    /// it.
+    pub soft: usize,
+    /// Pixels of no class, which do not count: only the samples show it.
+    pub no_class: usize,
+    /// Numbers that single precision cannot hold were rounded: only the samples show it.
+    pub rounded: usize,
     /// The image is rotated or mirrored, as its EXIF orientation says.
     pub turned: bool,
     /// A colour profile other than sRGB by name is not applied.
@@ -36,6 +45,10 @@ pub struct NoteCounts {
     alpha: Count,
     transparent: Count,
     sixteen_bits: Count,
+    grey: Count,
+    rounded: Count,
+    soft: Count,
+    no_class: Count,
     dim: Count,
     highest: u16,
     profile: Count,
@@ -83,6 +96,10 @@ impl NoteCounts {
         self.alpha.add(notes.alpha && !notes.transparent, path);
         self.transparent.add(notes.transparent, path);
         self.sixteen_bits.add(notes.sixteen_bits, path);
+        self.grey.add(notes.grey, path);
+        self.rounded.add(notes.rounded > 0, path);
+        self.soft.add(notes.soft > 0, path);
+        self.no_class.add(notes.no_class > 0, path);
         self.dim.add(notes.dim.is_some(), path);
         self.highest = self.highest.max(notes.dim.unwrap_or(0));
         self.profile.add(notes.profile, path);
@@ -93,6 +110,11 @@ impl NoteCounts {
     /// Counts what only the pixels of a picture show, where its header is counted already.
     pub fn add_pixels(&mut self, notes: &Notes, path: &Path) {
         self.transparent.add(notes.transparent, path);
+        self.sixteen_bits.add(notes.sixteen_bits, path);
+        self.grey.add(notes.grey, path);
+        self.rounded.add(notes.rounded > 0, path);
+        self.soft.add(notes.soft > 0, path);
+        self.no_class.add(notes.no_class > 0, path);
         self.dim.add(notes.dim.is_some(), path);
         self.highest = self.highest.max(notes.dim.unwrap_or(0));
     }
@@ -103,6 +125,10 @@ impl NoteCounts {
             alpha,
             transparent,
             sixteen_bits,
+            grey,
+            rounded,
+            soft,
+            no_class,
             dim,
             highest,
             profile,
@@ -112,6 +138,10 @@ impl NoteCounts {
         self.alpha.merge(alpha);
         self.transparent.merge(transparent);
         self.sixteen_bits.merge(sixteen_bits);
+        self.grey.merge(grey);
+        self.rounded.merge(rounded);
+        self.soft.merge(soft);
+        self.no_class.merge(no_class);
         self.dim.merge(dim);
         self.highest = self.highest.max(highest);
         self.profile.merge(profile);
@@ -135,6 +165,16 @@ impl NoteCounts {
                 "transparent everywhere: the alpha channel is ignored and the colours are used",
             ),
             self.sixteen_bits.line("with 16 bits a channel: they are rounded to 8"),
+            self.grey.line("in colour: they become grey by the luma weights of Rec. 601"),
+            self.rounded.line(
+                "with numbers that single precision cannot hold, such as integers above 2^24: they are \
+                 rounded",
+            ),
+            self.soft.line(
+                "with colours that are not exactly those of a class, as of a JPEG: such pixels get the \
+                 nearest class",
+            ),
+            self.no_class.line("with pixels of no class: they do not count"),
             self.dim.line(&dim),
             self.profile.line(
                 "with a colour profile, which is not applied: convert to sRGB where colours matter",

@@ -1,0 +1,120 @@
+//! From images as files have them to images as a network's side holds them, and back.
+//!
+//! Prepared samples are those of the file, but that
+//! - where channels have ranges of their own they are put on one: `(sample - low) / (high - low)`, 0 to 1,
+//!   in f64 and then rounded to f32, from which integers of up to 22 bits come back exactly;
+//! - samples outside of a range that clips are moved to its ends;
+//! - pixels that do not count (NaN, no data, a class that is none) are all set to the low end of the range, so
+//!   that nothing depends on what the file holds there.
+
+use super::{Domain, DomainKind, Image};
+use crate::tensor::{Sample, SampleRange, SampleType, Samples, with_samples};
+
+/// Which pixels count: one channel of u8, 1 where a pixel counts and 0 where it does not.
+pub type Mask = Image;
+
+impl Domain {
+    /// The image as the network's side holds it, and which of its pixels count if not all do.
+    pub fn prepared(&self, mut image: Image) -> (Image, Option<Mask>) {
+        let mask = self.counting(&image);
+        if let DomainKind::Values { ranges, clip, low, high, .. } = &self.kind {
+            if !ranges.is_empty() {
+                image = self.on_one_range(&image, ranges, *clip);
+            } else if *clip {
+                image = image.clamped(SampleRange { low: *low, high: *high });
+            }
+        }
+        if let Some(mask) = &mask {
+            self.blank(&mut image, mask);
+        }
+        (image, mask)
+    }
+
+    /// Sets all pixels of a prepared image that do not count to one value: no class, or the low end.
+    ///
+    /// # Panics
+    /// If the mask has another size.
+    pub fn blank(&self, image: &mut Image, mask: &Mask) {
+        assert_eq!((image.width, image.height), (mask.width, mask.height), "the mask of the image");
+        let Samples::U8(counts) = &mask.samples else { panic!("masks are of u8") };
+        let value = match self.kind {
+            DomainKind::Labels { .. } => f32::from(self.no_class()),
+            _ => self.range().low as f32,
+        };
+        let channels = image.channels;
+        with_samples!(Samples, &mut image.samples, all => {
+            let fill = Sample::nearest(value);
+            for (pixel, &counts) in all.chunks_exact_mut(channels).zip(counts) {
+                if counts == 0 {
+                    pixel.fill(fill);
+                }
+            }
+        });
+    }
+
+    /// The image as files have it, from a prepared one.
+    pub fn restored(&self, image: Image) -> Image {
+        match &self.kind {
+            DomainKind::Values { ranges, .. } if !ranges.is_empty() => {
+                self.on_own_ranges(&image, ranges)
+            }
+            _ => image,
+        }
+    }
+
+    /// The index of a pixel of no class: the largest of the sample type.
+    pub fn no_class(&self) -> u16 {
+        if self.samples == SampleType::U8 { u16::from(u8::MAX) } else { u16::MAX }
+    }
+
+    /// Which pixels count; `None` if all do. A pixel counts if all its samples do.
+    fn counting(&self, image: &Image) -> Option<Mask> {
+        let none = match self.kind {
+            DomainKind::Labels { .. } => Some(f64::from(self.no_class())),
+            _ => self.nodata,
+        };
+        if none.is_none() && image.samples.sample_type() != SampleType::F32 {
+            return None;
+        }
+        // Single precision holds the file's value rounded, so the mark is rounded alike.
+        let none = none.map(|v| v as f32);
+        let known = |v: f32| v.is_finite() && Some(v) != none;
+        let counts: Vec<u8> = with_samples!(Samples, &image.samples, all => {
+            all.chunks_exact(image.channels)
+                .map(|p| u8::from(p.iter().all(|&v| known(v.into()))))
+                .collect()
+        });
+        if counts.iter().all(|&c| c == 1) {
+            return None;
+        }
+        let (width, height) = (image.width, image.height);
+        Some(Image { height, width, channels: 1, samples: Samples::U8(counts) })
+    }
+
+    fn on_one_range(&self, image: &Image, ranges: &[[f64; 2]], clip: bool) -> Image {
+        let samples: Vec<f32> = with_samples!(Samples, &image.samples, all => {
+            all.iter()
+                .zip(ranges.iter().cycle())
+                .map(|(&v, [low, high])| {
+                    let on = (f64::from(v) - low) / (high - low);
+                    (if clip { on.clamp(0.0, 1.0) } else { on }) as f32
+                })
+                .collect()
+        });
+        Image { samples: samples.into(), ..*image }
+    }
+
+    fn on_own_ranges(&self, image: &Image, ranges: &[[f64; 2]]) -> Image {
+        let Samples::F32(all) = &image.samples else { panic!("prepared samples are f32") };
+        let own = all
+            .iter()
+            .zip(ranges.iter().cycle())
+            .map(|(&v, [low, high])| f64::from(v) * (high - low) + low);
+        let samples = match self.samples {
+            SampleType::U8 => Samples::U8(own.map(|v| v.round() as u8).collect()),
+            SampleType::U16 => Samples::U16(own.map(|v| v.round() as u16).collect()),
+            SampleType::F32 => Samples::F32(own.map(|v| v as f32).collect()),
+        };
+        Image { samples, ..*image }
+    }
+}
