@@ -115,9 +115,10 @@ fn main() -> Result<()> {
         device.set_state(StepState { seed: 0, step: number, lr: 2e-4, micro: 0 });
         for name in ["a", "b"] {
             let view = step.program.view(name)?;
-            let bytes: Vec<u8> = (0..load * load * 3).map(|i| (i * 7 % 256) as u8).collect();
+            let bytes: Vec<u8> = (0..load.pixels() * 3).map(|i| (i * 7 % 256) as u8).collect();
             let samples = SampleSlice::U8(&bytes);
-            let (height, width, crops) = (load, load, &[Crop { x: 3, y: 5, flip: true }]);
+            let (height, width, crops) =
+                (load.height, load.width, &[Crop { x: 3, y: 5, flip: true }]);
             let range = SampleRange::BYTE;
             device.upload_crops(ImageBatch { samples, range, height, width, crops }, view)?;
         }

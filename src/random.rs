@@ -17,8 +17,10 @@ pub enum Purpose {
     Dropout = 2,
     /// The order of the pictures in an epoch.
     Shuffle = 3,
-    /// Crops and flips.
+    /// Crops, flips and turns.
     Augment = 4,
+    /// Noise and brightness of inputs.
+    Noise = 5,
 }
 
 /// Lowest bits of the counter's last word, which hold the [`Purpose`]; a use may count in the others.

@@ -34,7 +34,7 @@ fn pairs() -> Arc<dyn Pairs> {
 
 /// A small run with this many discriminators of different reach.
 fn config(discriminators: usize) -> RunConfig {
-    let mut config = RunConfig { size: 32, ..RunConfig::default() };
+    let mut config = RunConfig { size: 32.into(), ..RunConfig::default() };
     config.generator.depth = RunConfig::depth_for(32).unwrap();
     config.generator.base_channels = 4;
     let first = config.discriminators.remove(0);
@@ -187,7 +187,7 @@ fn a_run_keeps_to_its_domains() {
     let bands = Image::new(32, 32, 4, band).unwrap();
     let pair = (bands.clone(), Image::new(32, 32, 1, metres).unwrap());
     let heights: Arc<dyn Pairs> = Arc::new(MemoryPairs::new(vec![pair; 2]).unwrap());
-    let kind = DomainKind::Values { low: -10.0, high: 90.0, unit: Some("m".into()) };
+    let kind = DomainKind::values(-10.0, 90.0, Some("m"));
     let mut config = config(1);
     config.domains = Domains {
         input: Domain { samples: SampleType::U16, ..Domain::of_channels(4) },
@@ -229,7 +229,7 @@ fn a_run_keeps_to_its_domains() {
 #[test]
 fn settings_that_contradict_each_other_are_refused() {
     let narrow = Domains { input: Domain::of_channels(1), ..Domains::default() };
-    let empty = DomainKind::Values { low: 2.0, high: 2.0, unit: None };
+    let empty = DomainKind::values(2.0, 2.0, None);
     let empty = Domain { kind: empty, ..Domain::default() };
     for (config, says) in [
         (

@@ -10,6 +10,7 @@ use super::values;
 use crate::data::{Direction, Fit};
 use crate::kernel::Statistics;
 use crate::model::{GeneratorKind, NormKind};
+use crate::tensor::Size;
 use crate::train::{Distance, Gan};
 use crate::translate::Scale;
 
@@ -57,9 +58,9 @@ pub enum Command {
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = NETWORKS)]
 pub struct NetworkArgs {
-    /// Height and width of training pictures, a multiple of 16 [default: 256]
+    /// Height and width of training pictures, N or HxW, multiples of 16 [default: 256]
     #[arg(long, value_name = "N")]
-    pub size: Option<usize>,
+    pub size: Option<Size>,
     /// Generator [default: unet]
     #[arg(long, value_name = "KIND", value_parser = values::one_of::<GeneratorKind>())]
     pub generator: Option<GeneratorKind>,
@@ -104,7 +105,7 @@ pub struct TrainArgs {
     #[arg(long, help_heading = DATA)]
     #[arg(value_name = "WAY", value_parser = values::one_of::<Direction>())]
     pub direction: Option<Direction>,
-    /// What becomes of pictures that are not square [default: crop]
+    /// How pictures get the size of the training [default: crop]
     #[arg(long, help_heading = DATA, value_parser = values::one_of::<Fit>())]
     pub fit: Option<Fit>,
     /// Use pictures as they are, or resized to --size, instead of random crops of larger ones
@@ -113,6 +114,18 @@ pub struct TrainArgs {
     /// Never mirror pictures
     #[arg(long, hide_short_help = true, help_heading = DATA)]
     pub no_flip: bool,
+    /// Mirror pictures top to bottom too, half of them
+    #[arg(long, hide_short_help = true, help_heading = DATA)]
+    pub flip_vertical: bool,
+    /// Turn pictures by quarters, each of the four alike: for pictures without an up
+    #[arg(long, hide_short_help = true, help_heading = DATA)]
+    pub turn: bool,
+    /// Add noise to inputs: its standard deviation as a share of the range of samples, such as 0.02
+    #[arg(long, hide_short_help = true, help_heading = DATA, value_name = "SHARE")]
+    pub noise: Option<f32>,
+    /// Make inputs brighter or darker at random, by at most this share of the range of samples
+    #[arg(long, hide_short_help = true, help_heading = DATA, value_name = "SHARE")]
+    pub brightness: Option<f32>,
     /// Take pictures in the order of their names
     #[arg(long, hide_short_help = true, help_heading = DATA)]
     pub no_shuffle: bool,

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use super::args::DATA;
 use super::quoted;
 use super::resume::same;
+use super::sides::SideArgs;
 use crate::data::{Check, Folder, ScanOptions};
 use crate::error::{Error, Result};
 
@@ -35,6 +36,8 @@ pub struct DataArgs {
     /// Leave out pictures that cannot be used, and list them
     #[arg(long, hide_short_help = true, help_heading = DATA)]
     pub skip_bad: bool,
+    #[command(flatten)]
+    pub sides: SideArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -46,13 +49,11 @@ pub enum CheckArg {
 }
 
 impl DataArgs {
-    /// Lists the pairs and checks them as far as was asked for; those that cannot be used are left out if
-    /// `skip_bad`.
+    /// Lists the pairs, with their masks; those that cannot be used are left out if the options say so.
     ///
     /// # Errors
-    /// As [`Folder::scan`] and [`Folder::check_pixels`].
-    pub fn scan(&self, skip_bad: bool) -> Result<Folder> {
-        let options = ScanOptions { skip_bad };
+    /// As [`Folder::scan`] and [`Folder::add_masks`].
+    pub fn scan(&self, options: ScanOptions, mask: Option<&Path>) -> Result<Folder> {
         let two = |a: &Option<PathBuf>, b: &Option<PathBuf>| a.clone().zip(b.clone());
         let mut folder = match two(&self.a, &self.b) {
             Some((a, b)) if same(&a, &b) => {
@@ -68,12 +69,18 @@ impl DataArgs {
             }
             None => Folder::scan(self.first(), options)?,
         };
-        let check = match self.check {
+        if let Some(mask) = mask {
+            folder.add_masks(mask)?;
+        }
+        Ok(folder)
+    }
+
+    /// What is read of the pixels before the first step.
+    pub fn check(&self) -> Check {
+        match self.check {
             CheckArg::Headers => Check::Headers,
             CheckArg::Full => Check::Full,
-        };
-        folder.check_pixels(check, options)?;
-        Ok(folder)
+        }
     }
 
     /// The data folder, or that of A.
@@ -97,6 +104,7 @@ impl DataArgs {
             ("--b", &self.b),
             ("--val-a", &self.val_a),
             ("--val-b", &self.val_b),
+            ("--mask", &self.sides.mask),
         ];
         let data = self.data.iter().map(|data| quoted(data));
         let flags = flags.iter().filter_map(|(flag, path)| {

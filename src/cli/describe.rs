@@ -8,7 +8,7 @@ use crate::checkpoint;
 use crate::error::Result;
 use crate::model::{DiscriminatorConfig, GeneratorConfig};
 use crate::nn::Layer;
-use crate::tensor::Shape;
+use crate::tensor::{Shape, Size};
 use crate::train::{RunConfig, Trained};
 
 pub fn run(args: &DescribeArgs) -> Result<ExitCode> {
@@ -21,7 +21,7 @@ pub fn run(args: &DescribeArgs) -> Result<ExitCode> {
         let weights = checkpoint::load_weights(path)?;
         let trained = Trained::of(&weights.metadata, path)?;
         // Beyond what a run may have, the products in the table could overflow.
-        size = trained.size.filter(|&size| size <= RunConfig::LARGEST).unwrap_or(size);
+        size = trained.size.filter(|size| size.most() <= RunConfig::LARGEST).unwrap_or(size);
         remembered = words::trained(&trained);
         g = weights.generator.map(|(config, _)| config);
         ds = weights.discriminators.into_iter().map(|(config, _)| config).collect();
@@ -34,10 +34,10 @@ pub fn run(args: &DescribeArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn generator(config: &GeneratorConfig, size: usize) -> Result<()> {
+fn generator(config: &GeneratorConfig, size: Size) -> Result<()> {
     let network = config.build()?;
-    let size = size.max(network.multiple());
-    let input = Shape::new(1, size, size, config.in_channels);
+    let size = size.map(|side| side.max(network.multiple()));
+    let input = Shape::new(1, size.height, size.width, config.in_channels);
     say(format!("generator: {:?}, norm {:?}", config.kind, config.norm));
     table(&network.layers(input)?);
     say(format!("{} parameters", network.params().count()));
@@ -45,9 +45,9 @@ fn generator(config: &GeneratorConfig, size: usize) -> Result<()> {
     Ok(())
 }
 
-fn discriminator(config: &DiscriminatorConfig, size: usize) -> Result<()> {
+fn discriminator(config: &DiscriminatorConfig, size: Size) -> Result<()> {
     let network = config.build()?;
-    let input = Shape::new(1, size, size, config.in_channels);
+    let input = Shape::new(1, size.height, size.width, config.in_channels);
     let field = config.receptive_field();
     say(format!("discriminator: patches of {field} x {field}, norm {:?}", config.norm));
     table(&network.layers(input)?);

@@ -173,7 +173,7 @@ impl Plan {
     /// All pairs of a data set, whatever their phase.
     fn pairs_of(&mut self, path: &Path, to: &mut Vec<Input>) -> Result<()> {
         let Folder { train, val, test, skipped, left_out, counts, .. } =
-            Folder::scan(path, ScanOptions { skip_bad: true })?;
+            Folder::scan(path, ScanOptions { skip_bad: true, ..ScanOptions::default() })?;
         let phases = [("train", train), ("val", val), ("test", test)];
         let several = phases.iter().filter(|(_, pairs)| !pairs.is_empty()).count() > 1;
         let root = root_name(path);

@@ -11,6 +11,7 @@ mod port_flags;
 mod progress;
 mod resume;
 mod settings;
+mod sides;
 mod stop;
 mod train;
 mod translate;

@@ -73,6 +73,10 @@ pub fn apply(args: &TrainArgs, config: &mut RunConfig) -> Result<()> {
     config.seed = args.seed.unwrap_or(config.seed);
     config.jitter &= !args.no_jitter;
     config.flip &= !args.no_flip;
+    config.flip_vertical |= args.flip_vertical;
+    config.turn |= args.turn;
+    config.shading.noise = args.noise.unwrap_or(config.shading.noise);
+    config.shading.brightness = args.brightness.unwrap_or(config.shading.brightness);
     config.shuffle &= !args.no_shuffle;
     args.network.apply(config)
 }

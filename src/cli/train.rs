@@ -9,9 +9,10 @@ use super::args::TrainArgs;
 use super::progress::ProgressReport;
 use super::resume::{self, check_end, differences, epochs_of, folder_of, go_on, options, same};
 use super::settings::{apply, resumed_schedule, schedule};
+use super::sides::domains;
 use super::{bytes, complain, hint, quoted, say, say_lines, stop, words};
 use crate::checkpoint::{DISCRIMINATOR, GENERATOR};
-use crate::data::SourceSizes;
+use crate::data::{FilePairs, ScanOptions, SourceSizes};
 use crate::error::{Error, Result};
 use crate::train::{
     BEST, Distance, MODEL, Objective, Outcome, RunConfig, RunOptions, RunPlan, SAMPLES, Trainer,
@@ -53,9 +54,24 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     if out.exists() && !out.is_dir() {
         return Err(Error::input(format!("--out {} is a file; give a folder", out.display())));
     }
+    if resumed.is_some() {
+        args.data.sides.refuse_on_resume()?;
+    }
     let (backend, header) = args.device.open()?;
 
-    let folder = args.data.scan(run_options.skip_bad)?;
+    let scan = ScanOptions { skip_bad: run_options.skip_bad, pages: run_options.pages };
+    let mut folder = args.data.scan(scan, run_options.mask.as_deref())?;
+    let mut found = Vec::new();
+    if resumed.is_none() {
+        let sides = args.data.sides.find(&folder, config.direction)?;
+        config.domains = domains(&sides, config.direction);
+        config.masked = run_options.mask.is_some() || sides.iter().any(|side| side.has_holes);
+        config.fit_networks();
+        config.check()?;
+        found = sides.into_iter().zip(["A", "B"]).collect();
+    }
+    let (of_a, of_b) = config.direction.order(&config.domains.input, &config.domains.target);
+    folder.check_pixels(args.data.check(), scan, [of_a, of_b])?;
     let (n_train, n_val) = (folder.training()?.len(), folder.val.len());
     let (notes, n_test) = (folder.notes(), folder.test.len());
     let RunOptions { epochs, steps, .. } = run_options;
@@ -67,7 +83,8 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     let (lr, schedule) = (config.lr, config.schedule);
     let example = folder.val.first().or(folder.train.first()).cloned();
     let val_sizes = SourceSizes::of(&folder.val);
-    let (train, val) = (Arc::new(folder.train), Arc::new(folder.val));
+    let files = |pairs| FilePairs { pairs, domains: [of_a.clone(), of_b.clone()] };
+    let (train, val) = (Arc::new(files(folder.train)), Arc::new(files(folder.val)));
     let mut plan = RunPlan::new(config, run_options, train, val, backend)?;
     if let Some(checkpoint) = &resumed {
         plan.go_on_from(&checkpoint.progress);
@@ -88,6 +105,9 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     notes.iter().for_each(|note| say(format!("          {note}")));
     for skipped in &folder.skipped {
         say(format!("          left out: {}", skipped.reason));
+    }
+    for (side, name) in &found {
+        words::side(side, name).iter().for_each(|line| say(format!("          {line}")));
     }
     for (i, line) in
         words::fit(plan.config(), plan.sources(), val_sizes.as_ref()).iter().enumerate()
@@ -198,10 +218,9 @@ fn losses(config: &RunConfig) -> String {
 fn describe_networks(plan: &RunPlan) {
     let (networks, config) = (plan.networks(), plan.config());
     say(format!(
-        "networks  generator {:?}, {} parameters, {} x {} pixels",
+        "networks  generator {:?}, {} parameters, {} pixels",
         config.generator.kind,
         networks.first().params().count(),
-        config.size,
         config.size
     ));
     for (d, (_, network)) in config.discriminators.iter().zip(networks.iter().skip(1)) {

@@ -151,12 +151,13 @@ fn small(jobs: &[Job], translator: &Translator) -> Option<String> {
     let size = translator.trained().size?;
     let computed = |job: &&Job| translator.resizing().size(job.size);
     let is_small = |job: &&Job| {
-        computed(job) != job.size && 4 * computed(job).into_iter().min().unwrap_or(0) < 3 * size
+        computed(job) != job.size
+            && 4 * computed(job).into_iter().min().unwrap_or(0) < 3 * size.least()
     };
     let first = jobs.iter().find(is_small)?;
     let [w, h] = computed(&first);
     Some(format!(
-        "{} of them are computed smaller than the {size} x {size} pixels of the training, such as {} at {w} x \
+        "{} of them are computed smaller than the {size} pixels of the training, such as {} at {w} x \
          {h}: --scale native keeps their size",
         jobs.iter().filter(is_small).count(),
         first.source.path().display()

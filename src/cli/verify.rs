@@ -20,7 +20,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
         a_card(&choice)?;
     }
     say(format!(
-        "compares  one training step at {0} x {0}, {1} channels, precision {2}, with the CPU",
+        "compares  one training step at {0}, {1} channels, precision {2}, with the CPU",
         config.size,
         config.generator.base_channels,
         choice.precision.name()

@@ -1,9 +1,8 @@
 //! What the program says about sizes and statistics, in training, translation and `describe`.
 
 use super::shown;
-use crate::data::{Direction, Domain, DomainKind, Fit, SourceSizes};
+use crate::data::{Direction, Domain, DomainKind, Fit, FoundSide, SourceSizes, Spread, StoredType};
 use crate::kernel::Statistics;
-use crate::tensor::SampleType;
 use crate::train::{Compared, RunConfig, Trained};
 use crate::translate::Translator;
 
@@ -18,24 +17,43 @@ pub fn fit(
     val: Option<&SourceSizes>,
 ) -> Vec<String> {
     let size = config.size;
-    let not_square = |sources: &&SourceSizes| sources.not_square > 0;
+    // Whether some have other proportions than the size.
+    let [w, h] = size.across();
+    let others = |sources: &&SourceSizes| {
+        let as_size = |spread: Spread, side: usize, other: usize, of: Spread| {
+            spread.min * other == of.min * side && spread.max * other == of.max * side
+        };
+        let SourceSizes { width, height, .. } = **sources;
+        let all_alike = width.min == width.max && height.min == height.max;
+        match size.square() {
+            Some(_) => sources.not_square > 0,
+            None => !(all_alike && as_size(width, w, h, height)),
+        }
+    };
     let mut lines = Vec::new();
     for (sources, name, random) in
         [(train, "pictures", config.jitter), (val, "validation pictures", false)]
     {
-        let Some(sources) = sources.filter(not_square) else { continue };
+        let Some(sources) = sources.filter(others) else { continue };
         let SourceSizes { pairs, width, height, not_square, too_long, .. } = sources;
         let what = match config.fit {
-            Fit::Crop if random => {
-                format!("squares of {size} x {size} are cut out of them at random (--fit crop)")
-            }
-            Fit::Crop => "the square in their middle is used (--fit crop)".to_string(),
+            Fit::Crop | Fit::Native if random => format!(
+                "parts of {size} are cut out of them at random (--fit {})",
+                if config.fit == Fit::Crop { "crop" } else { "native" }
+            ),
+            Fit::Crop => "the part in their middle is used (--fit crop)".to_string(),
+            Fit::Native => format!("the {size} in their middle are used (--fit native)"),
             Fit::Pad => "they are filled up by reflection (--fit pad)".to_string(),
-            Fit::Stretch => format!("they are squeezed to {size} x {size} (--fit stretch)"),
+            Fit::Stretch => format!("they are squeezed to {size} (--fit stretch)"),
         };
-        lines.push(format!(
-            "{not_square} of {pairs} {name} are not square ({width} x {height} pixels): {what}"
-        ));
+        lines.push(match size.square() {
+            Some(_) => format!(
+                "{not_square} of {pairs} {name} are not square ({width} x {height} pixels): {what}"
+            ),
+            None => format!(
+                "the {pairs} {name} of {width} x {height} pixels have other proportions than {size}: {what}"
+            ),
+        });
         if *too_long > 0 && config.fit == Fit::Crop {
             lines.push(format!(
                 "{too_long} are longer than {} times their shorter side: of these only the middle is \
@@ -118,30 +136,49 @@ pub fn trained(trained: &Trained) -> Vec<String> {
                     Fit::Crop => "cropped",
                     Fit::Pad => "filled up",
                     Fit::Stretch => "stretched",
+                    Fit::Native => "not resized",
                 }
             ),
             _ => String::new(),
         };
-        lines.push(format!("trained at {size} x {size} pixels{from}{fit}"));
+        lines.push(format!("trained at {size} pixels{from}{fit}"));
     }
     lines.extend(statistics.iter().map(compared));
     lines
 }
 
+/// What was found of one side, "A" or "B".
+pub fn side(found: &FoundSide, name: &str) -> Vec<String> {
+    let mut lines = vec![format!("{name}: {}", domain(&found.domain))];
+    lines.extend(found.lines.iter().map(|line| shown(line)));
+    if found.holes > 0.0 && !matches!(found.domain.kind, DomainKind::Labels { .. }) {
+        lines.push(format!(
+            "{:.3} % of its samples are NaN or no data: such pixels do not count",
+            100.0 * found.holes
+        ));
+    }
+    lines
+}
+
 /// "8-bit colour (red, green, blue)", "32-bit floats from -10 to 90 m (height)".
 fn domain(domain: &Domain) -> String {
-    let samples = match domain.samples {
-        SampleType::U8 => "8-bit",
-        SampleType::U16 => "16-bit",
-        SampleType::F32 => "32-bit float",
+    let stored = match domain.stored() {
+        StoredType::U8 => "8-bit".to_string(),
+        StoredType::U16 => "16-bit".to_string(),
+        StoredType::F32 => "32-bit float".to_string(),
+        other => other.to_string(),
     };
-    let kind = match &domain.kind {
-        DomainKind::Colour => "colour".to_string(),
-        DomainKind::Values { low, high, unit, .. } => {
+    let names = match domain.channels.len() {
+        0..=8 => domain.channels.join(", "),
+        n => format!("{n} channels, {}, ...", domain.channels[..3].join(", ")),
+    };
+    match &domain.kind {
+        DomainKind::Colour => format!("{stored} colour ({names})"),
+        DomainKind::Values { low, high, unit, ranges, .. } => {
             let unit = unit.as_ref().map_or(String::new(), |unit| format!(" {unit}"));
-            format!("values from {low} to {high}{unit}")
+            let own = if ranges.is_empty() { "" } else { ", each channel with its own range" };
+            format!("{stored} values from {low} to {high}{unit}{own} ({names})")
         }
         DomainKind::Labels { classes } => format!("labels of {} classes", classes.len()),
-    };
-    format!("{samples} {kind} ({})", domain.channels.join(", "))
+    }
 }

@@ -38,6 +38,11 @@ impl Domain {
         Domain { channels, samples, ..Domain::default() }
     }
 
+    /// Whether its images are grey or RGB of 8 or 16 bits.
+    pub fn is_light(&self) -> bool {
+        matches!(self.way(), Way::Colours(_))
+    }
+
     fn way(&self) -> Way {
         if matches!(self.kind, DomainKind::Labels { .. }) {
             return Way::Labels;

@@ -22,13 +22,13 @@ use rayon::prelude::*;
 
 use super::colours::{Look, colours};
 use super::format::Colours;
-use super::{Attributes, Image, StoredType};
 use super::format::{
     self, Alpha, FileSource, Format, FormatError, Header, START, unread_by_content,
     unread_by_extension,
 };
 use super::limits::{METADATA, check_length, check_size};
 use super::notes::Notes;
+use super::{Attributes, Image, StoredType};
 use crate::error::{Error, Result};
 use crate::regular::open_regular;
 
@@ -51,6 +51,8 @@ pub struct ImageHeader {
     pub(super) opacity: Alpha,
     /// Images of this kind in the file: pages, frames or slices; at least 1.
     pub pages: usize,
+    /// Whether these are slices of a volume, each a picture of its own.
+    pub slices: bool,
     /// What reading the image will change or leave out.
     pub notes: Notes,
 }
@@ -77,9 +79,20 @@ impl ImageHeader {
 
     fn of(header: &Header) -> ImageHeader {
         let [width, height] = header.upright();
-        let Header { channels, stored, colours, pages, .. } = *header;
+        let Header { channels, stored, colours, pages, slices, .. } = *header;
         let (alpha, opacity, notes) = (header.alpha != Alpha::None, header.alpha, header.notes);
-        ImageHeader { width, height, channels, stored, colours, alpha, opacity, pages, notes }
+        ImageHeader {
+            width,
+            height,
+            channels,
+            stored,
+            colours,
+            alpha,
+            opacity,
+            pages,
+            slices,
+            notes,
+        }
     }
 
     /// "3 channels of u16", "a palette".

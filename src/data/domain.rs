@@ -26,6 +26,10 @@ pub struct Domain {
     /// The order of the axes of arrays in files, where they are arrays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub axes: Option<Axes>,
+    /// The classes that colours stand for, where they are learnt as colours: each pixel of an output gets
+    /// the nearest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub palette: Option<Vec<Class>>,
 }
 
 /// What the channels of a [`Domain`] measure.
@@ -97,15 +101,26 @@ impl Domains {
             [("input", &self.input, input), ("output", &self.target, output)]
         {
             domain.check()?;
-            if domain.channels.len() != channels {
+            if domain.network_channels() != channels {
+                let has = match &domain.kind {
+                    DomainKind::Labels { classes } => format!("has {} classes", classes.len()),
+                    _ => format!("names {}", domain.channels.len()),
+                };
                 return Err(Error::input(format!(
-                    "the network's {side} has {channels} channels, and its domain names {}: name \
-                     each channel once",
-                    domain.channels.len()
+                    "the network's {side} has {channels} channels, and its domain {has}: name each \
+                     channel once"
                 )));
             }
         }
         Ok(())
+    }
+}
+
+impl DomainKind {
+    /// Values of one range for all channels.
+    pub fn values(low: f64, high: f64, unit: Option<&str>) -> DomainKind {
+        let unit = unit.map(String::from);
+        DomainKind::Values { low, high, unit, ranges: Vec::new(), clip: false }
     }
 }
 
@@ -118,6 +133,7 @@ impl Default for Domain {
             nodata: None,
             stored: None,
             axes: None,
+            palette: None,
         }
     }
 }
@@ -129,6 +145,14 @@ impl Domain {
         match channels {
             3 => Domain::default(),
             n => Domain { channels: (1..=n).map(|i| i.to_string()).collect(), ..Domain::default() },
+        }
+    }
+
+    /// Channels that a network sees: one for each class of labels, else those of the images.
+    pub fn network_channels(&self) -> usize {
+        match &self.kind {
+            DomainKind::Labels { classes } => classes.len(),
+            _ => self.channels.len(),
         }
     }
 
@@ -259,13 +283,7 @@ mod tests {
     fn heights_and_labels_are_written_and_read() {
         let heights = Domain {
             channels: vec!["height".into()],
-            kind: DomainKind::Values {
-                low: -50.0,
-                high: 350.0,
-                unit: Some("m".into()),
-                ranges: vec![],
-                clip: false,
-            },
+            kind: DomainKind::values(-50.0, 350.0, Some("m")),
             samples: SampleType::F32,
             nodata: Some(-9999.0),
             ..Domain::default()
@@ -287,8 +305,7 @@ mod tests {
     #[test]
     fn wrong_domains_are_refused() {
         assert!(serde_json::from_str::<Domain>(r#"{"sample":"u8"}"#).is_err());
-        let values =
-            |low, high| DomainKind::Values { low, high, unit: None, ranges: vec![], clip: false };
+        let values = |low, high| DomainKind::values(low, high, None);
         let class = |i: usize| Class { name: i.to_string(), colour: None, value: None };
         let labels = |n| DomainKind::Labels { classes: (0..n).map(class).collect() };
         let one = Domain::of_channels(1);

@@ -1,17 +1,22 @@
-//! How pictures that are not square become square.
+//! How pictures get the proportions of the training.
 
 use super::Image;
 use crate::one_of::one_of;
+use crate::tensor::Size;
 
 one_of! {
-    /// How a picture becomes as high as wide; one that is square is resized, whatever the fit.
+    /// How a picture gets the size of the training; one of its proportions is resized, but for native.
     pub enum Fit {
-        /// A square is cut out of it: with jitter anywhere along the longer side, else in the middle.
+        /// It is resized to cover the size, and what is longer is cut off: with jitter at random, else on
+        /// both sides alike.
         Crop = "crop",
-        /// It is filled up by reflection to a square, with the picture in the middle.
+        /// It is resized to fit into the size and filled up by reflection, with the picture in the middle.
         Pad = "pad",
-        /// It is squeezed to a square; circles become ellipses.
+        /// It is squeezed to the size; circles become ellipses.
         Stretch = "stretch",
+        /// It is not resized: each step sees a part of it, at random. Smaller ones are filled up by
+        /// reflection.
+        Native = "native",
     }
 }
 
@@ -26,16 +31,26 @@ impl Fit {
     /// 10 x 65,535 pixels would take 1.6 GB at a size of 256.
     pub const LONGEST: usize = 8;
 
-    /// Width and height after resizing so that the square to train on has `to` x `to` pixels: the
-    /// shorter side becomes `to` for [`Fit::Crop`], the longer one for [`Fit::Pad`], both for
-    /// [`Fit::Stretch`]. Other sides are rounded, to at least 1 pixel.
-    pub fn resized(self, [width, height]: [usize; 2], to: usize) -> [usize; 2] {
-        let base = match self {
-            Fit::Stretch => return [to, to],
-            Fit::Crop => width.min(height),
-            Fit::Pad => width.max(height),
+    /// Width and height after resizing so that the part to train on has the size `to`: the smallest that
+    /// cover it for [`Fit::Crop`], the largest inside of it for [`Fit::Pad`], the size itself for
+    /// [`Fit::Stretch`], unchanged for [`Fit::Native`]. The side that does not decide is rounded, to at least
+    /// 1 pixel.
+    pub fn resized(self, [width, height]: [usize; 2], to: impl Into<Size>) -> [usize; 2] {
+        let to = to.into();
+        // Whether the picture is longer across than the size.
+        let wide = width as u128 * to.height as u128 >= height as u128 * to.width as u128;
+        let by_height = match self {
+            Fit::Native => return [width, height],
+            Fit::Stretch => return to.across(),
+            Fit::Crop => wide,
+            Fit::Pad => !wide,
         };
-        [width, height].map(|side| rounded(side as f64 * to as f64 / base as f64))
+        let other =
+            |side: usize, to: usize, base: usize| rounded(side as f64 * to as f64 / base as f64);
+        match by_height {
+            true => [other(width, to.height, height), to.height],
+            false => [to.width, other(height, to.width, width)],
+        }
     }
 
     /// The part of a picture of this width and height that is used: all of it, or the middle of
@@ -46,25 +61,28 @@ impl Fit {
                 let most = width.min(height).saturating_mul(Fit::LONGEST);
                 [width.min(most), height.min(most)]
             }
-            Fit::Pad | Fit::Stretch => [width, height],
+            Fit::Pad | Fit::Stretch | Fit::Native => [width, height],
         }
     }
 
-    /// The picture resized as [`Fit::resized`] says, and for [`Fit::Pad`] filled up to `to` x `to`
-    /// pixels.
-    pub(super) fn apply(self, image: &Image, to: usize) -> Image {
+    /// The picture resized by `resize` as [`Fit::resized`] says, and filled up to the size where it is
+    /// smaller.
+    pub(super) fn apply(
+        self,
+        image: &Image,
+        to: Size,
+        resize: fn(&Image, usize, usize) -> Image,
+    ) -> Image {
         let [width, height] = self.used([image.width, image.height]);
         let (x, y) = ((image.width - width) / 2, (image.height - height) / 2);
         let [to_width, to_height] = self.resized([width, height], to);
         let resized = if (width, height) == (image.width, image.height) {
-            image.resize(to_width, to_height)
+            resize(image, to_width, to_height)
         } else {
-            image.crop(x, y, width, height).resize(to_width, to_height)
+            resize(&image.crop(x, y, width, height), to_width, to_height)
         };
-        match self {
-            Fit::Pad => resized.reflected(to, to),
-            Fit::Crop | Fit::Stretch => resized,
-        }
+        let [width, height] = [to_width.max(to.width), to_height.max(to.height)];
+        resized.reflected(width, height)
     }
 }
 

@@ -18,11 +18,14 @@
 //! parallel. Every list is sorted by the bytes of the path. Hidden files are ignored; whatever else is not
 //! used is counted in [`Folder::left_out`].
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::Domain;
 use super::decode::ImageHeader;
+use super::kinds::Kinds;
 use super::layout::{Phase, Place, in_two, places};
 use super::matching::{Bad, match_folders};
 use super::notes::NoteCounts;
@@ -31,6 +34,7 @@ use super::survey::{leak, odd_proportions};
 use super::walk::{LeftOut, WalkOptions, walk};
 use crate::error::settings::{NEXT_LINE, SKIP_BAD};
 use crate::error::{Error, Result};
+use crate::one_of::one_of;
 
 /// Options of [`Folder::scan`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +42,26 @@ pub struct ScanOptions {
     /// Leave out images that are bad or have no partner, and list them in [`Folder::skipped`];
     /// otherwise they are an error that names them.
     pub skip_bad: bool,
+    /// What the pages of a file are.
+    pub pages: Pages,
+}
+
+one_of! {
+    /// What the pages of a file are.
+    pub enum Pages {
+        /// The slices of a volume are pictures; of other files the first page is used.
+        Auto = "auto",
+        /// Each page is a picture.
+        Pictures = "pictures",
+        /// All pages together are the channels of one picture.
+        Channels = "channels",
+    }
+}
+
+impl Default for Pages {
+    fn default() -> Self {
+        Pages::Auto
+    }
 }
 
 /// How pairs are stored.
@@ -78,6 +102,8 @@ pub struct Folder {
     /// What reading the pictures changes or leaves out, from their headers and those pixels that were
     /// looked at.
     pub counts: NoteCounts,
+    /// The kinds of pictures on each side, A and B.
+    pub kinds: [Kinds; 2],
     /// Pairs whose names are equal as text (Unicode NFC) and not as bytes.
     pub by_text: usize,
     /// What is odd about the whole.
@@ -148,12 +174,13 @@ impl Folder {
             skipped: vec![],
             left_out,
             counts: NoteCounts::default(),
+            kinds: Default::default(),
             by_text: 0,
             odd: vec![],
         };
         let mut bad = Vec::new();
         for (phase, place) in places {
-            let (pairs, wrong) = folder.scan_place(&place)?;
+            let (pairs, wrong) = folder.scan_place(&place, options.pages)?;
             bad.extend(wrong);
             folder.phase(phase).extend(pairs);
         }
@@ -188,7 +215,12 @@ impl Folder {
     ///
     /// # Errors
     /// [`Error::Input`] with the names of all that fail, up to 20.
-    pub fn check_pixels(&mut self, check: Check, options: ScanOptions) -> Result<()> {
+    pub fn check_pixels(
+        &mut self,
+        check: Check,
+        options: ScanOptions,
+        domains: [&Domain; 2],
+    ) -> Result<()> {
         let full = check == Check::Full;
         let mut bad = Vec::new();
         for (phase, all) in
@@ -197,7 +229,7 @@ impl Folder {
             let pairs = std::mem::take(self.phase(phase));
             let read = |(i, pair): (usize, Pair)| {
                 let look = all || (i < SAMPLE && phase == Phase::Train);
-                let found = look.then(|| pair.read_with_notes().map(|(_, notes)| notes));
+                let found = look.then(|| pair.read_as(domains).map(|(_, notes)| notes));
                 (pair, found.transpose())
             };
             let checked: Vec<_> = pairs.into_par_iter().enumerate().map(read).collect();
@@ -216,6 +248,35 @@ impl Folder {
             }
         }
         self.leave_out(bad, options.skip_bad)
+    }
+
+    /// Gives each pair the mask of its name in a folder: `DIR/x/7.png` to the pair `x/7`.
+    ///
+    /// # Errors
+    /// A folder that cannot be read; pairs without a mask, by name.
+    pub fn add_masks(&mut self, folder: &Path) -> Result<()> {
+        check_folder(folder)?;
+        let found = walk(folder, WalkOptions { deep: true, ..WalkOptions::default() })?;
+        let by_name: HashMap<String, PathBuf> = found
+            .pictures
+            .into_iter()
+            .map(|found| (found.key().to_string_lossy().into_owned(), found.path))
+            .collect();
+        let mut missing = Vec::new();
+        for pair in self.train.iter_mut().chain(&mut self.val).chain(&mut self.test) {
+            pair.mask = by_name.get(&pair.file_name()).cloned();
+            if pair.mask.is_none() {
+                missing.push(pair.name.clone());
+            }
+        }
+        match missing.first() {
+            None => Ok(()),
+            Some(first) => Err(Error::input(format!(
+                "{} of the pairs have no mask in {}, such as {first}: add one of the same name to each",
+                missing.len(),
+                folder.display()
+            ))),
+        }
     }
 
     /// Every pair: train, val, test.
@@ -249,7 +310,7 @@ impl Folder {
         }
     }
 
-    fn scan_place(&mut self, place: &Place) -> Result<(Vec<Pair>, Vec<Bad>)> {
+    fn scan_place(&mut self, place: &Place, pages: Pages) -> Result<(Vec<Pair>, Vec<Bad>)> {
         let mut bad = Vec::new();
         let sources: Vec<(PathBuf, PairSource)> = match place {
             Place::One { folder, deep } => {
@@ -275,7 +336,7 @@ impl Folder {
                 matched.pairs
             }
         };
-        let checked: Vec<_> = sources.into_par_iter().map(check).collect();
+        let checked: Vec<_> = sources.into_par_iter().map(|source| check(source, pages)).collect();
         let mut pairs = Vec::with_capacity(checked.len());
         for result in checked {
             match result {
@@ -283,7 +344,13 @@ impl Folder {
                     for (path, header) in headers.iter().flatten() {
                         self.counts.add(&header.notes, path);
                     }
-                    pairs.push(pair);
+                    let stacked = pages == Pages::Channels;
+                    let of_a = headers[0].as_ref().expect("the first file is there");
+                    let of_b = headers[1].as_ref().unwrap_or(of_a);
+                    for (kinds, (path, header)) in self.kinds.iter_mut().zip([of_a, of_b]) {
+                        kinds.add(header, stacked, path);
+                    }
+                    pairs.extend(pair);
                 }
                 Err(wrong) => bad.push(wrong),
             }
@@ -368,7 +435,10 @@ fn all_wrong(mut bad: Vec<Bad>) -> Error {
 type Headers = [Option<(PathBuf, ImageHeader)>; 2];
 
 /// Reads the headers of a pair.
-fn check((name, source): (PathBuf, PairSource)) -> Result<(Pair, Headers), Bad> {
+fn check(
+    (name, source): (PathBuf, PairSource),
+    use_of_pages: Pages,
+) -> Result<(Vec<Pair>, Headers), Bad> {
     let at = |path: &Path, e| (path.to_path_buf(), e);
     let read = |path: &Path| ImageHeader::read(path).map_err(|e| at(path, e));
     let (width, height, headers) = match &source {
@@ -395,5 +465,27 @@ fn check((name, source): (PathBuf, PairSource)) -> Result<(Pair, Headers), Bad> 
         }
     };
     let name = name.to_string_lossy().into_owned();
-    Ok((Pair { name, source, width, height }, headers))
+    let each = |header: &ImageHeader| match use_of_pages {
+        Pages::Auto if header.slices => header.pages,
+        Pages::Pictures => header.pages,
+        Pages::Auto | Pages::Channels => 1,
+    };
+    let [of_a, of_b] = &headers;
+    let of_a = of_a.as_ref().expect("the first file is there");
+    let (pages, others) = (each(&of_a.1), of_b.as_ref().map(|of_b| each(&of_b.1)));
+    if let (Some((b, _)), Some(others)) = (of_b, others.filter(|&n| n != pages)) {
+        let error = Error::input(format!(
+            "{} has {pages} pages and {} has {others}: a pair needs as many of each",
+            of_a.0.display(),
+            b.display()
+        ));
+        return Err(at(&of_a.0, error));
+    }
+    let pair = |page: usize| {
+        let digits = (pages - 1).to_string().len();
+        let name = if pages == 1 { name.clone() } else { format!("{name}-{page:0digits$}") };
+        let stacked = use_of_pages == Pages::Channels;
+        Pair { name, source: source.clone(), width, height, page, pages, stacked, mask: None }
+    };
+    Ok(((0..pages).map(pair).collect(), headers))
 }

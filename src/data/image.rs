@@ -50,8 +50,14 @@ impl PixelFormat {
     /// # Errors
     /// [`Error::Input`] with both formats, or with the place of the first such sample.
     pub fn check(self, image: &Image, name: &str) -> Result<()> {
+        self.check_format(image, name)?;
+        image.check_finite(name)
+    }
+
+    /// As [`PixelFormat::check`], but for samples that are NaN or infinite.
+    pub(super) fn check_format(self, image: &Image, name: &str) -> Result<()> {
         if image.format() == self {
-            return image.check_finite(name);
+            return Ok(());
         }
         Err(Error::input(format!(
             "{name} has {}, and {self} are needed: convert it",
@@ -157,6 +163,23 @@ impl Image {
         let columns: Vec<usize> = (0..self.width).rev().collect();
         let rows: Vec<usize> = (0..self.height).collect();
         self.gather(&columns, &rows)
+    }
+
+    /// One channel that is 1 where any sample is above 0, and 0 elsewhere.
+    pub(super) fn counting(&self) -> Image {
+        let counts: Vec<u8> = with_samples!(Samples, &self.samples, all => {
+            let some = |pixel: &[_]| u8::from(pixel.iter().any(|&v| f64::from(v) > 0.0));
+            all.chunks_exact(self.channels).map(some).collect()
+        });
+        Image { height: self.height, width: self.width, channels: 1, samples: counts.into() }
+    }
+
+    /// Of two masks of one size, where both are 1.
+    pub(super) fn both(mut self, other: Image) -> Image {
+        if let (Samples::U8(all), Samples::U8(others)) = (&mut self.samples, &other.samples) {
+            all.iter_mut().zip(others).for_each(|(a, b)| *a &= b);
+        }
+        self
     }
 
     /// The image with samples outside of `range` moved to its ends; NaN stays.

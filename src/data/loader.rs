@@ -12,35 +12,43 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use super::{Augment, Direction, Fit, Image, Order, Pairs, PixelFormat};
+use super::augment::Turn;
+use super::noise::Shading;
+use super::{Augment, Direction, Domain, DomainKind, Domains, Fit, Image, Mask, Order, Pairs};
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::tensor::{Crop, Samples};
+use crate::tensor::{Crop, SampleType, Samples, Size};
 
 /// How long a consumer that waits for a batch does not look whether it is to stop.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// The options of a [`Loader`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LoaderOptions {
     /// Samples in a batch, at least 1.
     pub batch: usize,
     /// See [`Augment::size`].
-    pub size: usize,
+    pub size: Size,
     /// See [`Augment::fit`].
     pub fit: Fit,
     /// Which image of a pair is the input.
     pub direction: Direction,
-    /// The pixel format of inputs.
-    pub input: PixelFormat,
-    /// The pixel format of targets.
-    pub target: PixelFormat,
-    /// Seed of order, crops and flips.
+    /// What the samples of inputs and targets mean.
+    pub domains: Domains,
+    /// Whether batches say which pixels count. Otherwise a pixel that does not is an error.
+    pub masked: bool,
+    /// Seed of order, crops, flips and noise.
     pub seed: u64,
     /// See [`Augment::jitter`].
     pub jitter: bool,
     /// See [`Augment::flip`].
     pub flip: bool,
+    /// See [`Augment::flip_vertical`].
+    pub flip_vertical: bool,
+    /// See [`Augment::turn`].
+    pub turn: bool,
+    /// Noise and brightness of inputs.
+    pub shading: Shading,
     /// See [`Order::shuffle`].
     pub shuffle: bool,
     /// Threads that load and resize, at least 1.
@@ -57,14 +65,17 @@ impl Default for LoaderOptions {
     fn default() -> Self {
         LoaderOptions {
             batch: 1,
-            size: 256,
+            size: Size::from(256),
             fit: Fit::Crop,
             direction: Direction::AToB,
-            input: PixelFormat::RGB,
-            target: PixelFormat::RGB,
+            domains: Domains::default(),
+            masked: false,
             seed: 0,
             jitter: true,
             flip: true,
+            flip_vertical: false,
+            turn: false,
+            shading: Shading::default(),
             shuffle: true,
             threads: 2,
             ahead: 4,
@@ -74,10 +85,10 @@ impl Default for LoaderOptions {
 }
 
 impl LoaderOptions {
-    /// How images are brought to `size x size`.
+    /// How images are brought to the size, and what is drawn for each.
     pub fn augment(&self) -> Augment {
-        let LoaderOptions { size, fit, jitter, flip, seed, .. } = *self;
-        Augment { size, fit, jitter, flip, seed }
+        let LoaderOptions { size, fit, jitter, flip, flip_vertical, turn, seed, .. } = *self;
+        Augment { size, fit, jitter, flip, flip_vertical, turn, seed }
     }
 
     /// How `samples` pairs are ordered and cut into batches.
@@ -90,7 +101,7 @@ impl LoaderOptions {
     /// on top. Pairs that do not tell their size are taken for square.
     pub fn memory_bytes(&self, pairs: &dyn Pairs) -> u64 {
         let augment = self.augment();
-        let square = [augment.load(); 2];
+        let square = augment.load().across();
         let sizes = (0..pairs.len()).map(|i| match pairs.size(i) {
             Some(size) => augment.resized_size(size),
             None => square,
@@ -101,27 +112,35 @@ impl LoaderOptions {
 
     /// Bytes of a pair of images of this width and height.
     fn pair_bytes(&self, [width, height]: [usize; 2]) -> u64 {
-        let pixel = self.input.size() + self.target.size();
-        pixel as u64 * width as u64 * height as u64
+        let Domains { input, target } = &self.domains;
+        let of_images = input.prepared_format().size() + target.prepared_format().size();
+        let pixel = of_images + usize::from(self.masked);
+        (pixel as u64).saturating_mul(width as u64).saturating_mul(height as u64)
     }
 
     fn check(&self, samples: usize) -> Result<()> {
         let least = [
             ("samples", samples),
             ("batch", self.batch),
-            ("size", self.size),
+            ("size", self.size.least()),
             ("threads", self.threads),
             ("ahead", self.ahead),
         ];
-        match least.iter().find(|(_, n)| *n == 0) {
-            Some((what, _)) => Err(Error::input(format!("the loader needs {what} of at least 1"))),
-            None => Ok(()),
+        if let Some((what, _)) = least.iter().find(|(_, n)| *n == 0) {
+            return Err(Error::input(format!("the loader needs {what} of at least 1")));
         }
+        if self.turn && self.size.square().is_none() {
+            return Err(Error::input(format!(
+                "pictures of {} pixels cannot be turned by quarters: use a square size, or no turns",
+                self.size
+            )));
+        }
+        self.shading.check(&self.domains.input)
     }
 }
 
-/// A batch of pairs: resized images, and the crop of each. Of a resized image that is not square it
-/// has a square that contains the crop.
+/// A batch of pairs: resized images, and the crop of each. Of a resized image that is larger than
+/// [`Augment::load`] it has a part of that size that contains the crop.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
     /// The epoch, from 0.
@@ -130,15 +149,26 @@ pub struct Batch {
     pub step_in_epoch: usize,
     /// The index of each pair in the list of pairs.
     pub pairs: Vec<usize>,
-    /// The crop of `size x size` and the flip of each pair, for both its images.
+    /// The crop and the flip of each pair, for both its images.
     pub crops: Vec<Crop>,
     /// Height and width of the images in pixels, [`Augment::load`].
-    pub load: usize,
-    /// Inputs (n, load, load, channels), dense: the A of the pairs, or their B if the direction is
-    /// [`Direction::BToA`].
+    pub load: Size,
+    /// Inputs (n, height, width, channels), dense and [prepared](Domain::prepared): the A of the pairs, or
+    /// their B if the direction is [`Direction::BToA`].
     pub inputs: Samples,
     /// Targets, in the same layout.
     pub targets: Samples,
+    /// Which pixels count, 1 or 0 in u8 (n, height, width, 1); none unless the loader is
+    /// [masked](LoaderOptions::masked). Where a pixel does not count, inputs and targets have the low end of
+    /// their range, or no class, whatever the file has.
+    pub mask: Option<Samples>,
+}
+
+/// A pair, resized and prepared: A, B, and which pixels count.
+pub(super) struct Loaded {
+    pub a: Image,
+    pub b: Image,
+    pub mask: Option<Mask>,
 }
 
 /// An endless source of batches from (epoch, step) on. Dropping it stops each thread after the pair
@@ -152,7 +182,7 @@ struct Shared {
     options: LoaderOptions,
     /// Steps before the first batch: `epoch * steps_per_epoch + step_in_epoch`.
     begin: usize,
-    kept: Vec<OnceLock<(Image, Image)>>,
+    kept: Vec<OnceLock<Loaded>>,
     kept_bytes: AtomicU64,
     state: Mutex<Queue>,
     /// A batch was made.
@@ -196,12 +226,13 @@ impl Loader {
             options,
         });
         let loader = Loader { shared };
-        for i in 0..options.threads {
+        let threads = loader.shared.options.threads;
+        for i in 0..threads {
             let shared = loader.shared.clone();
             std::thread::Builder::new()
                 .name(format!("loader-{i}"))
                 .spawn(move || shared.work())
-                .map_err(|e| limits::no_threads(options.threads, e))?;
+                .map_err(|e| limits::no_threads(threads, e))?;
         }
         Ok(loader)
     }
@@ -306,10 +337,15 @@ impl Shared {
             *permutation = (batch.epoch, order.permutation(batch.epoch));
         }
         batch.load = augment.load();
-        let pixels = batch.load * batch.load;
-        let LoaderOptions { input, target, direction, .. } = self.options;
+        let pixels = batch.load.pixels();
+        let LoaderOptions { domains: Domains { input, target }, direction, .. } = &self.options;
+        let (input, target) = (input.prepared_format(), target.prepared_format());
         batch.inputs.reset(input.samples, order.batch * pixels * input.channels);
         batch.targets.reset(target.samples, order.batch * pixels * target.channels);
+        if self.options.masked {
+            let mask = batch.mask.get_or_insert_default();
+            mask.reset(SampleType::U8, order.batch * pixels);
+        }
         batch.pairs.clear();
         batch.crops.clear();
         for (i, (pair, pass)) in
@@ -320,62 +356,129 @@ impl Shared {
             }
             batch.pairs.push(pair);
             let (epoch, load) = (batch.epoch, batch.load);
-            self.with_pair(pair, &augment, |a, b| {
+            let turn = augment.draw_turn(epoch, pair, pass);
+            self.with_pair(pair, &augment, |Loaded { a, b, mask }| {
                 let (from, to) = direction.order(a, b);
                 let mut crop = augment.draw(epoch, pair, pass, [from.width, from.height]);
-                // A batch is square: the square of a longer image begins at the crop if it can.
-                let (x, y) = (crop.x.min(from.width - load), crop.y.min(from.height - load));
+                // The part of a larger image begins at the crop if it can.
+                let (x, y) =
+                    (crop.x.min(from.width - load.width), crop.y.min(from.height - load.height));
                 (crop.x, crop.y) = (crop.x - x, crop.y - y);
                 batch.crops.push(crop);
-                let sides = [(from, &mut batch.inputs, input), (to, &mut batch.targets, target)];
-                for (image, all, format) in sides {
-                    let at = i * pixels * format.channels;
-                    if (image.width, image.height) == (load, load) {
-                        all.copy_at(at, image.samples.as_slice());
-                    } else {
-                        all.copy_at(at, image.crop(x, y, load, load).samples.as_slice());
+                let part = |image: &Image, to: &mut Samples| {
+                    let at = i * pixels * image.channels;
+                    let whole = (image.width, image.height) == (load.width, load.height);
+                    match (whole, turn == Turn::default()) {
+                        (true, true) => to.copy_at(at, image.samples.as_slice()),
+                        (true, false) => to.copy_at(at, image.turned(turn).samples.as_slice()),
+                        (false, _) => {
+                            let part = image.crop(x, y, load.width, load.height).turned(turn);
+                            to.copy_at(at, part.samples.as_slice());
+                        }
                     }
+                };
+                part(from, &mut batch.inputs);
+                part(to, &mut batch.targets);
+                let all = i * pixels..(i + 1) * pixels;
+                match (mask, &mut batch.mask) {
+                    (Some(mask), Some(to)) => part(mask, to),
+                    (None, Some(Samples::U8(to))) => to[all.clone()].fill(1),
+                    _ => {}
                 }
+                let c = input.channels;
+                let key = [pair as u32, epoch as u32, pass as u32];
+                self.options.shading.apply(
+                    (self.options.seed, key),
+                    &mut batch.inputs,
+                    all.start * c..all.end * c,
+                    self.options.domains.input.range(),
+                );
             })?;
         }
         Ok(Some(batch))
     }
 
-    /// Calls `f` with the resized images of a pair, from the cache or loaded now and cached if
-    /// there is room.
-    fn with_pair(
-        &self,
-        pair: usize,
-        augment: &Augment,
-        f: impl FnOnce(&Image, &Image),
-    ) -> Result<()> {
+    /// Calls `f` with a pair, from the cache or loaded now and cached if there is room.
+    fn with_pair(&self, pair: usize, augment: &Augment, f: impl FnOnce(&Loaded)) -> Result<()> {
         let slot = &self.kept[pair];
-        if let Some((a, b)) = slot.get() {
-            f(a, b);
+        if let Some(loaded) = slot.get() {
+            f(loaded);
             return Ok(());
         }
         let (a, b) = self.pairs.load(pair)?;
-        self.check_formats(pair, &a, &b)?;
-        let (a, b) = augment.resized_pair(&a, &b, &self.pairs.name(pair))?;
-        f(&a, &b);
-        let bytes = self.options.pair_bytes([a.width, a.height]);
+        let mask = if self.options.masked { self.pairs.mask(pair)? } else { None };
+        let name = self.pairs.name(pair);
+        let loaded = prepared(&self.options, augment, (a, b, mask), &name)?;
+        f(&loaded);
+        let bytes = self.options.pair_bytes([loaded.a.width, loaded.a.height]);
         let room = |used: u64| Some(used + bytes).filter(|&n| n <= self.options.cache_bytes);
         let relaxed = Ordering::Relaxed;
         let keeps = self.kept_bytes.fetch_update(relaxed, relaxed, room).is_ok();
-        if keeps && slot.set((a, b)).is_err() {
+        if keeps && slot.set(loaded).is_err() {
             // Another thread cached the same pair meanwhile.
             self.kept_bytes.fetch_sub(bytes, relaxed);
         }
         Ok(())
     }
+}
 
-    /// Refuses images whose pixel format differs from the options.
-    fn check_formats(&self, pair: usize, a: &Image, b: &Image) -> Result<()> {
-        let LoaderOptions { input, target, direction, .. } = self.options;
-        // `order` is its own inverse: from (input, target) to (A, B).
-        let (wanted_a, wanted_b) = direction.order(input, target);
-        let name = self.pairs.name(pair);
-        wanted_a.check(a, &format!("A of {name}"))?;
-        wanted_b.check(b, &format!("B of {name}"))
+/// Checks a pair that was read, (A, B, mask), prepares and resizes it.
+///
+/// # Errors
+/// Another pixel format than the domains have; images of different sizes; pixels that do not count where that
+/// is not expected.
+pub(super) fn prepared(
+    options: &LoaderOptions,
+    augment: &Augment,
+    (a, b, mask): (Image, Image, Option<Mask>),
+    name: &str,
+) -> Result<Loaded> {
+    let Domains { input, target } = &options.domains;
+    // `order` is its own inverse: from (input, target) to (A, B).
+    let (of_a, of_b) = options.direction.order(input, target);
+    augment.check_sizes(&a, &b, name)?;
+    let (a, mask_a) = checked(of_a, a, &format!("A of {name}"), options.masked)?;
+    let (b, mask_b) = checked(of_b, b, &format!("B of {name}"), options.masked)?;
+    let resized = |domain: &Domain, image: &Image| match domain.kind {
+        DomainKind::Labels { .. } => augment.resized_by(image, Image::resize_nearest),
+        _ => augment.resized(image),
+    };
+    let (mut a, mut b) = (resized(of_a, &a), resized(of_b, &b));
+    let masks = [mask, mask_a, mask_b].into_iter().flatten();
+    let mask = masks.map(|mask| augment.resized_by(&mask, Image::resize_mask)).reduce(Image::both);
+    if let Some(mask) = &mask {
+        of_a.blank(&mut a, mask);
+        of_b.blank(&mut b, mask);
     }
+    Ok(Loaded { a, b, mask })
+}
+
+/// A checked and prepared image, and which of its pixels count.
+fn checked(
+    domain: &Domain,
+    image: Image,
+    name: &str,
+    masked: bool,
+) -> Result<(Image, Option<Mask>)> {
+    if !masked {
+        domain.format().check(&image, name)?;
+    } else {
+        domain.format().check_format(&image, name)?;
+    }
+    let (image, mask) = domain.prepared(image);
+    match mask {
+        Some(mask) if !masked => Err(not_expected(&mask, name)),
+        mask => Ok((image, mask)),
+    }
+}
+
+fn not_expected(mask: &Mask, name: &str) -> Error {
+    let Samples::U8(counts) = &mask.samples else { panic!("masks are of u8") };
+    let at = counts.iter().position(|&c| c == 0).unwrap_or(0);
+    Error::input(format!(
+        "{name} has no known value or class at column {}, row {}, and no picture of the training had such \
+         pixels: mend the picture, or begin a run with all of them",
+        at % mask.width,
+        at / mask.width
+    ))
 }

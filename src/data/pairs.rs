@@ -5,7 +5,8 @@ use std::io::Read;
 use std::path::Path;
 
 use super::fingerprint::CONTENT_BYTES;
-use super::{Augment, Direction, Fit, Image, Pair};
+use super::loader::{Loaded, prepared};
+use super::{Augment, Domain, Image, LoaderOptions, Mask, Pair};
 use crate::error::{Error, Result};
 use crate::regular::open_regular;
 
@@ -25,6 +26,15 @@ pub trait Pairs: Send + Sync {
     /// # Errors
     /// A pair that cannot be read, with its file or name.
     fn load(&self, i: usize) -> Result<(Image, Image)>;
+
+    /// Which pixels of pair `i` count: one channel of u8, 1 or 0, of the size of its images; `None` if all do,
+    /// which is the default. Pixels that are NaN or marked as no data need no mask.
+    ///
+    /// # Errors
+    /// As [`Pairs::load`].
+    fn mask(&self, _i: usize) -> Result<Option<Mask>> {
+        Ok(None)
+    }
 
     /// The name of pair `i` in messages.
     fn name(&self, i: usize) -> String;
@@ -151,25 +161,73 @@ impl Pairs for MemoryPairs {
     }
 }
 
-/// Pair `i` for validation, (input, target), `size x size`: the middle of images that are not
-/// square with [`Fit::Crop`], otherwise neither cropped nor flipped.
+/// Pairs of a folder, read as domains say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FilePairs {
+    /// The pairs.
+    pub pairs: Vec<Pair>,
+    /// What the samples of A and of B mean.
+    pub domains: [Domain; 2],
+}
+
+impl Pairs for FilePairs {
+    fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    fn load(&self, i: usize) -> Result<(Image, Image)> {
+        Ok(self.pairs[i].read_as(self.domains.each_ref())?.0)
+    }
+
+    fn mask(&self, i: usize) -> Result<Option<Mask>> {
+        self.pairs[i].read_mask()
+    }
+
+    fn name(&self, i: usize) -> String {
+        self.pairs.name(i)
+    }
+
+    fn size(&self, i: usize) -> Option<[usize; 2]> {
+        self.pairs.size(i)
+    }
+
+    fn bytes(&self, i: usize) -> Result<u64> {
+        Pairs::bytes(&self.pairs, i)
+    }
+
+    fn checksum(&self, i: usize) -> Result<Option<u32>> {
+        self.pairs.checksum(i)
+    }
+}
+
+/// A pair for validation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlainPair {
+    /// The input, [prepared](Domain::prepared).
+    pub input: Image,
+    /// The target, likewise.
+    pub target: Image,
+    /// Which pixels count, if not all do.
+    pub mask: Option<Mask>,
+}
+
+/// Pair `i` for validation, of the size of the options and read as they say: the middle of images of other
+/// proportions with [`Fit::Crop`](super::Fit::Crop) and [`Fit::Native`](super::Fit::Native), otherwise neither
+/// cropped nor flipped.
 ///
 /// # Errors
-/// A pair that cannot be read, or whose images differ in size.
-pub fn plain(
-    pairs: &dyn Pairs,
-    i: usize,
-    size: usize,
-    fit: Fit,
-    direction: Direction,
-) -> Result<(Image, Image)> {
+/// A pair that cannot be read, whose images differ in size, or that the domains do not fit.
+pub fn plain(pairs: &dyn Pairs, i: usize, options: &LoaderOptions) -> Result<PlainPair> {
+    let size = options.size;
     let (a, b) = pairs.load(i)?;
-    let augment = Augment::plain(size, fit);
-    let (a, b) = augment.resized_pair(&a, &b, &pairs.name(i))?;
+    let mask = if options.masked { pairs.mask(i)? } else { None };
+    let augment = Augment::plain(size, options.fit);
+    let Loaded { a, b, mask } = prepared(options, &augment, (a, b, mask), &pairs.name(i))?;
     let crop = augment.draw(0, i, 0, [a.width, a.height]);
     let cut = |image: Image| {
-        let square = (image.width, image.height) == (size, size);
-        if square { image } else { image.crop(crop.x, crop.y, size, size) }
+        let whole = (image.width, image.height) == (size.width, size.height);
+        if whole { image } else { image.crop(crop.x, crop.y, size.width, size.height) }
     };
-    Ok(direction.order(cut(a), cut(b)))
+    let (input, target) = options.direction.order(cut(a), cut(b));
+    Ok(PlainPair { input, target, mask: mask.map(cut) })
 }

@@ -80,7 +80,9 @@ pub fn palette(name_or_file: &str) -> Result<Vec<Class>> {
                 ))
             };
             if fs::metadata(path).map_err(unreadable)?.len() > MAX_BYTES {
-                return Err(Error::input(format!("{file} is too large for a palette: give a text")));
+                return Err(Error::input(format!(
+                    "{file} is too large for a palette: give a text"
+                )));
             }
             parse(&fs::read_to_string(path).map_err(unreadable)?, file)
         }

@@ -209,6 +209,60 @@ fn rows_of<T: Summed, const TOGETHER: usize>(
     result
 }
 
+impl Image {
+    /// The nearest pixel of each: at `floor((i + 1/2) * in / out)`. For labels, which have no means.
+    pub fn resize_nearest(&self, width: usize, height: usize) -> Image {
+        let taken = |from: usize, to: usize| -> Vec<usize> {
+            (0..to)
+                .map(|i| ((2 * i + 1) as u128 * from as u128 / (2 * to) as u128) as usize)
+                .collect()
+        };
+        if (width, height) == (self.width, self.height) {
+            return self.clone();
+        }
+        self.gather(&taken(self.width, width), &taken(self.height, height))
+    }
+
+    /// A mask of 0 and 1, resized as [`Image::resize`] resizes the images it is of: a pixel counts if all
+    /// do that lie within one output pixel of its centre, or within one of the input where that is larger. These
+    /// have all of the positive weight of the cubic, and what lies behind has below a fourteenth.
+    pub fn resize_mask(&self, width: usize, height: usize) -> Image {
+        if (width, height) == (self.width, self.height) {
+            return self.clone();
+        }
+        let Samples::U8(counts) = &self.samples else { panic!("masks are of u8") };
+        let reach = |from: usize, to: usize| -> Vec<std::ops::Range<usize>> {
+            let scale = from as f64 / to as f64;
+            let half = scale.max(1.0);
+            let window = |i: usize| {
+                let centre = (i as f64 + 0.5) * scale;
+                // Inputs whose centre lies strictly inside; the nearest always does.
+                let first = (centre - half + 0.5).floor().max(0.0) as usize;
+                let end = ((centre + half - 0.5).ceil() as usize).min(from);
+                first..end.max(first + 1)
+            };
+            (0..to).map(window).collect()
+        };
+        let across: Vec<u8> = {
+            let windows = reach(self.width, width);
+            let line = |row: &[u8]| -> Vec<u8> {
+                windows
+                    .iter()
+                    .map(|w| *row[w.clone()].iter().min().expect("windows hold one"))
+                    .collect()
+            };
+            counts.chunks_exact(self.width).flat_map(line).collect()
+        };
+        let down = reach(self.height, height).into_iter().flat_map(|window| {
+            let across = &across;
+            (0..width).map(move |x| {
+                window.clone().map(|y| across[y * width + x]).min().expect("windows hold one")
+            })
+        });
+        Image { height, width, channels: 1, samples: Samples::U8(down.collect()) }
+    }
+}
+
 /// Resizes every column; rows have `stride` samples.
 fn columns<T: Summed>(samples: &[T], stride: usize, weights: &Coefficients<T::Sum>) -> Vec<T> {
     let mut result = vec![T::default(); weights.first.len() * stride];

@@ -5,6 +5,7 @@ mod crop;
 mod elem;
 mod sample;
 mod shape;
+mod size;
 mod view;
 
 pub use crop::Crop;
@@ -12,4 +13,5 @@ pub use elem::Elem;
 pub(crate) use sample::with_samples;
 pub use sample::{Sample, SampleRange, SampleSlice, SampleType, Samples};
 pub use shape::Shape;
+pub use size::Size;
 pub use view::View;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Distance, Gan, Objective, Pix2Pix, Recipe};
-use crate::data::{Direction, Domains, Fit};
+use crate::data::{Direction, Domains, Fit, LoaderOptions, Shading};
 use crate::error::settings::{
     BASE_CHANNELS, BATCH_SIZE, BETA1, DISCRIMINATOR_CHANNELS, DISTANCE, GAN, LAMBDA, LR, PATCH,
     SIZE,
@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::kernel::Adam;
 use crate::model::{DiscriminatorConfig, GeneratorConfig, NormKind};
 use crate::nn::Schedule;
+use crate::tensor::Size;
 
 /// The settings of a run. The defaults are those of pix2pix in the PyTorch port.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,10 +24,9 @@ pub struct RunConfig {
     pub discriminators: Vec<DiscriminatorConfig>,
     /// The losses.
     pub objective: Objective,
-    /// Height and width of training images in pixels, a multiple of 2^depth.
-    pub size: usize,
-    /// What becomes of images that are not square; files that do not state it are of runs that
-    /// stretched them.
+    /// Height and width of training images in pixels, multiples of 2^depth.
+    pub size: Size,
+    /// How images get that size; files that do not state it are of runs that stretched them.
     #[serde(default = "Fit::unstated")]
     pub fit: Fit,
     /// Images per step, at least 1.
@@ -48,8 +48,20 @@ pub struct RunConfig {
     pub jitter: bool,
     /// Mirror images with probability 1/2.
     pub flip: bool,
+    /// Mirror images top to bottom with probability 1/2.
+    #[serde(default)]
+    pub flip_vertical: bool,
+    /// Turn images by quarters, each of the four alike.
+    #[serde(default)]
+    pub turn: bool,
+    /// Noise and brightness of inputs.
+    #[serde(default)]
+    pub shading: Shading,
     /// Draw a new order each epoch.
     pub shuffle: bool,
+    /// Whether there are pixels that do not count: losses, discriminators and metrics leave them out.
+    #[serde(default)]
+    pub masked: bool,
 }
 
 impl Default for RunConfig {
@@ -59,7 +71,7 @@ impl Default for RunConfig {
             generator,
             discriminators,
             objective,
-            size: 256,
+            size: Size::from(256),
             fit: Fit::Crop,
             batch_size: 1,
             direction: Direction::AToB,
@@ -70,7 +82,11 @@ impl Default for RunConfig {
             seed: 0,
             jitter: true,
             flip: true,
+            flip_vertical: false,
+            turn: false,
+            shading: Shading::default(),
             shuffle: true,
+            masked: false,
         }
     }
 }
@@ -109,19 +125,26 @@ impl RunConfig {
     /// The largest size, batch and number of base channels: no machine has the memory for more.
     pub const LARGEST: usize = 1 << 16;
 
-    /// The default depth of a generator for images of `size` x `size` pixels: as often as the size
-    /// can be halved, at most 8 times.
+    /// The default depth of a generator for images of this size: as often as both sides can be halved, at
+    /// most 8 times.
     ///
     /// # Errors
     /// [`Error::Input`] for a size that cannot be halved four times or is above
     /// [`RunConfig::LARGEST`].
-    pub fn depth_for(size: usize) -> Result<usize> {
-        let depth = (size.trailing_zeros() as usize).min(*DEPTHS.end());
-        if size > Self::LARGEST {
+    pub fn depth_for(size: impl Into<Size>) -> Result<usize> {
+        let size = size.into();
+        let halved = |side: usize| side.trailing_zeros() as usize;
+        let depth = halved(size.height).min(halved(size.width)).min(*DEPTHS.end());
+        if size.most() > Self::LARGEST {
             return Err(Error::input(format!("{SIZE} {size}: it is at most {}", Self::LARGEST)));
         }
-        if size == 0 || !DEPTHS.contains(&depth) {
-            let (below, above) = (size / 32 * 32, (size / 32 + 1) * 32);
+        if size.least() == 0 || !DEPTHS.contains(&depth) {
+            let wrong = if halved(size.height) < *DEPTHS.start() || size.height == 0 {
+                size.height
+            } else {
+                size.width
+            };
+            let (below, above) = (wrong / 32 * 32, (wrong / 32 + 1) * 32);
             let instead =
                 if below == 0 { above.to_string() } else { format!("{below} or {above}") };
             return Err(Error::input(format!(
@@ -147,9 +170,29 @@ impl RunConfig {
         })
     }
 
+    /// How batches are made.
+    pub(super) fn loader(&self) -> LoaderOptions {
+        LoaderOptions {
+            batch: self.batch_size,
+            size: self.size,
+            fit: self.fit,
+            direction: self.direction,
+            domains: self.domains.clone(),
+            masked: self.masked,
+            seed: self.seed,
+            jitter: self.jitter,
+            flip: self.flip,
+            flip_vertical: self.flip_vertical,
+            turn: self.turn,
+            shading: self.shading,
+            shuffle: self.shuffle,
+            ..LoaderOptions::default()
+        }
+    }
+
     /// Images per batch, their height and their width.
     pub fn batch(&self) -> [usize; 3] {
-        [self.batch_size, self.size, self.size]
+        [self.batch_size, self.size.height, self.size.width]
     }
 
     /// Whether validations compare batch norm's two statistics. In a batch of one picture the
@@ -157,6 +200,13 @@ impl RunConfig {
     /// batches neither is what training used.
     pub fn compares_statistics(&self) -> bool {
         self.generator.norm == NormKind::Batch && self.batch_size > 1
+    }
+
+    /// Makes the networks fit the domains and the objective: their channels.
+    pub fn fit_networks(&mut self) {
+        self.generator.in_channels = self.domains.input.network_channels();
+        self.generator.out_channels = self.domains.target.network_channels();
+        self.fit_discriminators();
     }
 
     /// Makes the discriminators fit the objective and the generator: none without an adversarial
@@ -204,7 +254,8 @@ impl RunConfig {
         }
         let counts = [
             (BATCH_SIZE, self.batch_size, "a batch has at least one picture"),
-            (SIZE, self.size, "use a multiple of 16"),
+            (SIZE, self.size.least(), "use a multiple of 16"),
+            (SIZE, self.size.most(), "use a multiple of 16"),
             (BASE_CHANNELS, self.generator.base_channels, "it is at least 1"),
         ];
         let of_d = self
@@ -221,7 +272,7 @@ impl RunConfig {
         }
         let widths = self.discriminators.iter().map(|d| d.base_channels);
         let width = widths.fold(self.generator.base_channels, usize::max) as f64;
-        if self.batch_size as f64 * (self.size as f64).powi(2) * width > 1e15 {
+        if self.batch_size as f64 * self.size.pixels() as f64 * width > 1e15 {
             return wrong(format!(
                 "{BATCH_SIZE} {} with {SIZE} {} and {BASE_CHANNELS} {width}: no machine has the \
                  memory for it, make one of them smaller",
@@ -229,7 +280,7 @@ impl RunConfig {
             ));
         }
         let step = 1usize.checked_shl(self.generator.depth as u32).unwrap_or(usize::MAX);
-        if self.size == 0 || !self.size.is_multiple_of(step) {
+        if !self.size.height.is_multiple_of(step) || !self.size.width.is_multiple_of(step) {
             return wrong(format!(
                 "{SIZE} {}: a generator of depth {} takes multiples of {step}",
                 self.size, self.generator.depth
@@ -238,7 +289,7 @@ impl RunConfig {
         for d in &self.discriminators {
             let field = d.receptive_field();
             let least = if d.layers == 0 { 1 } else { 3 << d.layers };
-            if self.size < least {
+            if self.size.least() < least {
                 return wrong(format!(
                     "{PATCH} {field} needs pictures of at least {least} pixels, {SIZE} is {}; use \
                      a smaller {PATCH}",

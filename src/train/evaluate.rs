@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Networks, Recipe, RunConfig};
-use crate::data::{self, Direction, Domains, Fit, Image, Pairs};
+use crate::data::{self, Domains, Image, LoaderOptions, Pairs, PlainPair};
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, Statistics};
 use crate::metric;
@@ -159,10 +159,8 @@ pub struct Viewer {
     /// With the running statistics, if they are compared.
     running: Option<Program>,
     input: &'static str,
-    size: usize,
-    fit: Fit,
-    direction: Direction,
-    domains: Domains,
+    /// How pairs are read.
+    pairs: LoaderOptions,
 }
 
 impl Viewer {
@@ -177,11 +175,11 @@ impl Viewer {
         config: &RunConfig,
         b: &dyn Backend,
     ) -> Result<Self> {
-        let RunConfig { size, fit, direction, .. } = *config;
+        let size = config.size;
         let [input, _] = recipe.inputs();
         let program = |statistics| {
             let tape = &mut Tape::new();
-            let x = tape.input(input.name, Shape::new(1, size, size, input.channels));
+            let x = tape.input(input.name, Shape::new(1, size.height, size.width, input.channels));
             let y = recipe.preview(tape, networks, x, statistics)?;
             tape.output("y", y);
             tape.compile(b, networks.end())
@@ -189,8 +187,7 @@ impl Viewer {
         let own = program(Statistics::Batch)?;
         let both = config.compares_statistics();
         let running = both.then(|| program(Statistics::Running)).transpose()?;
-        let domains = config.domains.clone();
-        Ok(Viewer { own, running, input: input.name, size, fit, direction, domains })
+        Ok(Viewer { own, running, input: input.name, pairs: config.loader() })
     }
 
     /// One past its last unit of 4 bytes in the arena.
@@ -210,7 +207,7 @@ impl Viewer {
         i: usize,
         statistics: Statistics,
     ) -> Result<[Image; 3]> {
-        let (input, target) = self.load(pairs, i)?;
+        let PlainPair { input, target, .. } = self.load(pairs, i)?;
         let program = match statistics {
             Statistics::Running => self.running.as_ref().unwrap_or(&self.own),
             Statistics::Batch => &self.own,
@@ -220,21 +217,17 @@ impl Viewer {
     }
 
     /// Input and target of pair `i`.
-    fn load(&self, pairs: &dyn Pairs, i: usize) -> Result<(Image, Image)> {
-        let (input, target) = data::plain(pairs, i, self.size, self.fit, self.direction)?;
-        let name = pairs.name(i);
-        self.domains.input.format().check(&input, &format!("the input of {name}"))?;
-        self.domains.target.format().check(&target, &format!("the target of {name}"))?;
-        Ok((input, target))
+    fn load(&self, pairs: &dyn Pairs, i: usize) -> Result<PlainPair> {
+        data::plain(pairs, i, &self.pairs)
     }
 
     fn run(&self, b: &mut dyn Backend, program: &Program, input: &Image) -> Result<Image> {
-        let Domains { input: from, target: to } = &self.domains;
+        let Domains { input: from, target: to } = &self.pairs.domains;
         b.upload_images(input.samples.as_slice(), from.range(), program.view(self.input)?)?;
         program.run(b)?;
         let y = program.view("y")?;
-        let samples = b.download_images(y, to.range(), to.samples)?;
-        Image::new(self.size, self.size, y.shape.c, samples)
+        let samples = b.download_images(y, to.range(), to.prepared_format().samples)?;
+        Image::new(y.shape.w, y.shape.h, y.shape.c, samples)
     }
 
     /// Mean scores over all pairs; `None` if `stop` was set before the last of them.
@@ -248,14 +241,14 @@ impl Viewer {
         pairs: &dyn Pairs,
         stop: &AtomicBool,
     ) -> Result<Option<Validation>> {
-        let range = self.domains.target.range();
+        let range = self.pairs.domains.target.range();
         let programs: Vec<&Program> = std::iter::once(&self.own).chain(&self.running).collect();
         let mut all = vec![Vec::new(); programs.len()];
         for i in 0..pairs.len() {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            let (input, target) = self.load(pairs, i)?;
+            let PlainPair { input, target, .. } = self.load(pairs, i)?;
             for (program, scores) in programs.iter().zip(&mut all) {
                 let output = self.run(b, program, &input)?;
                 scores.push(recipe.score(&output, &target, range)?);
@@ -281,8 +274,8 @@ impl Viewer {
         statistics: Statistics,
         path: &Path,
     ) -> Result<Vec<[Image; 3]>> {
-        let ranges = [&self.domains.input, &self.domains.target, &self.domains.target]
-            .map(|domain| domain.range());
+        let Domains { input, target } = &self.pairs.domains;
+        let ranges = [input, target, target].map(|domain| domain.range());
         let view = |i| self.view(b, pairs, i, statistics);
         let views: Vec<_> = (0..pairs.len().min(rows)).map(view).collect::<Result<_>>()?;
         let row = |images: &[Image; 3]| -> Vec<Image> {

@@ -27,7 +27,7 @@ fn pairs(count: usize) -> Arc<dyn Pairs> {
 }
 
 fn config() -> RunConfig {
-    let mut config = RunConfig { size: 16, ..RunConfig::default() };
+    let mut config = RunConfig { size: 16.into(), ..RunConfig::default() };
     config.generator.depth = RunConfig::depth_for(16).unwrap();
     config.generator.base_channels = 1;
     config.discriminators[0].base_channels = 1;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::run_files::SHEET_ROWS;
 use super::{Memory, Networks, Progress, Recipe, RunConfig, Step, Viewer};
-use crate::data::{Fingerprint, LoaderOptions, Pairs, SourceSizes};
+use crate::data::{Fingerprint, LoaderOptions, Pages, Pairs, SourceSizes};
 use crate::device::FreeMemory;
 use crate::error::settings::{BASE_CHANNELS, BATCH_SIZE, SAVE_MINUTES, SIZE};
 use crate::error::{Error, Result};
@@ -41,6 +41,10 @@ pub struct RunOptions {
     /// Whether broken pictures were left out of the pairs. Nothing here depends on it: the checkpoint
     /// remembers it for the program.
     pub skip_bad: bool,
+    /// What the pages of files are; as above.
+    pub pages: Pages,
+    /// The folder of masks; as above.
+    pub mask: Option<PathBuf>,
     /// Threads that load images, at least 1.
     pub loader_threads: usize,
 }
@@ -57,6 +61,8 @@ impl RunOptions {
             save_minutes: MINUTES,
             keep_every: None,
             skip_bad: false,
+            pages: Pages::default(),
+            mask: None,
             loader_threads: 2,
         }
     }
@@ -171,7 +177,7 @@ impl RunPlan {
         const STACKS_AND_DECODERS: u64 = 32 << 20;
         let params = self.networks.iter().flat_map(|(_, network)| network.params().iter());
         let largest = params.map(|p| p.shape.count()).max().unwrap_or(0) as u64;
-        let sheet = 3 * SHEET_ROWS as u64 * 3 * (self.config.size as u64).pow(2);
+        let sheet = 3 * SHEET_ROWS as u64 * 3 * self.config.size.pixels() as u64;
         STACKS_AND_DECODERS + 2 * 4 * largest + 2 * sheet
     }
 
@@ -205,20 +211,7 @@ impl RunPlan {
     }
 
     pub(super) fn loader_options(&self) -> LoaderOptions {
-        LoaderOptions {
-            batch: self.config.batch_size,
-            size: self.config.size,
-            fit: self.config.fit,
-            direction: self.config.direction,
-            input: self.config.domains.input.format(),
-            target: self.config.domains.target.format(),
-            seed: self.config.seed,
-            jitter: self.config.jitter,
-            flip: self.config.flip,
-            shuffle: self.config.shuffle,
-            threads: self.options.loader_threads.max(1),
-            ..LoaderOptions::default()
-        }
+        LoaderOptions { threads: self.options.loader_threads.max(1), ..self.config.loader() }
     }
 
     /// The fingerprint of the pairs of the run.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::files::{BEST, PREVIOUS, numbered, sheet_name};
 use super::{Compared, RunConfig, RunOptions, RunPlan, Scores};
 use crate::checkpoint::{self, FORMAT, LATEST, MODEL, STEP, safetensors, stated};
-use crate::data::Fingerprint;
+use crate::data::{Fingerprint, Pages};
 use crate::error::{Error, Result};
 
 /// The steps and epochs that a run has done.
@@ -71,6 +71,12 @@ pub struct SavedOptions {
     pub keep_every: Option<u64>,
     /// As [`RunOptions::skip_bad`].
     pub skip_bad: bool,
+    /// As [`RunOptions::pages`].
+    #[serde(default)]
+    pub pages: Pages,
+    /// As [`RunOptions::mask`].
+    #[serde(default)]
+    pub mask: Option<PathBuf>,
     /// The version of the program that wrote the file, such as "0.1.0".
     pub version: String,
 }
@@ -84,6 +90,8 @@ impl SavedOptions {
             save_minutes: options.save_minutes,
             keep_every: options.keep_every,
             skip_bad: options.skip_bad,
+            pages: options.pages,
+            mask: options.mask.clone(),
             version: env!("CARGO_PKG_VERSION").to_string(),
         }
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Compared;
 use crate::data::{Direction, Domains, Fit, SourceSizes};
 use crate::error::{Error, Result};
+use crate::tensor::Size;
 
 /// The metadata key beside `config` that holds [`Kept`].
 const TRANSLATION: &str = "translation";
@@ -39,7 +40,7 @@ pub struct Trained {
     /// What the samples mean.
     pub domains: Option<Domains>,
     /// Height and width of the training images in pixels.
-    pub size: Option<usize>,
+    pub size: Option<Size>,
     /// What became of images that are not square; none where the file states no size.
     pub fit: Option<Fit>,
     /// The sizes that the training images had before.
@@ -54,7 +55,7 @@ pub struct Trained {
 struct Settings {
     direction: Option<Direction>,
     domains: Option<Domains>,
-    size: Option<usize>,
+    size: Option<Size>,
     fit: Option<Fit>,
 }
 
@@ -82,7 +83,7 @@ impl Trained {
             return Err(damaged(TRANSLATION, &"no picture has these sizes"));
         }
         let Settings { direction, domains, size, fit } = settings;
-        if size == Some(0) {
+        if size.is_some_and(|size| size.least() == 0) {
             return Err(damaged("config", &"size is 0"));
         }
         let fit = size.map(|_| fit.unwrap_or(Fit::unstated()));

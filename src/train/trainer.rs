@@ -372,8 +372,8 @@ impl Trainer {
             let images = ImageBatch {
                 samples: samples.as_slice(),
                 range: domain.range(),
-                height: batch.load,
-                width: batch.load,
+                height: batch.load.height,
+                width: batch.load.width,
                 crops: &batch.crops,
             };
             backend.upload_crops(images, recorded.program.view(of.name)?)?;

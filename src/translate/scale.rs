@@ -6,6 +6,7 @@ use std::str::FromStr;
 use crate::data::{Fit, SourceSizes, rounded};
 use crate::error::settings::SCALE;
 use crate::error::{Error, Result};
+use crate::tensor::Size;
 use crate::train::Trained;
 
 /// How an image is resized before a translation; its output is resized back.
@@ -68,7 +69,7 @@ pub enum Resizing {
     /// Not at all, because the file does not tell what the training did.
     Unknown {
         /// Height and width of the training images, if the file has that.
-        size: Option<usize>,
+        size: Option<Size>,
     },
     /// Width and height are multiplied, as was asked for.
     Asked(f64),
@@ -79,14 +80,14 @@ pub enum Resizing {
         /// The usual width and height of training images before they were resized.
         from: [usize; 2],
         /// The height and width for which they were resized.
-        size: usize,
+        size: Size,
         /// What they were resized to.
         fit: Fit,
     },
     /// As a training image would have been, because they had many sizes and each was resized.
     TrainedTo {
         /// The size to resize to.
-        size: usize,
+        size: Size,
         /// The side that gets it.
         fit: Fit,
         /// The sizes of the training images.
@@ -107,17 +108,29 @@ impl Resizing {
         }
     }
 
-    fn trained(size: usize, fit: Fit, sources: &SourceSizes) -> Resizing {
-        // Square images are squeezed by none of the fits, so translation squeezes none either.
-        let fit = if sources.not_square == 0 { Fit::Crop } else { fit };
+    fn trained(size: Size, fit: Fit, sources: &SourceSizes) -> Resizing {
         let SourceSizes { width, height, short, long, .. } = *sources;
-        let by = |from: usize| size as f64 / from as f64;
+        let square = size.square().is_some();
+        // Square images are squeezed by none of the fits to a square, so translation squeezes none either.
+        let fit = match fit {
+            Fit::Pad | Fit::Stretch if square && sources.not_square == 0 => Fit::Crop,
+            fit => fit,
+        };
+        let by = |to: usize, from: usize| to as f64 / from as f64;
+        let both = width.nearly_one() && height.nearly_one();
+        let resized = fit.resized([width.median, height.median], size);
         let (one, factors) = match fit {
-            Fit::Crop => (short.nearly_one(), [by(short.median); 2]),
-            Fit::Pad => (long.nearly_one(), [by(long.median); 2]),
-            Fit::Stretch => {
-                (width.nearly_one() && height.nearly_one(), [by(width.median), by(height.median)])
+            Fit::Native => (true, [1.0; 2]),
+            Fit::Crop if square => (short.nearly_one(), [by(size.height, short.median); 2]),
+            Fit::Pad if square => (long.nearly_one(), [by(size.height, long.median); 2]),
+            Fit::Crop | Fit::Pad => {
+                // The side that decided is the one that was not rounded.
+                let across = by(resized[0], width.median);
+                let factor =
+                    if resized[0] == size.width { across } else { by(resized[1], height.median) };
+                (both, [factor; 2])
             }
+            Fit::Stretch => (both, [by(size.width, width.median), by(size.height, height.median)]),
         };
         if one {
             let from = [width.median, height.median];
@@ -163,6 +176,9 @@ impl std::fmt::Display for Resizing {
         const BACK: &str = "and their translations resized back";
         match *self {
             Resizing::Native => write!(f, "keep their size, as {SCALE} native says"),
+            Resizing::Trained { fit: Fit::Native, .. } => {
+                write!(f, "keep their size, as in training")
+            }
             Resizing::Unknown { size: None } => write!(
                 f,
                 "keep their size: the model's file does not say how those of its training were \
@@ -171,13 +187,13 @@ impl std::fmt::Display for Resizing {
             Resizing::Unknown { size: Some(size) } => write!(
                 f,
                 "keep their size: the model's file does not say what size those of its training \
-                 had before they were made {size} x {size}; {SCALE} resizes them"
+                 had before they were made {size}; {SCALE} resizes them"
             ),
             Resizing::Asked(factor) => {
                 write!(f, "are resized by {factor}, as {SCALE} says, {BACK}")
             }
             Resizing::Trained { from: [w, h], size, .. } if !self.changes() => {
-                write!(f, "keep their size, as in training ({w} x {h} for {size} x {size})")
+                write!(f, "keep their size, as in training ({w} x {h} for {size})")
             }
             Resizing::Trained { factors: [x, y], from: [w, h], size, .. } => {
                 let short = |factor: f64| (factor * 1e4).round() / 1e4;
@@ -186,16 +202,24 @@ impl std::fmt::Display for Resizing {
                 } else {
                     format!("{} x {}", short(x), short(y))
                 };
-                write!(
-                    f,
-                    "are resized by {factor}, as in training ({w} x {h} for {size} x {size}), {BACK}"
-                )
+                write!(f, "are resized by {factor}, as in training ({w} x {h} for {size}), {BACK}")
             }
             Resizing::TrainedTo { size, fit, sources } => {
                 let (what, lengths) = match fit {
-                    Fit::Crop => (format!("to {size} pixels on the shorter side"), sources.short),
-                    Fit::Pad => (format!("to {size} pixels on the longer side"), sources.long),
-                    Fit::Stretch => (format!("to {size} x {size}, stretched"), sources.short),
+                    Fit::Crop => match size.square() {
+                        Some(side) => {
+                            (format!("to {side} pixels on the shorter side"), sources.short)
+                        }
+                        None => (format!("to cover {size}"), sources.short),
+                    },
+                    Fit::Pad => match size.square() {
+                        Some(side) => {
+                            (format!("to {side} pixels on the longer side"), sources.long)
+                        }
+                        None => (format!("to fit into {size}"), sources.long),
+                    },
+                    Fit::Stretch => (format!("to {size}, stretched"), sources.short),
+                    Fit::Native => ("not at all".to_string(), sources.short),
                 };
                 write!(f, "are resized {what}, as in training (from {lengths} pixels), {BACK}")
             }
@@ -212,7 +236,8 @@ mod tests {
         let image = |&[w, h]: &[usize; 2]| Image::filled(w, h, &[0]);
         let pairs = images.iter().map(|size| (image(size), image(size))).collect();
         let sources = SourceSizes::of(&MemoryPairs::new(pairs).unwrap());
-        let trained = Trained { size: Some(size), fit: Some(fit), sources, ..Trained::default() };
+        let size = Some(Size::from(size));
+        let trained = Trained { size, fit: Some(fit), sources, ..Trained::default() };
         Resizing::new(Scale::Trained, &trained)
     }
 
@@ -252,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_file_that_does_not_tell_keeps_the_size() {
-        for size in [None, Some(256)] {
+        for size in [None, Some(Size::from(256))] {
             let trained = Trained { size, fit: size.map(|_| Fit::Crop), ..Trained::default() };
             let resizing = Resizing::new(Scale::Trained, &trained);
             assert_eq!(resizing.size([300, 200]), [300, 200]);

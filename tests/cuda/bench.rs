@@ -10,7 +10,7 @@ use crate::desk::options;
 const EFFORT: Effort = Effort { warm: 2, repetitions: 2, caches: 1, steps: 2, copied: 1 << 20 };
 
 fn small() -> RunConfig {
-    let mut config = RunConfig { size: 32, ..RunConfig::default() };
+    let mut config = RunConfig { size: 32.into(), ..RunConfig::default() };
     config.generator.depth = RunConfig::depth_for(32).unwrap();
     config.generator.base_channels = 8;
     let d = &mut config.discriminators[0];

@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-use pix2pix_engine::data::{Check, Direction, Folder, Layout, Pair, PairSource, ScanOptions};
+use pix2pix_engine::data::{
+    Check, Direction, Domain, Folder, Layout, Pages, Pair, PairSource, ScanOptions,
+};
 use tempfile::TempDir;
 
 use crate::{atlas, marked, save};
 
-const STRICT: ScanOptions = ScanOptions { skip_bad: false };
-const SKIP: ScanOptions = ScanOptions { skip_bad: true };
+const STRICT: ScanOptions = ScanOptions { skip_bad: false, pages: Pages::Auto };
+const SKIP: ScanOptions = ScanOptions { skip_bad: true, pages: Pages::Auto };
 
 /// A folder with pictures of 16x8 (or 8x8 in folders A and B) at the given paths.
 fn data(files: &[&str]) -> TempDir {
@@ -446,14 +448,18 @@ fn all_that_is_wrong_is_listed_at_once_and_counted_beyond_twenty() {
         fs::write(folder.path().join(name), &whole[..whole.len() - 20]).unwrap();
     }
     found = Folder::scan(folder.path(), SKIP).unwrap();
-    let text = found.check_pixels(Check::Full, STRICT).unwrap_err().to_string();
+    let text =
+        found.check_pixels(Check::Full, STRICT, [&Domain::default(); 2]).unwrap_err().to_string();
     for name in ["train/cut.png", "val/cut.png", "test/cut.png"] {
         assert!(text.contains(name), "{text}");
     }
     found = Folder::scan(folder.path(), SKIP).unwrap();
-    let text = found.check_pixels(Check::Headers, STRICT).unwrap_err().to_string();
+    let text = found
+        .check_pixels(Check::Headers, STRICT, [&Domain::default(); 2])
+        .unwrap_err()
+        .to_string();
     assert!(text.contains("val/cut.png is damaged") && !text.contains("train/cut.png"), "{text}");
     found = Folder::scan(folder.path(), SKIP).unwrap();
-    found.check_pixels(Check::Headers, SKIP).unwrap();
+    found.check_pixels(Check::Headers, SKIP, [&Domain::default(); 2]).unwrap();
     assert_eq!((found.train.len(), found.val.len(), found.skipped.len()), (1, 1, 33));
 }

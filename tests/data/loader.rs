@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use pix2pix_engine::data::{
-    Batch, Direction, Fit, Folder, Image, Loader, LoaderOptions, MemoryPairs, Order, Pair, Pairs,
-    PixelFormat, ScanOptions, plain,
+    Batch, Direction, Domain, Domains, Fit, Folder, Image, Loader, LoaderOptions, MemoryPairs,
+    Order, Pair, Pairs, ScanOptions, plain,
 };
 use pix2pix_engine::device::{Cpu, Device};
 use pix2pix_engine::kernel::{ImageBatch, ImageKernels};
@@ -34,7 +34,15 @@ fn shared(pairs: &[Pair]) -> Arc<dyn Pairs> {
 
 fn options() -> LoaderOptions {
     let fit = Fit::Stretch;
-    LoaderOptions { batch: 3, size: 32, fit, seed: 5, threads: 2, ahead: 3, ..Default::default() }
+    LoaderOptions {
+        batch: 3,
+        size: 32.into(),
+        fit,
+        seed: 5,
+        threads: 2,
+        ahead: 3,
+        ..Default::default()
+    }
 }
 
 fn take(pairs: &[Pair], options: LoaderOptions, from: (usize, usize), count: usize) -> Vec<Batch> {
@@ -111,19 +119,17 @@ fn a_batch_holds_the_pictures_it_names_in_its_direction() {
     let (_folder, pairs) = pairs();
     let still = LoaderOptions { jitter: false, flip: false, ..options() };
     let size = 32 * 32 * 3;
-    let forth = take(&pairs, still, (0, 0), 3);
+    let forth = take(&pairs, still.clone(), (0, 0), 3);
+    let wanted: Vec<_> = (0..pairs.len()).map(|i| plain(&pairs, i, &still).unwrap()).collect();
     let back = take(&pairs, LoaderOptions { direction: Direction::BToA, ..still }, (0, 0), 3);
-    let wanted: Vec<_> = (0..pairs.len())
-        .map(|i| plain(&pairs, i, 32, Fit::Stretch, Direction::AToB).unwrap())
-        .collect();
     for (forth, back) in forth.iter().zip(&back) {
         assert_eq!((&forth.inputs, &forth.targets), (&back.targets, &back.inputs));
         for (i, &sample) in forth.pairs.iter().enumerate() {
             let part = |of: &Samples, whole: &Image| {
                 assert_eq!(of.as_slice().part(i * size..(i + 1) * size), whole.samples.as_slice());
             };
-            part(&forth.inputs, &wanted[sample].0);
-            part(&forth.targets, &wanted[sample].1);
+            part(&forth.inputs, &wanted[sample].input);
+            part(&forth.targets, &wanted[sample].target);
         }
     }
 }
@@ -140,7 +146,7 @@ fn a_batch_brings_resized_pictures_and_the_crops_of_its_pairs() {
     machine.reserve(shape.count()).unwrap();
     let (mut flips, mut passes) = (0, [0; 7]);
     for batch in take(&pairs, options(), (0, 0), 3) {
-        assert_eq!(batch.load, 36);
+        assert_eq!(batch.load, 36.into());
         let mut expected = Vec::<u8>::new();
         for (i, &sample) in batch.pairs.iter().enumerate() {
             let crop = augment.draw(0, sample, passes[sample], [36, 36]);
@@ -268,7 +274,7 @@ fn options_tell_steps_and_memory_and_zeros_are_refused() {
     assert_eq!(small.memory_bytes(&pairs), 1000 + 5 * batch);
     for wrong in [
         LoaderOptions { batch: 0, ..options() },
-        LoaderOptions { size: 0, ..options() },
+        LoaderOptions { size: 0.into(), ..options() },
         LoaderOptions { threads: 0, ..options() },
         LoaderOptions { ahead: 0, ..options() },
     ] {
@@ -286,14 +292,17 @@ fn pairs_in_memory_of_any_type_are_batched() {
         (Image::new(40, 36, 1, heights).unwrap(), Image::new(40, 36, 4, bands).unwrap())
     };
     let pairs = MemoryPairs::new((0..3).map(pair).collect()).unwrap();
-    let heights = PixelFormat { channels: 1, samples: SampleType::F32 };
-    let bands = PixelFormat { channels: 4, samples: SampleType::U16 };
-    let forth = LoaderOptions { batch: 2, input: heights, target: bands, ..options() };
+    let domains = Domains {
+        input: Domain { samples: SampleType::F32, ..Domain::of_channels(1) },
+        target: Domain { samples: SampleType::U16, ..Domain::of_channels(4) },
+    };
+    let forth = LoaderOptions { batch: 2, domains: domains.clone(), ..options() };
     assert_eq!(forth.memory_bytes(&pairs), (3 + 5 * 2) * 36 * 36 * (4 + 8));
-    let back = LoaderOptions { direction: Direction::BToA, input: bands, target: heights, ..forth };
+    let domains = Domains { input: domains.target, target: domains.input };
+    let back = LoaderOptions { direction: Direction::BToA, domains, ..forth.clone() };
     let shared: Arc<dyn Pairs> = Arc::new(pairs);
     let first = |options| Loader::start(shared.clone(), options, 0, 0).unwrap().next_batch();
-    let (there, again) = (first(forth).unwrap(), first(back).unwrap());
+    let (there, again) = (first(forth.clone()).unwrap(), first(back).unwrap());
     assert_eq!((&there.inputs, &there.targets), (&again.targets, &again.inputs));
     let augment = forth.augment();
     for (i, &number) in there.pairs.iter().enumerate() {
@@ -343,15 +352,16 @@ fn pictures_that_are_not_square_are_cropped_along_their_longer_side() {
         let mut loader = Loader::start(shared.clone(), options, from.0, from.1).unwrap();
         (0..count).map(|_| loader.next_batch().unwrap()).collect()
     };
-    let want = take(crop, (0, 0), 12);
+    let want = take(crop.clone(), (0, 0), 12);
     for options in [
-        LoaderOptions { threads: 1, ahead: 1, ..crop },
-        LoaderOptions { threads: 4, cache_bytes: 0, ..crop },
-        LoaderOptions { threads: 3, cache_bytes: 30_000, ..crop },
+        LoaderOptions { threads: 1, ahead: 1, ..crop.clone() },
+        LoaderOptions { threads: 4, cache_bytes: 0, ..crop.clone() },
+        LoaderOptions { threads: 3, cache_bytes: 30_000, ..crop.clone() },
     ] {
-        assert_eq!(take(options, (0, 0), 12), want, "{options:?}");
+        let said = format!("{options:?}");
+        assert_eq!(take(options, (0, 0), 12), want, "{said}");
     }
-    assert_eq!(take(crop, (1, 2), 3), want[5..8]);
+    assert_eq!(take(crop.clone(), (1, 2), 3), want[5..8]);
 
     let augment = crop.augment();
     let seen = |batch: &Batch, of: &Samples, i: usize| {
@@ -401,13 +411,14 @@ fn each_fit_makes_pictures_square_in_its_way() {
     let images = shapes();
     let pairs: Arc<dyn Pairs> = Arc::new(MemoryPairs::new(images.clone()).unwrap());
     for fit in [Fit::Crop, Fit::Pad, Fit::Stretch] {
-        let options = LoaderOptions { fit, ..still };
+        let options = LoaderOptions { fit, ..still.clone() };
+        let seen = options.clone();
         let batch = Loader::start(pairs.clone(), options, 0, 0).unwrap().next_batch().unwrap();
         for (i, (whole, _)) in images.iter().enumerate() {
             let picture = 3 * 32 * 32;
             let sent = batch.inputs.as_slice().part(i * picture..(i + 1) * picture);
             let sent = Image::new(32, 32, 3, sent.bytes().to_vec()).unwrap();
-            let (shown, _) = plain(&*pairs, i, 32, fit, Direction::AToB).unwrap();
+            let shown = plain(&*pairs, i, &seen).unwrap().input;
             assert_eq!(sent, shown, "validation shows what training does, {fit:?} {i}");
             let (w, h) = (whole.width, whole.height);
             let (short, long) = (w.min(h), w.max(h));
@@ -425,6 +436,7 @@ fn each_fit_makes_pictures_square_in_its_way() {
                     let [x, y] = [small.width, small.height].map(|n| (n - 32) / 2);
                     assert_eq!(shown, small.crop(x, y, 32, 32), "{w}x{h}");
                 }
+                Fit::Native => unreachable!("not asked for"),
                 Fit::Pad => {
                     let small = whole.resize(side(w, long), side(h, long));
                     let [x, y] = [small.width, small.height].map(|n| (32 - n) / 2);
@@ -436,7 +448,7 @@ fn each_fit_makes_pictures_square_in_its_way() {
     // What is kept in memory is counted as it is: of a strip of 300 x 20, the middle at 256 x 32.
     let strip: Vec<(Image, Image)> = vec![images[5].clone()];
     let strip = MemoryPairs::new(strip).unwrap();
-    let bytes = |fit| LoaderOptions { fit, batch: 1, ..still }.memory_bytes(&strip);
+    let bytes = |fit| LoaderOptions { fit, batch: 1, ..still.clone() }.memory_bytes(&strip);
     let square = 2 * 3 * 32 * 32;
     assert_eq!(bytes(Fit::Crop), 2 * 3 * 256 * 32 + 5 * square);
     assert_eq!(bytes(Fit::Pad), 6 * square);

@@ -39,9 +39,13 @@ fn jitter_and_flip_give_the_bytes_of_pillow() {
         let [seed, epoch, sample, size, w, h] = [(); 6].map(|()| file.number());
         let x = file.picture(w, h);
         let want = file.picture(size, size);
-        let augment =
-            Augment { size, fit: Fit::Stretch, jitter: true, flip: true, seed: seed as u64 };
-        let crop = augment.draw(epoch, sample, 0, [augment.load(); 2]);
+        let augment = Augment {
+            jitter: true,
+            flip: true,
+            seed: seed as u64,
+            ..Augment::plain(size, Fit::Stretch)
+        };
+        let crop = augment.draw(epoch, sample, 0, augment.load().across());
         let out = cut(&augment.resized(&x), crop, size);
         assert_equal(&out, &want, &format!("seed {seed} epoch {epoch} sample {sample}"));
         cases += 1;
@@ -53,7 +57,7 @@ fn jitter_and_flip_give_the_bytes_of_pillow() {
 /// deviations (14 and 39) of 200 and 3,100.
 #[test]
 fn draws_cover_every_offset_and_both_flips_evenly() {
-    let augment = Augment { size: 256, fit: Fit::Crop, jitter: true, flip: true, seed: 11 };
+    let augment = Augment { jitter: true, flip: true, seed: 11, ..Augment::plain(256, Fit::Crop) };
     let (mut x, mut y, mut flips) = ([0i32; 31], [0i32; 31], 0i32);
     for sample in 0..6_200 {
         let crop = augment.draw(sample / 100, sample, 0, [286, 286]);
@@ -68,7 +72,7 @@ fn draws_cover_every_offset_and_both_flips_evenly() {
 #[test]
 fn without_jitter_a_picture_of_the_size_stays_as_it_is() {
     let x = marked(32, 32, 5);
-    let augment = Augment { size: 32, fit: Fit::Stretch, jitter: false, flip: false, seed: 3 };
+    let augment = Augment { seed: 3, ..Augment::plain(32, Fit::Stretch) };
     assert_eq!(augment.draw(4, 2, 0, [32, 32]), Crop::default());
     assert_eq!(augment.resized(&x), x);
     let other = marked(50, 20, 5);
@@ -81,7 +85,9 @@ fn without_jitter_a_picture_of_the_size_stays_as_it_is() {
 
 #[test]
 fn load_size_is_286_at_256() {
-    let load = |size| Augment { size, fit: Fit::Crop, jitter: true, flip: true, seed: 0 }.load();
+    let load = |size: usize| {
+        Augment { jitter: true, ..Augment::plain(size, Fit::Crop) }.load().square().unwrap()
+    };
     assert_eq!([256, 128, 64, 512, 1].map(load), [286, 143, 72, 572, 1]);
 }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pix2pix_engine::checkpoint::{FORMAT, Tensors, load_weights, save_weights};
-use pix2pix_engine::data::{Direction, Domain, DomainKind, Domains, Fit, Image, MemoryPairs};
+use pix2pix_engine::data::{
+    Direction, Domain, DomainKind, Domains, Fit, Image, LoaderOptions, MemoryPairs,
+};
 use pix2pix_engine::device::{Cpu, Device};
 use pix2pix_engine::kernel::{Backend, Statistics};
 use pix2pix_engine::model::{GeneratorConfig, NormKind};
@@ -32,15 +34,16 @@ fn heights() -> Domains {
         },
         target: Domain {
             channels: channels(&["height"]),
-            kind: DomainKind::Values { low: -10.0, high: 90.0, unit: Some("m".into()) },
+            kind: DomainKind::values(-10.0, 90.0, Some("m")),
             samples: SampleType::F32,
-            nodata: None,
+            ..Domain::default()
         },
     }
 }
 
 fn config(input: usize, output: usize) -> RunConfig {
-    let mut config = RunConfig { size: 32, discriminators: Vec::new(), ..RunConfig::default() };
+    let mut config =
+        RunConfig { size: 32.into(), discriminators: Vec::new(), ..RunConfig::default() };
     let generator = &mut config.generator;
     (generator.in_channels, generator.out_channels) = (input, output);
     (generator.base_channels, generator.depth) = (4, 4);
@@ -255,7 +258,8 @@ fn a_padded_image_is_seen_alike_in_validation_and_translation() {
     let run = run_on(Fit::Pad, &[[96, 40]]);
     let image = photo(96, 40, 1);
     let pairs = MemoryPairs::new(vec![(image.clone(), image.clone())]).unwrap();
-    let (seen, _) = pix2pix_engine::data::plain(&pairs, 0, 32, Fit::Pad, Direction::AToB).unwrap();
+    let padded = LoaderOptions { size: 32.into(), fit: Fit::Pad, ..LoaderOptions::default() };
+    let seen = pix2pix_engine::data::plain(&pairs, 0, &padded).unwrap().input;
     let shown = translator(run.path(), Scale::Native).translate(&seen).unwrap();
     let shown = shown.crop(0, (32 - 13) / 2, 32, 13).resize(96, 40);
     assert!(translator(run.path(), Scale::Trained).translate(&image).unwrap() == shown);
@@ -296,7 +300,7 @@ fn a_model_with_damaged_sizes_is_refused() {
     let path = run.path().join("model.safetensors");
     let weights = load_weights(&path).unwrap();
     let good = Trained::of(&weights.metadata, &path).unwrap();
-    assert_eq!((good.size, good.fit), (Some(32), Some(Fit::Crop)));
+    assert_eq!((good.size, good.fit), (Some(32.into()), Some(Fit::Crop)));
     let spread = good.sources.unwrap().short;
     assert_eq!((spread.min, spread.max), (64, 64));
     let hostile = [

@@ -8,8 +8,8 @@ use image::{
 
 use super::{Alpha, FileSource, FormatError, Header};
 use crate::atomic::Sink;
-use crate::data::{Image, StoredType};
 use crate::data::limits::{METADATA, decoder_bytes};
+use crate::data::{Image, StoredType};
 use crate::tensor::{SampleType, Samples};
 
 impl From<ImageError> for FormatError {

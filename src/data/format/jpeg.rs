@@ -9,12 +9,12 @@ use image::ImageFormat;
 use image::codecs::jpeg::JpegEncoder;
 
 use super::{
-    Alpha, Colours, FileSource, Format, FormatError, Header, image_crate, jpeg_scan, metadata, only, skip_to,
-    unkept,
+    Alpha, Colours, FileSource, Format, FormatError, Header, image_crate, jpeg_scan, metadata,
+    only, skip_to, unkept,
 };
 use crate::atomic::Sink;
-use crate::data::{Attributes, Image, StoredType};
 use crate::data::limits::METADATA;
+use crate::data::{Attributes, Image, StoredType};
 
 /// JPEG files.
 #[derive(Debug)]

@@ -113,6 +113,9 @@ pub struct Header {
     /// Images in the file that are of this size and format: the pages of a TIFF, the frames of an
     /// animation, the slices of a volume; at least 1.
     pub pages: usize,
+    /// Whether these are the slices of a volume or the items of an array, each a picture of its own, and not
+    /// pages of which the first is meant.
+    pub slices: bool,
     /// What reading it will change or leave out.
     pub notes: Notes,
 }
@@ -160,6 +163,7 @@ impl Header {
             orientation: Orientation::NoTransforms,
             alpha,
             pages: 1,
+            slices: false,
             notes: Notes { alpha: alpha != Alpha::None, ..Notes::default() },
         }
     }

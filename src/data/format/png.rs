@@ -8,10 +8,12 @@ use std::io::{Read, SeekFrom};
 use flate2::read::ZlibDecoder;
 use image::ImageFormat;
 
-use super::{Alpha, FileSource, Format, FormatError, Header, image_crate, metadata, only, skip_to, unkept};
+use super::{
+    Alpha, FileSource, Format, FormatError, Header, image_crate, metadata, only, skip_to, unkept,
+};
 use crate::atomic::Sink;
-use crate::data::{Attributes, Image, StoredType};
 use crate::data::limits::{EXIF, METADATA};
+use crate::data::{Attributes, Image, StoredType};
 
 /// PNG files.
 pub static PNG: Png = Png;
@@ -55,8 +57,7 @@ impl Format for Png {
         let (depth, colour) = (data[8], data[9]);
         let alpha = if matches!(colour, 4 | 6) { Alpha::Straight } else { Alpha::None };
         let channels = [1, 0, 3, 3, 2, 0, 4].get(usize::from(colour)).copied().unwrap_or(0).max(1);
-        let mut header =
-            Header::new(number(0) as usize, number(4) as usize, channels, alpha);
+        let mut header = Header::new(number(0) as usize, number(4) as usize, channels, alpha);
         if depth == 16 {
             header.stored = StoredType::U16;
         }

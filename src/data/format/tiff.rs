@@ -6,7 +6,9 @@ use std::io::{self, Cursor, Read, SeekFrom};
 use image::ImageFormat;
 use image::metadata::Orientation;
 
-use super::{Alpha, FileSource, Format, FormatError, Header, image_crate, jpeg_scan, metadata, only, unkept};
+use super::{
+    Alpha, FileSource, Format, FormatError, Header, image_crate, jpeg_scan, metadata, only, unkept,
+};
 use crate::atomic::Sink;
 use crate::data::{Attributes, Image, StoredType};
 

@@ -6,8 +6,8 @@ use image::ImageFormat;
 
 use super::{FileSource, Format, FormatError, Header, image_crate, metadata, only, unkept};
 use crate::atomic::Sink;
-use crate::data::{Attributes, Image, StoredType};
 use crate::data::limits::EXIF;
+use crate::data::{Attributes, Image, StoredType};
 
 /// WebP files.
 #[derive(Debug)]
