@@ -68,7 +68,11 @@ pub fn colours(picture: Picture, look: Look, path: &Path) -> Result<(Image, Note
         (_, samples) => (samples, channels),
     };
     let mut alpha = header.opacity;
-    let colours = channels - usize::from(alpha != Alpha::None);
+    // Of red, green, blue and more the first three are light.
+    let colours = match header.notes.more_channels {
+        0 => channels - usize::from(alpha != Alpha::None),
+        more => channels - more,
+    };
     if !matches!(colours, 1 | 3) {
         return Err(Error::input(format!(
             "{} has {colours} channels, of which nothing says what is red, green and blue: save it as \
@@ -110,7 +114,7 @@ pub fn colours(picture: Picture, look: Look, path: &Path) -> Result<(Image, Note
     let samples = match samples {
         Samples::U8(v) if plain && look == Look::RGB && channels == 3 => Samples::U8(v),
         Samples::U8(v) => {
-            let seen = seen(&v, channels, alpha, look);
+            let seen = seen(&v, [channels, colours], alpha, look);
             match look.samples {
                 SampleType::U8 => Samples::U8(seen),
                 _ => Samples::U16(seen.into_iter().map(|v| u16::from(v) * 257).collect()),
@@ -118,7 +122,7 @@ pub fn colours(picture: Picture, look: Look, path: &Path) -> Result<(Image, Note
         }
         Samples::U16(v) => {
             let highest = v.chunks_exact(channels).flat_map(|p| &p[..colours]).max().copied();
-            let seen = seen(&v, channels, alpha, look);
+            let seen = seen(&v, [channels, colours], alpha, look);
             match look.samples {
                 SampleType::U8 => {
                     notes.dim = highest.filter(|&h| 0 < h && h < DIM);
@@ -150,8 +154,7 @@ fn narrow(v: u16) -> u8 {
 }
 
 /// The pixels as they are to be seen, in the depth that they have.
-fn seen<T: Light>(all: &[T], channels: usize, alpha: Alpha, look: Look) -> Vec<T> {
-    let colours = channels - usize::from(alpha != Alpha::None || channels.is_multiple_of(2));
+fn seen<T: Light>(all: &[T], [channels, colours]: [usize; 2], alpha: Alpha, look: Look) -> Vec<T> {
     let mut seen = Vec::with_capacity(all.len() / channels * 4);
     for pixel in all.chunks_exact(channels) {
         let opacity = pixel[channels - 1];

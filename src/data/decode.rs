@@ -23,12 +23,12 @@ use rayon::prelude::*;
 use super::colours::{Look, colours};
 use super::format::Colours;
 use super::format::{
-    self, Alpha, FileSource, Format, FormatError, Header, START, unread_by_content,
+    self, Alpha, Decoded, FileSource, Format, FormatError, Header, START, unread_by_content,
     unread_by_extension,
 };
-use super::limits::{METADATA, check_length, check_size};
+use super::limits::{METADATA, check_bytes, check_length, check_size};
 use super::notes::Notes;
-use super::{Attributes, Image, StoredType};
+use super::{Attributes, Image, StoredType, WindowSource};
 use crate::error::{Error, Result};
 use crate::regular::open_regular;
 
@@ -175,8 +175,27 @@ impl Picture {
         source.rewind().map_err(unreadable)?;
         let mut bytes = Vec::with_capacity(length as usize);
         source.take(length).read_to_end(&mut bytes).map_err(unreadable)?;
-        let image = guarded(path, || format.decode(&bytes, &header, page))?;
-        Ok(Picture { image, header: ImageHeader::of(&header), attributes })
+        let Decoded { image, rounded } = guarded(path, || format.decode(&bytes, &header, page))?;
+        let mut header = ImageHeader::of(&header);
+        header.notes.rounded = rounded;
+        Ok(Picture { image, header, attributes })
+    }
+
+    /// Opens the first page of a file to be read by windows; `None` if its format is read whole.
+    ///
+    /// # Errors
+    /// As [`Picture::read`].
+    pub fn windows(path: &Path) -> Result<Option<Box<dyn WindowSource>>> {
+        let (file, _) = open_regular(path, "read")?;
+        let mut source = BufReader::new(file);
+        let mut start = Vec::new();
+        let unreadable = |e| Error::file("read", path, e);
+        source.by_ref().take(START as u64).read_to_end(&mut start).map_err(unreadable)?;
+        let format = format_of(path, &start)?;
+        source.rewind().map_err(unreadable)?;
+        let header = guarded(path, || format.header(&mut source))?;
+        source.rewind().map_err(unreadable)?;
+        guarded(path, || format.windows(Box::new(source), &header))
     }
 
     /// What a file says beside its samples, without reading those.
@@ -210,7 +229,8 @@ fn header_of(
     source.rewind().map_err(unreadable)?;
     let header = guarded(path, || format.header(source))?;
     check_size(path, header.width, header.height)?;
-    check_length(path, length, header.width, header.height)?;
+    check_length(path, length, &header)?;
+    check_bytes(path, &header)?;
     Ok((format, header))
 }
 
@@ -220,9 +240,11 @@ fn pixels(
     format: &dyn Format,
     header: &Header,
 ) -> Result<(Image, Notes)> {
-    let image = guarded(path, || format.decode(bytes, header, 0))?;
+    let Decoded { image, rounded } = guarded(path, || format.decode(bytes, header, 0))?;
+    let mut header_of_image = ImageHeader::of(header);
+    header_of_image.notes.rounded = rounded;
     let attributes = guarded(path, || format.attributes(&mut Cursor::new(bytes), header))?;
-    colours(Picture { image, header: ImageHeader::of(header), attributes }, Look::RGB, path)
+    colours(Picture { image, header: header_of_image, attributes }, Look::RGB, path)
 }
 
 /// The format of a file, by its first bytes.

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use image::metadata::Orientation;
+
 use super::format::{self, Format, FormatError, PNG};
-use super::{Attributes, StoredType};
+use super::{Attributes, StoredType, Turn};
 use crate::atomic;
 use crate::error::{Error, Result};
 use crate::tensor::{Sample, SampleRange, SampleSlice, SampleType, Samples, with_samples};
@@ -163,6 +165,21 @@ impl Image {
         let columns: Vec<usize> = (0..self.width).rev().collect();
         let rows: Vec<usize> = (0..self.height).collect();
         self.gather(&columns, &rows)
+    }
+
+    /// The image turned as an orientation says.
+    pub(super) fn oriented(self, orientation: Orientation) -> Image {
+        let quarters = |quarters, flip| self.turned(Turn { quarters, flip });
+        match orientation {
+            Orientation::NoTransforms => self,
+            Orientation::Rotate90 => quarters(3, false),
+            Orientation::Rotate180 => quarters(2, false),
+            Orientation::Rotate270 => quarters(1, false),
+            Orientation::FlipHorizontal => self.mirror(),
+            Orientation::FlipVertical => quarters(0, true),
+            Orientation::Rotate90FlipH => quarters(3, false).mirror(),
+            Orientation::Rotate270FlipH => quarters(1, false).mirror(),
+        }
     }
 
     /// One channel that is 1 where any sample is above 0, and 0 elsewhere.

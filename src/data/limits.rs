@@ -5,12 +5,15 @@
 
 use std::path::Path;
 
+use super::format::Header;
 use crate::error::{Error, Result};
 
 /// Longest side that is read, in pixels: that of the largest JPEG.
 const MAX_SIDE: usize = 65_535;
 /// Most pixels that are read: 16,384 x 8,192, 400 MB as RGB.
 pub const MAX_PIXELS: usize = 1 << 27;
+/// Most bytes of a volume or a stack that is read whole: 512 x 512 x 2,000 floats.
+pub const MAX_BYTES: u64 = 1 << 31;
 /// Most bytes of a file that hold no pixels: camera data, profiles, thumbnails, further pages. The
 /// largest found in photographs are previews of 20 MB.
 pub const METADATA: u64 = 64 << 20;
@@ -43,13 +46,16 @@ pub fn check_size(path: &Path, width: usize, height: usize) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a file that is much longer than a picture of this size can be: 16 bytes a pixel, which is
-/// RGBA as 32-bit floats, and [`METADATA`].
+/// Refuses a file that is much longer than its pictures can be: 16 bytes a pixel, which is RGBA as 32-bit
+/// floats, or what its samples take, and [`METADATA`].
 ///
 /// # Errors
 /// [`Error::Input`] with the length and the size.
-pub fn check_length(path: &Path, length: u64, width: usize, height: usize) -> Result<()> {
-    if length <= 16 * pixels(width, height) + METADATA {
+pub fn check_length(path: &Path, length: u64, header: &Header) -> Result<()> {
+    let Header { width, height, channels, stored, pages, .. } = *header;
+    let pixel = (channels * stored.size()).max(16) as u64;
+    let most = pixel.saturating_mul(pixels(width, height)).saturating_mul(pages as u64);
+    if length <= most.saturating_add(METADATA).min(MAX_BYTES.saturating_mul(2)) {
         return Ok(());
     }
     Err(Error::input(format!(
@@ -57,6 +63,25 @@ pub fn check_length(path: &Path, length: u64, width: usize, height: usize) -> Re
          PNG, or remove it",
         path.display(),
         length / 1_000_000
+    )))
+}
+
+/// Refuses a picture whose samples take more memory than may be.
+///
+/// # Errors
+/// [`Error::Input`] with the bytes.
+pub fn check_bytes(path: &Path, header: &Header) -> Result<()> {
+    let Header { width, height, channels, stored, .. } = *header;
+    let bytes = pixels(width, height).saturating_mul((channels * stored.held().size()) as u64);
+    if bytes <= MAX_BYTES {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "{} takes {} MB in memory with {width}x{height} pixels of {channels} channels, and at most {} MB are \
+         read: cut it into tiles",
+        path.display(),
+        bytes / 1_000_000,
+        MAX_BYTES / 1_000_000
     )))
 }
 

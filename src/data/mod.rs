@@ -37,6 +37,7 @@ mod sources;
 mod stored;
 mod survey;
 mod walk;
+mod window;
 
 pub use attributes::{Attributes, Axes, Place, Tag, VolumeHeader};
 pub use augment::{Augment, Turn};
@@ -64,3 +65,4 @@ pub use sheet::sheet;
 pub use sources::{SourceSizes, Spread};
 pub use stored::StoredType;
 pub use walk::{Found, LeftOut, Walk, WalkOptions, walk};
+pub use window::{RowSink, WindowSource};

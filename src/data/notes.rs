@@ -15,7 +15,7 @@ pub struct Notes {
     pub alpha: bool,
     /// The alpha channel is 0 everywhere, and is ignored: only the pixels show it.
     pub transparent: bool,
-    /// 16 bits a channel are rounded to 8.
+    /// 16 bits a channel are rounded to 8: known when the picture is read as what it is to be.
     pub sixteen_bits: bool,
     /// The highest of 16-bit samples that are all below 4,096, so that the picture becomes almost
     /// black: only the pixels show it.
@@ -95,11 +95,6 @@ impl NoteCounts {
     pub fn add(&mut self, notes: &Notes, path: &Path) {
         self.alpha.add(notes.alpha && !notes.transparent, path);
         self.transparent.add(notes.transparent, path);
-        self.sixteen_bits.add(notes.sixteen_bits, path);
-        self.grey.add(notes.grey, path);
-        self.rounded.add(notes.rounded > 0, path);
-        self.soft.add(notes.soft > 0, path);
-        self.no_class.add(notes.no_class > 0, path);
         self.dim.add(notes.dim.is_some(), path);
         self.highest = self.highest.max(notes.dim.unwrap_or(0));
         self.profile.add(notes.profile, path);

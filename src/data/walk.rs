@@ -22,7 +22,7 @@ pub struct Found {
 impl Found {
     /// Its path from the folder without the extension: what pairs are matched by.
     pub fn key(&self) -> PathBuf {
-        self.relative.with_extension("")
+        format::stem(&self.relative)
     }
 }
 

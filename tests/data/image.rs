@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pix2pix_engine::data::{Image, ImageHeader};
+use pix2pix_engine::data::{Image, ImageHeader, Picture};
 use pix2pix_engine::tensor::SampleRange;
 
 use crate::{Reader, bytes, golden, marked};
@@ -247,6 +247,11 @@ fn every_format_writes_what_it_holds_and_refuses_the_rest() {
             }
         }
         let bands = Image::filled(3, 3, &[1; 5]);
+        if extension.starts_with("tif") {
+            bands.write(&path).unwrap();
+            assert_eq!(Picture::read(&path, 0).unwrap().image, bands);
+            continue;
+        }
         let text = bands.write(&path).unwrap_err().to_string();
         assert!(text.contains("5 channels of u8: write another format"), "{text}");
     }

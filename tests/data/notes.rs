@@ -44,7 +44,7 @@ fn sixteen_bits_are_noted_and_dim_ones_with_their_highest_sample() {
     for (scale, dim) in cases {
         for format in [image::ImageFormat::Png, image::ImageFormat::Tiff] {
             let [header, notes] = both("deep", &encoded(&grey(scale), format));
-            assert!(header.sixteen_bits && notes.sixteen_bits, "{scale}");
+            assert!(!header.sixteen_bits && notes.sixteen_bits, "{scale}");
             assert_eq!((header.dim, notes.dim), (None, dim), "{scale}");
         }
     }
@@ -223,6 +223,7 @@ fn counts_name_a_file_of_each_kind_and_say_what_was_done() {
     let sixteen = Notes { sixteen_bits: true, ..Notes::default() };
     counts.add(&sixteen, Path::new("a.png"));
     counts.add(&Notes { more_frames: 2, ..sixteen }, Path::new("b.tif"));
+    counts.add_pixels(&sixteen, Path::new("a.png"));
     counts.add_pixels(&Notes { dim: Some(1305), ..sixteen }, Path::new("b.tif"));
     assert_eq!(
         counts.lines(),

@@ -2,7 +2,7 @@
 
 use image::ImageFormat;
 
-use super::{Alpha, FileSource, Format, FormatError, Header, image_crate, only, unkept};
+use super::{Alpha, Decoded, FileSource, Format, FormatError, Header, image_crate, only, unkept};
 use crate::atomic::Sink;
 use crate::data::{Attributes, Image, StoredType};
 
@@ -29,8 +29,8 @@ impl Format for Bmp {
         Ok(Header { alpha, ..found })
     }
 
-    fn decode(&self, bytes: &[u8], header: &Header, _page: usize) -> Result<Image, FormatError> {
-        image_crate::decode(bytes, ImageFormat::Bmp, header)
+    fn decode(&self, bytes: &[u8], header: &Header, _page: usize) -> Result<Decoded, FormatError> {
+        Ok(image_crate::decode(bytes, ImageFormat::Bmp, header)?.into())
     }
 
     fn holds(&self, channels: usize, stored: StoredType) -> bool {

@@ -9,8 +9,8 @@ use image::ImageFormat;
 use image::codecs::jpeg::JpegEncoder;
 
 use super::{
-    Alpha, Colours, FileSource, Format, FormatError, Header, image_crate, jpeg_scan, metadata,
-    only, skip_to, unkept,
+    Alpha, Colours, Decoded, FileSource, Format, FormatError, Header, image_crate, jpeg_scan,
+    metadata, only, skip_to, unkept,
 };
 use crate::atomic::Sink;
 use crate::data::limits::METADATA;
@@ -93,12 +93,12 @@ impl Format for Jpeg {
         }
     }
 
-    fn decode(&self, bytes: &[u8], header: &Header, _page: usize) -> Result<Image, FormatError> {
+    fn decode(&self, bytes: &[u8], header: &Header, _page: usize) -> Result<Decoded, FormatError> {
         if jpeg_scan::check(bytes)? == jpeg_scan::End::Marked {
-            return image_crate::decode(bytes, ImageFormat::Jpeg, header);
+            return Ok(image_crate::decode(bytes, ImageFormat::Jpeg, header)?.into());
         }
         // Whole but for its end mark, without which the decoder may take its last rows for missing.
-        image_crate::decode(&[bytes, &END].concat(), ImageFormat::Jpeg, header)
+        Ok(image_crate::decode(&[bytes, &END].concat(), ImageFormat::Jpeg, header)?.into())
     }
 
     fn holds(&self, channels: usize, stored: StoredType) -> bool {

@@ -11,6 +11,9 @@ mod jpeg;
 mod jpeg_bits;
 mod jpeg_scan;
 mod metadata;
+mod metaimage;
+mod nifti;
+mod npy;
 mod png;
 mod tiff;
 mod unread;
@@ -21,16 +24,27 @@ pub use unread::{Unread, unread_by_content, unread_by_extension};
 
 use std::fmt::Debug;
 use std::io::{self, BufRead, Seek};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use image::metadata::Orientation;
 
 use super::notes::Notes;
-use super::{Attributes, Image, StoredType};
+use super::{Attributes, Image, StoredType, WindowSource};
 use crate::atomic::Sink;
 
 /// All formats, in the order in which messages name them.
-pub static FORMATS: [&dyn Format; 5] = [&jpeg::Jpeg, &PNG, &bmp::Bmp, &tiff::Tiff, &webp::WebP];
+pub static FORMATS: [&dyn Format; 10] = [
+    &jpeg::Jpeg,
+    &PNG,
+    &bmp::Bmp,
+    &tiff::Tiff,
+    &webp::WebP,
+    &npy::Npy,
+    &npy::Npz,
+    &nifti::Nifti { gzipped: false },
+    &nifti::Nifti { gzipped: true },
+    &metaimage::MetaImage,
+];
 
 /// Bytes of a file's start that [`Format::recognises`] and [`unread_by_content`] look at: DICOM files
 /// have their mark behind 128 bytes.
@@ -73,7 +87,16 @@ pub trait Format: Debug + Sync {
 
     /// The image of page `page`, from 0, in a whole file with this header: samples as they are stored,
     /// indices where there is a palette, alpha as the last channel, turned as the orientation says.
-    fn decode(&self, bytes: &[u8], header: &Header, page: usize) -> Result<Image, FormatError>;
+    fn decode(&self, bytes: &[u8], header: &Header, page: usize) -> Result<Decoded, FormatError>;
+
+    /// The first page of a file with this header, to be read by windows; `None` if the format cannot.
+    fn windows(
+        &self,
+        _source: Box<dyn FileSource + Send>,
+        _header: &Header,
+    ) -> Result<Option<Box<dyn WindowSource>>, FormatError> {
+        Ok(None)
+    }
 
     /// Whether a file can hold pixels of so many channels of this type exactly.
     fn holds(&self, channels: usize, stored: StoredType) -> bool;
@@ -91,6 +114,20 @@ pub trait Format: Debug + Sync {
         sink: &mut Sink,
         quality: u8,
     ) -> Result<Vec<&'static str>, FormatError>;
+}
+
+/// An image out of a file.
+pub struct Decoded {
+    /// Its samples.
+    pub image: Image,
+    /// Samples that had to be rounded to be held in memory.
+    pub rounded: usize,
+}
+
+impl From<Image> for Decoded {
+    fn from(image: Image) -> Decoded {
+        Decoded { image, rounded: 0 }
+    }
 }
 
 /// What a file says of its image before its pixels.
@@ -237,8 +274,23 @@ fn unkept(attributes: &Attributes) -> Vec<&'static str> {
 
 /// The format that the extension of a path names, in either case.
 pub fn by_extension(path: &Path) -> Option<&'static dyn Format> {
-    let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-    FORMATS.into_iter().find(|format| format.extensions().contains(&extension.as_str()))
+    let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+    let ends = |extension: &&str| {
+        name.strip_suffix(*extension).is_some_and(|stem| stem.len() > 1 && stem.ends_with('.'))
+    };
+    FORMATS.into_iter().find(|format| format.extensions().iter().any(|extension| ends(extension)))
+}
+
+/// The name of a file without the extension that names its format, or without any.
+pub fn stem(path: &Path) -> PathBuf {
+    let plain = path.with_extension("");
+    match by_extension(path) {
+        // Extensions of two parts.
+        Some(format) if format.extensions().iter().any(|e| e.contains('.')) => {
+            plain.with_extension("")
+        }
+        _ => plain,
+    }
 }
 
 /// The format of a file that begins with these bytes.

@@ -1,19 +1,28 @@
-//! PNG: grey or RGB, with alpha or a palette, 8 or 16 bits. Of an animation the default image.
+//! PNG: grey or RGB, with alpha or a palette, of 1 to 16 bits. Of an animation the default image.
+//!
+//! Palettes, bits and profiles are kept; what texts and physical sizes say is not.
 //!
 //! Only the chunks that make the pixels reach the decoder: it would inflate profiles and texts, and one
 //! megabyte of them can become gigabytes.
 
-use std::io::{Read, SeekFrom};
+use std::io::{Cursor, Read, SeekFrom};
 
 use flate2::read::ZlibDecoder;
 use image::ImageFormat;
+use png::{
+    BitDepth, ColorType, Decoder, DecodingError, Encoder, EncodingError, Info, Limits,
+    Transformations,
+};
 
 use super::{
-    Alpha, FileSource, Format, FormatError, Header, image_crate, metadata, only, skip_to, unkept,
+    Alpha, Colours, Decoded, FileSource, Format, FormatError, Header, image_crate, metadata, only,
+    skip_to, unkept,
 };
 use crate::atomic::Sink;
-use crate::data::limits::{EXIF, METADATA};
+use crate::data::limits::{EXIF, METADATA, decoder_bytes};
+use crate::data::stored::{ByteOrder, bytes_of, samples_of};
 use crate::data::{Attributes, Image, StoredType};
+use crate::tensor::Samples;
 
 /// PNG files.
 pub static PNG: Png = Png;
@@ -23,6 +32,8 @@ pub static PNG: Png = Png;
 pub struct Png;
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+/// Most bytes of a profile: those of printers have some.
+const MOST_PROFILE: u64 = 8 << 20;
 /// Length and type before a chunk's data, and the checksum behind them.
 const AROUND: u64 = 12;
 
@@ -58,6 +69,9 @@ impl Format for Png {
         let alpha = if matches!(colour, 4 | 6) { Alpha::Straight } else { Alpha::None };
         let channels = [1, 0, 3, 3, 2, 0, 4].get(usize::from(colour)).copied().unwrap_or(0).max(1);
         let mut header = Header::new(number(0) as usize, number(4) as usize, channels, alpha);
+        if colour == 3 {
+            (header.channels, header.colours) = (1, Colours::Palette);
+        }
         if depth == 16 {
             header.stored = StoredType::U16;
         }
@@ -102,12 +116,56 @@ impl Format for Png {
         }
     }
 
-    fn decode(&self, bytes: &[u8], header: &Header, _page: usize) -> Result<Image, FormatError> {
-        image_crate::decode(&pixel_chunks(bytes), ImageFormat::Png, header)
+    fn decode(&self, bytes: &[u8], header: &Header, _page: usize) -> Result<Decoded, FormatError> {
+        let image = pixels(&pixel_chunks(bytes), header)?;
+        Ok(image.oriented(header.orientation).into())
+    }
+
+    fn attributes(
+        &self,
+        source: &mut dyn FileSource,
+        header: &Header,
+    ) -> Result<Attributes, FormatError> {
+        let mut attributes = Attributes::new(header.stored);
+        source.seek(SeekFrom::Start(SIGNATURE.len() as u64))?;
+        loop {
+            let (length, kind) = chunk_start(source)?;
+            let behind = source.stream_position()? + length + AROUND - 8;
+            let mut data = |most: u64| -> Result<Vec<u8>, FormatError> {
+                let mut bytes = Vec::new();
+                source.take(length.min(most)).read_to_end(&mut bytes)?;
+                Ok(bytes)
+            };
+            match &kind {
+                b"IHDR" => {
+                    let bits = data(13)?.get(8).copied();
+                    let whole = header.colours == Colours::Palette || header.alpha == Alpha::None;
+                    attributes.bits = bits.filter(|&bits| bits < 8 && whole);
+                }
+                b"PLTE" if header.colours == Colours::Palette => {
+                    let colours = data(3 * 256)?;
+                    let colours = colours.chunks_exact(3).map(|c| [c[0], c[1], c[2]]);
+                    attributes.palette = Some(colours.collect());
+                }
+                b"iCCP" => {
+                    let chunk = data(METADATA)?;
+                    let name = chunk.iter().take(80).position(|&b| b == 0).unwrap_or(0);
+                    let mut profile = Vec::new();
+                    let packed = ZlibDecoder::new(chunk.get(name + 2..).unwrap_or_default());
+                    // One that does not inflate, or inflates to more than any has, is none.
+                    let read = packed.take(MOST_PROFILE).read_to_end(&mut profile);
+                    let whole = read.is_ok() && (profile.len() as u64) < MOST_PROFILE;
+                    attributes.profile = Some(profile).filter(|_| whole);
+                }
+                b"IDAT" | b"IEND" => return Ok(attributes),
+                _ => {}
+            }
+            skip_to(source, behind)?;
+        }
     }
 
     fn holds(&self, channels: usize, stored: StoredType) -> bool {
-        matches!(channels, 1 | 3) && matches!(stored, StoredType::U8 | StoredType::U16)
+        (1..=4).contains(&channels) && matches!(stored, StoredType::U8 | StoredType::U16)
     }
 
     fn encode(
@@ -117,8 +175,128 @@ impl Format for Png {
         sink: &mut Sink,
         _quality: u8,
     ) -> Result<Vec<&'static str>, FormatError> {
-        image_crate::encode(only(pages, self.name())?, sink, ImageFormat::Png)?;
-        Ok(unkept(attributes))
+        let image = only(pages, self.name())?;
+        let mut lost = unkept(attributes);
+        lost.retain(|what| !matches!(*what, "the palette" | "the colour profile"));
+        let plain = attributes.palette.is_none()
+            && attributes.profile.is_none()
+            && attributes.bits.is_none()
+            && matches!(image.channels, 1 | 3)
+            && attributes.stored == StoredType::of(image.samples.sample_type());
+        match plain {
+            true => image_crate::encode(image, sink, ImageFormat::Png)?,
+            false => write(image, attributes, sink)?,
+        }
+        Ok(lost)
+    }
+}
+
+/// The pixels of a PNG as they are stored, before they are turned.
+fn pixels(bytes: &[u8], header: &Header) -> Result<Image, FormatError> {
+    let mut limits = Limits::default();
+    limits.bytes = decoder_bytes(header.width, header.height) as usize;
+    let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), limits);
+    // A colour that stands for transparent becomes alpha; the alpha of a palette stands beside its indices.
+    let indexed = header.colours == Colours::Palette;
+    let expand = header.alpha != Alpha::None && !indexed;
+    decoder.set_transformations(match expand {
+        true => Transformations::EXPAND,
+        false => Transformations::IDENTITY,
+    });
+    let mut reader = decoder.read_info()?;
+    let mut raw = vec![0; reader.output_buffer_size().ok_or(FormatError::TooLarge)?];
+    let info = reader.next_frame(&mut raw)?;
+    reader.finish()?;
+    let (width, height) = (info.width as usize, info.height as usize);
+    let stored = info.color_type.samples();
+    let samples: Samples = match info.bit_depth {
+        BitDepth::Sixteen => samples_of(&raw, StoredType::U16, ByteOrder::Big).0,
+        BitDepth::Eight => Samples::U8(raw),
+        few => {
+            let bits = few as usize;
+            let value = |line: &[u8], i: usize| {
+                let at = i * bits;
+                line[at / 8] >> (8 - bits - at % 8) & ((1 << bits) - 1)
+            };
+            let lines = raw.chunks_exact(info.line_size);
+            let row = width * stored;
+            Samples::U8(lines.flat_map(|line| (0..row).map(move |i| value(line, i))).collect())
+        }
+    };
+    let alphas = reader.info().trns.clone().filter(|_| indexed && header.alpha != Alpha::None);
+    let samples = match (alphas, samples) {
+        (Some(alphas), Samples::U8(indices)) => {
+            let alpha = |&i: &u8| alphas.get(usize::from(i)).copied().unwrap_or(u8::MAX);
+            Samples::U8(indices.iter().flat_map(|i| [*i, alpha(i)]).collect())
+        }
+        (_, samples) => samples,
+    };
+    Ok(Image::new(width, height, header.channels, samples)
+        .map_err(|_| FormatError::failed("its header and its pixels differ"))?)
+}
+
+/// Writes what the `image` crate does not: palettes, few bits, alpha, profiles.
+fn write(image: &Image, attributes: &Attributes, sink: &mut Sink) -> Result<(), FormatError> {
+    let Attributes { palette, profile, stored, .. } = attributes;
+    let mut info = Info::with_size(image.width as u32, image.height as u32);
+    let mut bytes = bytes_of(image.samples.as_slice(), *stored, ByteOrder::Big);
+    let palette = palette.as_ref().filter(|_| image.channels == 1 && *stored == StoredType::U8);
+    info.color_type = match (image.channels, palette) {
+        (1, Some(_)) => ColorType::Indexed,
+        (1, None) => ColorType::Grayscale,
+        (2, _) => ColorType::GrayscaleAlpha,
+        (3, _) => ColorType::Rgb,
+        (4, _) => ColorType::Rgba,
+        _ => return Err(FormatError::Unsupported(image.format().to_string())),
+    };
+    let most = bytes.iter().copied().max().unwrap_or(0);
+    info.bit_depth = match (stored, attributes.bits) {
+        (StoredType::U16, _) => BitDepth::Sixteen,
+        (StoredType::U8, Some(bits @ (1 | 2 | 4))) if image.channels == 1 && most >> bits == 0 => {
+            bytes = packed(&bytes, image.width, usize::from(bits));
+            BitDepth::from_u8(bits).expect("one of the depths")
+        }
+        (StoredType::U8, _) => BitDepth::Eight,
+        _ => return Err(FormatError::Unsupported(format!("samples of {stored}"))),
+    };
+    if let Some(palette) = palette {
+        // Each index that a pixel has needs an entry.
+        let mut entries: Vec<u8> = palette.iter().take(256).flatten().copied().collect();
+        entries.resize(entries.len().max(3 * (usize::from(most) + 1)), 0);
+        info.palette = Some(entries.into());
+    }
+    info.icc_profile = profile.as_ref().map(|profile| profile.into());
+    let mut writer = Encoder::with_info(sink, info)?.write_header()?;
+    writer.write_image_data(&bytes)?;
+    writer.finish()?;
+    Ok(())
+}
+
+/// Samples of so many bits, the first in the highest; rows begin at a byte.
+fn packed(samples: &[u8], width: usize, bits: usize) -> Vec<u8> {
+    let per_byte = 8 / bits;
+    let byte = |part: &[u8]| {
+        part.iter().enumerate().fold(0, |byte, (i, &v)| byte | v << (8 - bits * (i + 1)))
+    };
+    samples.chunks_exact(width).flat_map(|row| row.chunks(per_byte).map(byte)).collect()
+}
+
+impl From<DecodingError> for FormatError {
+    fn from(error: DecodingError) -> Self {
+        match error {
+            DecodingError::IoError(e) => e.into(),
+            DecodingError::LimitsExceeded => FormatError::TooLarge,
+            e => FormatError::Failed(e.to_string()),
+        }
+    }
+}
+
+impl From<EncodingError> for FormatError {
+    fn from(error: EncodingError) -> Self {
+        match error {
+            EncodingError::IoError(e) => e.into(),
+            e => FormatError::Failed(e.to_string()),
+        }
     }
 }
 

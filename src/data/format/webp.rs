@@ -4,7 +4,9 @@ use std::io::{Read, SeekFrom};
 
 use image::ImageFormat;
 
-use super::{FileSource, Format, FormatError, Header, image_crate, metadata, only, unkept};
+use super::{
+    Decoded, FileSource, Format, FormatError, Header, image_crate, metadata, only, unkept,
+};
 use crate::atomic::Sink;
 use crate::data::limits::EXIF;
 use crate::data::{Attributes, Image, StoredType};
@@ -61,8 +63,8 @@ impl Format for WebP {
         Ok(header)
     }
 
-    fn decode(&self, bytes: &[u8], header: &Header, _page: usize) -> Result<Image, FormatError> {
-        image_crate::decode(bytes, ImageFormat::WebP, header)
+    fn decode(&self, bytes: &[u8], header: &Header, _page: usize) -> Result<Decoded, FormatError> {
+        Ok(image_crate::decode(bytes, ImageFormat::WebP, header)?.into())
     }
 
     fn holds(&self, channels: usize, stored: StoredType) -> bool {
