@@ -93,9 +93,7 @@ pub(crate) mod settings {
         INIT_DISCRIMINATOR = "init_discriminator",
         LAMBDA = "lambda",
         LR = "lr",
-        INPUT = "input",
         NORM = "norm",
-        MASK = "mask",
         NODATA = "nodata",
         OUT = "out",
         PALETTE = "palette",
@@ -108,7 +106,6 @@ pub(crate) mod settings {
         SCALE = "scale",
         SIZE = "size",
         SKIP_BAD = "skip_bad",
-        TARGET = "target",
         THREADS = "threads",
     }
 

@@ -49,13 +49,13 @@ pub enum CheckArg {
 }
 
 impl DataArgs {
-    /// Lists the pairs, with their masks; those that cannot be used are left out if the options say so.
+    /// Lists the pairs; those that cannot be used are left out if the options say so.
     ///
     /// # Errors
-    /// As [`Folder::scan`] and [`Folder::add_masks`].
-    pub fn scan(&self, options: ScanOptions, mask: Option<&Path>) -> Result<Folder> {
+    /// As [`Folder::scan`].
+    pub fn scan(&self, options: ScanOptions) -> Result<Folder> {
         let two = |a: &Option<PathBuf>, b: &Option<PathBuf>| a.clone().zip(b.clone());
-        let mut folder = match two(&self.a, &self.b) {
+        let folder = match two(&self.a, &self.b) {
             Some((a, b)) if same(&a, &b) => {
                 return Err(Error::input(format!(
                     "--a and --b are one folder, {}: give that of the B pictures by --b",
@@ -69,9 +69,6 @@ impl DataArgs {
             }
             None => Folder::scan(self.first(), options)?,
         };
-        if let Some(mask) = mask {
-            folder.add_masks(mask)?;
-        }
         Ok(folder)
     }
 
@@ -104,7 +101,6 @@ impl DataArgs {
             ("--b", &self.b),
             ("--val-a", &self.val_a),
             ("--val-b", &self.val_b),
-            ("--mask", &self.sides.mask),
         ];
         let data = self.data.iter().map(|data| quoted(data));
         let flags = flags.iter().filter_map(|(flag, path)| {

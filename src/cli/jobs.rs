@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::args::TranslateArgs;
 use crate::data::{
-    Folder, Image, ImageHeader, LeftOut, NoteCounts, Notes, Pair, ScanOptions, WalkOptions,
-    is_lossy, is_writable, walk, writable_extensions,
+    Direction, Domains, Folder, Half, Image, ImageHeader, LeftOut, NoteCounts, Notes, Pair,
+    ScanOptions, WalkOptions, is_lossy, is_writable, stem, walk, writable_extensions,
 };
 use crate::error::{Error, Result};
 
@@ -19,6 +19,8 @@ pub struct Job {
     pub to: PathBuf,
     /// Width and height of the input.
     pub size: [usize; 2],
+    /// Slices of a volume that are all translated, into one file; else 1.
+    pub slices: usize,
 }
 
 /// What a translation reads.
@@ -49,20 +51,31 @@ impl Source {
         }
     }
 
-    /// Decodes its files.
+    /// Decodes page `page` of its files, as these domains say: a picture is the input, a pair has A and B.
     ///
     /// # Errors
-    /// As [`Image::read`].
-    pub fn read(&self) -> Result<Read> {
+    /// As [`Domain::read`](crate::data::Domain::read).
+    pub fn read(&self, page: usize, domains: &Domains, direction: Direction) -> Result<Read> {
+        let Domains { input, target } = domains;
         match self {
             Source::Picture(path) => {
-                let (image, notes) = Image::read_with_notes(path)?;
+                let (image, notes) = input.read(path, page)?;
                 Ok(((image, None), vec![(path.clone(), notes)]))
             }
             Source::Pair(pair) => {
-                let ((a, b), notes) = pair.read_with_notes()?;
+                // `order` is its own inverse: from (input, target) to (A, B).
+                let (of_a, of_b) = direction.order(input, target);
+                let ((a, b), notes) = pair.read_as([of_a, of_b])?;
                 Ok(((a, Some(b)), notes.into_iter().flatten().collect()))
             }
+        }
+    }
+
+    /// The file of the input.
+    pub fn input(&self, direction: Direction) -> &Path {
+        match self {
+            Source::Picture(path) => path,
+            Source::Pair(pair) => pair.half(direction.order(Half::A, Half::B).0),
         }
     }
 }
@@ -78,6 +91,8 @@ pub struct Plan {
     pub left_out: LeftOut,
     /// What reading the pictures changes or leaves out, from their headers.
     pub counts: NoteCounts,
+    /// Whether the extensions of outputs were not asked for, so that they follow what is written.
+    pub free: bool,
     /// Names that were changed so that no output replaces another: the first, and how many.
     pub renamed: Option<(PathBuf, usize)>,
 }
@@ -150,6 +165,10 @@ impl Plan {
             ));
         }
         refuse_inputs(&inputs, &outputs, &args.model)?;
+        // A name that was given, or a quality, is a wish for its format.
+        let named =
+            single && args.output.as_deref().is_some_and(|to| is_writable(to) && !to.is_dir());
+        plan.free = !named && !quality;
         plan.headers(inputs, outputs, args.pairs);
         Ok(plan)
     }
@@ -200,9 +219,9 @@ impl Plan {
         type Way = fn(&Input) -> PathBuf;
         let several = inputs.iter().any(|input| input.root != inputs[0].root);
         let ways: &[Way] = if several {
-            &[|i| i.relative.with_extension(""), |i| i.below().with_extension(""), Input::below]
+            &[|i| stem(&i.relative), |i| stem(&i.below()), Input::below]
         } else {
-            &[|i| i.relative.with_extension(""), |i| i.relative.clone()]
+            &[|i| stem(&i.relative), |i| i.relative.clone()]
         };
         let mut names: Vec<PathBuf> =
             inputs.iter().map(|i| with_suffix(&ways[0](i), suffix)).collect();
@@ -217,12 +236,12 @@ impl Plan {
         }
         let mut taken = BTreeSet::new();
         for name in &mut names {
-            let stem = name.with_extension("");
+            let plain = name.with_extension("");
             for number in 2.. {
                 if taken.insert(name.clone()) {
                     break;
                 }
-                *name = with_suffix(&stem, &format!("-{number}{suffix}"));
+                *name = with_suffix(&plain, &format!("-{number}{suffix}"));
             }
         }
         let changed: Vec<_> =
@@ -241,7 +260,7 @@ impl Plan {
         let mut headers = ImageHeader::read_all(&paths).into_iter();
         for (Input { source, size, .. }, to) in inputs.into_iter().zip(outputs) {
             if let Some(size) = size {
-                self.jobs.push(Job { source, to, size });
+                self.jobs.push(Job { source, to, size, slices: 1 });
                 continue;
             }
             let path = source.path().to_path_buf();
@@ -253,13 +272,14 @@ impl Plan {
                         Ok(pair) => {
                             self.counts.add(&notes, &path);
                             let size = [pair.width, pair.height];
-                            self.jobs.push(Job { source: Source::Pair(pair), to, size });
+                            self.jobs.push(Job { source: Source::Pair(pair), to, size, slices: 1 });
                         }
                     }
                 }
-                Ok(ImageHeader { width, height, notes, .. }) => {
+                Ok(ImageHeader { width, height, notes, pages, slices, .. }) => {
                     self.counts.add(&notes, &path);
-                    self.jobs.push(Job { source, to, size: [width, height] });
+                    let slices = if slices { pages } else { 1 };
+                    self.jobs.push(Job { source, to, size: [width, height], slices });
                 }
             }
         }
@@ -275,7 +295,7 @@ fn root_name(path: &Path) -> OsString {
 
 /// The output of the only picture.
 fn single_output(path: &Path, output: Option<&Path>, suffix: &str) -> Result<PathBuf> {
-    let stem = PathBuf::from(path.file_stem().unwrap_or_default());
+    let stem = stem(Path::new(path.file_name().unwrap_or_default()));
     match output {
         None => Ok(with_suffix(&stem, &format!("-translated{suffix}"))),
         Some(to) if is_writable(to) && !to.is_dir() => Ok(to.to_path_buf()),

@@ -18,6 +18,7 @@ mod translate;
 mod values;
 mod verify;
 mod words;
+mod written;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;

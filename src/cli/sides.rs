@@ -1,7 +1,5 @@
 //! The flags of `train` that say what the pictures of each side are.
 
-use std::path::PathBuf;
-
 use super::args::DATA;
 use super::values;
 use crate::data::{
@@ -37,14 +35,6 @@ pub struct SideArgs {
     #[arg(long, hide_short_help = true, help_heading = DATA, value_name = "LOW..HIGH")]
     #[arg(value_parser = percent)]
     pub clip: Option<[f64; 2]>,
-    /// The sample that marks pixels without a measurement, which do not count [default: what the files
-    /// state; NaN never counts]
-    #[arg(long, hide_short_help = true, help_heading = DATA, value_name = "VALUE")]
-    #[arg(allow_negative_numbers = true)]
-    pub nodata: Option<f64>,
-    /// The folder of masks, by the names of the pairs: pixels that are 0 there do not count
-    #[arg(long, hide_short_help = true, help_heading = DATA, value_name = "DIR")]
-    pub mask: Option<PathBuf>,
     /// What the pages of a file are [default: auto]
     #[arg(long, hide_short_help = true, help_heading = DATA, value_name = "KIND")]
     #[arg(value_parser = values::one_of::<Pages>())]
@@ -64,7 +54,6 @@ impl SideArgs {
             ("--range-a", self.range_a.is_some()),
             ("--range-b", self.range_b.is_some()),
             ("--clip", self.clip.is_some()),
-            ("--nodata", self.nodata.is_some()),
             ("--keep-alpha", self.keep_alpha),
         ];
         match given.iter().find(|(_, given)| *given) {
@@ -88,6 +77,12 @@ impl SideArgs {
                 "--palette names classes and no side is read as labels; add --input labels or --target labels",
             ));
         }
+        if matches!(self.target, Some(ReadAs::Labels)) {
+            return Err(Error::input(
+                "--target labels: targets are learnt as colours, of which outputs get the nearest class; use \
+                 --target palette",
+            ));
+        }
         if matches!(self.input, Some(ReadAs::Palette)) {
             return Err(Error::input(
                 "--input palette: only outputs get the nearest class; read inputs as rgb, or as labels",
@@ -99,7 +94,7 @@ impl SideArgs {
                 read_as,
                 range: if is_labels { None } else { range },
                 clip: if is_labels { None } else { self.clip },
-                nodata: if is_labels { None } else { self.nodata },
+                nodata: None,
                 palette: if is_labels { classes.clone() } else { None },
                 keep_alpha: self.keep_alpha,
             };

@@ -60,12 +60,14 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     let (backend, header) = args.device.open()?;
 
     let scan = ScanOptions { skip_bad: run_options.skip_bad, pages: run_options.pages };
-    let mut folder = args.data.scan(scan, run_options.mask.as_deref())?;
+    let mut folder = args.data.scan(scan)?;
     let mut found = Vec::new();
     if resumed.is_none() {
         let sides = args.data.sides.find(&folder, config.direction)?;
         config.domains = domains(&sides, config.direction);
-        config.masked = run_options.mask.is_some() || sides.iter().any(|side| side.has_holes);
+        for (side, name) in sides.iter().zip(["A", "B"]) {
+            side.refuse_holes(name)?;
+        }
         config.fit_networks();
         config.check()?;
         found = sides.into_iter().zip(["A", "B"]).collect();

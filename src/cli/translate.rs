@@ -1,5 +1,6 @@
 //! `translate`: translates pictures by a model.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,9 +8,9 @@ use std::process::ExitCode;
 use super::args::{Switch, TranslateArgs};
 use super::forecast::{self, Bar};
 use super::jobs::{Job, Plan};
-use super::{complain, say, stop, with_flags, words};
+use super::{complain, say, stop, with_flags, words, written};
 use crate::checkpoint;
-use crate::data::{Direction, NoteCounts, QUALITY};
+use crate::data::{Direction, Image, NoteCounts, QUALITY};
 use crate::error::{Error, Result};
 use crate::train::Scores;
 use crate::translate::{TranslateOptions, Translator};
@@ -36,7 +37,7 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
         )));
     }
     args.device.start_threads()?;
-    let Plan { jobs, mut failed, left_out, counts, renamed } = Plan::new(&args)?;
+    let Plan { mut jobs, mut failed, left_out, counts, renamed, free } = Plan::new(&args)?;
     let all = jobs.len() + failed.len();
     if jobs.is_empty() {
         return none_done(failed);
@@ -70,17 +71,29 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
     }
     let sizes: Vec<_> = jobs.iter().map(|job| (job.source.path(), job.size)).collect();
     forecast::announce(&mut translator, &sizes)?;
+    let direction = translator.direction().unwrap_or(Direction::AToB);
+    if free {
+        let target = translator.domains().target.clone();
+        for job in &mut jobs {
+            job.to = written::path(job, job.source.input(direction), &target);
+        }
+    }
     let bar = Bar::new(jobs.len());
     let mut scores = Vec::new();
     let mut pixels = NoteCounts::default();
+    let mut lost = BTreeMap::new();
     for job in &jobs {
-        match translate(job, &mut translator, &args, &mut pixels, &bar)? {
+        match translate(job, &mut translator, &args, (&mut pixels, &mut lost), &bar)? {
             Done::Written(score) => scores.extend(score),
             Done::Failed(error) => failed.push((job.source.path().to_path_buf(), error)),
         }
     }
     bar.end();
     pixels.lines().iter().for_each(|note| say(format!("pictures  {note}")));
+    for (what, files) in &lost {
+        let outputs = if *files == 1 { "1 output".to_string() } else { format!("{files} outputs") };
+        say(format!("pictures  {outputs} cannot hold {what} of the input"));
+    }
     if !scores.is_empty() {
         say(format!("mean of {}: {}", scores.len(), Scores::mean(&scores).line()));
     }
@@ -106,32 +119,47 @@ fn translate(
     job: &Job,
     translator: &mut Translator,
     args: &TranslateArgs,
-    pixels: &mut NoteCounts,
+    (pixels, lost): (&mut NoteCounts, &mut BTreeMap<&'static str, usize>),
     bar: &Bar,
 ) -> Result<Done> {
     let direction = translator.direction().unwrap_or(Direction::AToB);
-    let range = translator.domains().target.range();
-    let ((a, b), notes) = match job.source.read() {
-        Ok(read) => read,
-        Err(error) => return Ok(Done::Failed(error)),
-    };
-    notes.iter().for_each(|(path, notes)| pixels.add_pixels(notes, path));
-    let (input, target) = match b {
-        None => (a, None),
-        Some(b) => {
-            let (input, target) = direction.order(a, b);
-            (input, Some(target))
-        }
-    };
-    let output = match translator.translate(&input) {
-        Ok(output) => output,
-        Err(error) => return Ok(Done::Failed(error)),
-    };
+    let domains = translator.domains().clone();
+    let (mut outputs, mut of_pair) = (Vec::new(), None);
+    for page in 0..job.slices {
+        let ((a, b), notes) = match job.source.read(page, &domains, direction) {
+            Ok(read) => read,
+            Err(error) => return Ok(Done::Failed(error)),
+        };
+        notes.iter().for_each(|(path, notes)| pixels.add_pixels(notes, path));
+        let (input, target) = match b {
+            None => (a, None),
+            Some(b) => {
+                let (input, target) = direction.order(a, b);
+                (input, Some(target))
+            }
+        };
+        let output = match translator.translate(&input) {
+            Ok(output) => output,
+            Err(error) => return Ok(Done::Failed(error)),
+        };
+        of_pair = target.map(|target| (output.clone(), target));
+        outputs.push(output);
+    }
+    let output = outputs[0].clone();
+    let (pages, palettes): (Vec<_>, Vec<_>) =
+        outputs.into_iter().map(|output| written::samples(output, &domains.target)).unzip();
+    let palette = palettes.into_iter().next().flatten();
+    let attributes =
+        match written::attributes(job.source.input(direction), &domains.target, palette) {
+            Ok(attributes) => attributes,
+            Err(error) => return Ok(Done::Failed(error)),
+        };
     if let Some(folder) = job.to.parent().filter(|p| !p.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(|e| Error::file("create", folder, e))?;
     }
     let quality = args.quality.unwrap_or(QUALITY);
-    stop::whole(|| output.write_with_quality(&job.to, quality))?;
+    let unkept = stop::whole(|| Image::write_pages(&pages, &attributes, &job.to, quality))?;
+    unkept.into_iter().for_each(|what| *lost.entry(what).or_insert(0) += 1);
     bar.done(format!(
         "{} -> {} ({} x {}{})",
         job.source.path().display(),
@@ -140,7 +168,12 @@ fn translate(
         output.height,
         words::computed(translator, [output.width, output.height])
     ));
-    Ok(match target.map(|target| Scores::of(&output, &target, range)).transpose() {
+    // Of what the network sees, so that channels with ranges of their own count alike.
+    let target = &domains.target;
+    let score = |(output, truth): (Image, Image)| {
+        Scores::of(&target.prepared(output).0, &target.prepared(truth).0, target.range())
+    };
+    Ok(match of_pair.map(score).transpose() {
         Ok(scores) => Done::Written(scores),
         Err(error) => Done::Failed(error),
     })

@@ -147,7 +147,7 @@ impl Image {
             return self.clone();
         }
         let (to_width, to_height) =
-            if turn.quarters % 2 == 0 { (width, height) } else { (height, width) };
+            if turn.quarters.is_multiple_of(2) { (width, height) } else { (height, width) };
         let samples = with_samples!(Samples, &self.samples, all => {
             let mut turned = Vec::with_capacity(all.len());
             for y in 0..to_height {

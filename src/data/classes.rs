@@ -138,6 +138,36 @@ impl Domain {
         Ok(domain)
     }
 
+    /// The nearest class of each pixel of a coloured image, as the values that files have, with a palette for
+    /// them; `None` if the domain's colours stand for no classes. Equally near ones are the first's.
+    pub fn classified(&self, image: &Image) -> Option<(Image, Vec<[u8; 3]>)> {
+        let classes = self.palette.as_ref()?;
+        let Samples::U8(all) = &image.samples else { return None };
+        let value = |i: usize| classes[i].value.unwrap_or(i as u16);
+        if image.channels != 3 || (0..classes.len()).any(|i| value(i) > u16::from(u8::MAX)) {
+            return None;
+        }
+        let mut palette = vec![[0; 3]; 256];
+        for (i, class) in classes.iter().enumerate() {
+            palette[usize::from(value(i))] = class.colour?;
+        }
+        let nearest = |pixel: &[u8]| {
+            let far = |class: &Class| -> i64 {
+                let of = class.colour.unwrap_or_default();
+                (0..3).map(|c| (i64::from(of[c]) - i64::from(pixel[c])).pow(2)).sum()
+            };
+            let all = classes.iter().enumerate().map(|(i, class)| (far(class), i));
+            value(all.min().map_or(0, |(_, i)| i)) as u8
+        };
+        let mut known = HashMap::new();
+        let indices: Vec<u8> = all
+            .chunks_exact(3)
+            .map(|p| *known.entry([p[0], p[1], p[2]]).or_insert_with(|| nearest(p)))
+            .collect();
+        let (height, width) = (image.height, image.width);
+        Some((Image { height, width, channels: 1, samples: indices.into() }, palette))
+    }
+
     /// The indices of the classes of a picture; `path` only serves for messages.
     pub(super) fn classes(&self, picture: Picture, path: &Path) -> Result<(Image, Notes)> {
         let DomainKind::Labels { classes } = &self.kind else { panic!("a domain of labels") };

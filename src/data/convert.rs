@@ -100,7 +100,7 @@ impl Domain {
             return Err(self.refused(&picture, path, &format!("{n} channel{s}")));
         }
         let wide = |samples: &Samples| -> Vec<f32> {
-            with_samples!(Samples, samples, all => all.iter().map(|&v| v.into()).collect())
+            with_samples!(Samples, samples, all => all.iter().map(|&v| f64::from(v) as f32).collect())
         };
         let samples = match (self.samples, &image.samples) {
             (SampleType::F32, samples) => Samples::F32(wide(samples)),

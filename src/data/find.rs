@@ -67,6 +67,27 @@ pub struct FoundSide {
     pub lines: Vec<String>,
 }
 
+impl FoundSide {
+    /// Refuses pixels that do not count, which no recipe leaves out; `name` is that of the side.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with their share.
+    pub fn refuse_holes(&self, name: &str) -> Result<()> {
+        match (self.holes > 0.0, &self.domain.kind) {
+            (false, _) => Ok(()),
+            (true, DomainKind::Labels { .. }) => Err(Error::input(format!(
+                "{:.3} % of the pixels of {name} are of no class: give a palette with all of them",
+                100.0 * self.holes
+            ))),
+            (true, _) => Err(Error::input(format!(
+                "{:.3} % of the samples of {name} are NaN or marked as no data, and training cannot leave them \
+                 out: fill them first",
+                100.0 * self.holes
+            ))),
+        }
+    }
+}
+
 /// Bins of a histogram: samples of 16 bits have one each.
 const BINS: usize = 1 << 16;
 
@@ -348,7 +369,7 @@ impl Seen {
             for pixel in all.chunks_exact(channels) {
                 self.all += channels as u64;
                 for (c, &sample) in pixel.iter().enumerate() {
-                    let value: f32 = sample.into();
+                    let value = f64::from(sample) as f32;
                     if !value.is_finite() || Some(value) == nodata {
                         continue;
                     }

@@ -58,6 +58,7 @@ one_of! {
     }
 }
 
+#[expect(clippy::derivable_impls, reason = "the macro takes no attributes of variants")]
 impl Default for Pages {
     fn default() -> Self {
         Pages::Auto

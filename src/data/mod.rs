@@ -50,7 +50,7 @@ pub use fingerprint::Fingerprint;
 pub use fit::Fit;
 pub(crate) use fit::rounded;
 pub use folder::{Check, Folder, Layout, Pages, ScanOptions, Skipped};
-pub use format::{Colours, is_lossy, is_writable, writable_extensions};
+pub use format::{Colours, holds, is_lossy, is_writable, stem, writable_extensions};
 pub use image::{Image, PixelFormat, QUALITY};
 pub use kinds::{Kind, Kinds};
 pub use loader::{Batch, Loader, LoaderOptions};

@@ -75,7 +75,7 @@ impl Shading {
                     _ => normal(words(block as u32 % OF_PICTURE)),
                 };
                 for (sample, g) in four.iter_mut().zip(normal) {
-                    let value: f32 = (*sample).into();
+                    let value = f64::from(*sample) as f32;
                     *sample = Sample::nearest(value + width * (shift + self.noise * g));
                 }
             }

@@ -7,6 +7,8 @@
 //! - pixels that do not count (NaN, no data, a class that is none) are all set to the low end of the range, so
 //!   that nothing depends on what the file holds there.
 
+use std::borrow::Cow;
+
 use super::{Domain, DomainKind, Image};
 use crate::tensor::{Sample, SampleRange, SampleType, Samples, with_samples};
 
@@ -52,6 +54,39 @@ impl Domain {
         });
     }
 
+    /// The samples of prepared images as a network is given them, and the two that it sees as -1 and 1: of
+    /// labels a channel for each class, 1 in that of the pixel and 0 in the others, in all for no class.
+    pub fn network_samples<'a>(&self, samples: &'a Samples) -> (Cow<'a, Samples>, SampleRange) {
+        let DomainKind::Labels { classes } = &self.kind else {
+            return (Cow::Borrowed(samples), self.range());
+        };
+        let mut one_hot = vec![0; samples.len() * classes.len()];
+        with_samples!(Samples, samples, all => {
+            for (pixel, &index) in one_hot.chunks_exact_mut(classes.len()).zip(all) {
+                // What is no class has no channel.
+                if let Some(class) = pixel.get_mut(f64::from(index) as usize) {
+                    *class = 1;
+                }
+            }
+        });
+        (Cow::Owned(Samples::U8(one_hot)), SampleRange { low: 0.0, high: 1.0 })
+    }
+
+    /// An 8-bit RGB rendering of a prepared image: labels in the colours of their classes, or in greys where they
+    /// have none.
+    pub fn shown(&self, image: &Image) -> Image {
+        let DomainKind::Labels { classes } = &self.kind else { return image.preview(self.range()) };
+        if !classes.iter().all(|class| class.colour.is_some()) {
+            return image.preview(self.range());
+        }
+        let colour =
+            |index: f64| classes.get(index as usize).and_then(|c| c.colour).unwrap_or_default();
+        let samples: Vec<u8> = with_samples!(Samples, &image.samples, all => {
+            all.iter().flat_map(|&index| colour(f64::from(index))).collect()
+        });
+        Image { height: image.height, width: image.width, channels: 3, samples: samples.into() }
+    }
+
     /// The image as files have it, from a prepared one.
     pub fn restored(&self, image: Image) -> Image {
         match &self.kind {
@@ -81,7 +116,7 @@ impl Domain {
         let known = |v: f32| v.is_finite() && Some(v) != none;
         let counts: Vec<u8> = with_samples!(Samples, &image.samples, all => {
             all.chunks_exact(image.channels)
-                .map(|p| u8::from(p.iter().all(|&v| known(v.into()))))
+                .map(|p| u8::from(p.iter().all(|&v| known(f64::from(v) as f32))))
                 .collect()
         });
         if counts.iter().all(|&c| c == 1) {

@@ -59,9 +59,6 @@ pub struct RunConfig {
     pub shading: Shading,
     /// Draw a new order each epoch.
     pub shuffle: bool,
-    /// Whether there are pixels that do not count: losses, discriminators and metrics leave them out.
-    #[serde(default)]
-    pub masked: bool,
 }
 
 impl Default for RunConfig {
@@ -86,7 +83,6 @@ impl Default for RunConfig {
             turn: false,
             shading: Shading::default(),
             shuffle: true,
-            masked: false,
         }
     }
 }
@@ -178,7 +174,6 @@ impl RunConfig {
             fit: self.fit,
             direction: self.direction,
             domains: self.domains.clone(),
-            masked: self.masked,
             seed: self.seed,
             jitter: self.jitter,
             flip: self.flip,

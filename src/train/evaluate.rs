@@ -223,7 +223,8 @@ impl Viewer {
 
     fn run(&self, b: &mut dyn Backend, program: &Program, input: &Image) -> Result<Image> {
         let Domains { input: from, target: to } = &self.pairs.domains;
-        b.upload_images(input.samples.as_slice(), from.range(), program.view(self.input)?)?;
+        let (samples, range) = from.network_samples(&input.samples);
+        b.upload_images(samples.as_slice(), range, program.view(self.input)?)?;
         program.run(b)?;
         let y = program.view("y")?;
         let samples = b.download_images(y, to.range(), to.prepared_format().samples)?;
@@ -275,11 +276,11 @@ impl Viewer {
         path: &Path,
     ) -> Result<Vec<[Image; 3]>> {
         let Domains { input, target } = &self.pairs.domains;
-        let ranges = [input, target, target].map(|domain| domain.range());
+        let domains = [input, target, target];
         let view = |i| self.view(b, pairs, i, statistics);
         let views: Vec<_> = (0..pairs.len().min(rows)).map(view).collect::<Result<_>>()?;
         let row = |images: &[Image; 3]| -> Vec<Image> {
-            images.iter().zip(ranges).map(|(image, range)| image.preview(range)).collect()
+            images.iter().zip(domains).map(|(image, domain)| domain.shown(image)).collect()
         };
         data::sheet(&views.iter().map(row).collect::<Vec<_>>())?.write_png(path)?;
         Ok(views)

@@ -43,8 +43,6 @@ pub struct RunOptions {
     pub skip_bad: bool,
     /// What the pages of files are; as above.
     pub pages: Pages,
-    /// The folder of masks; as above.
-    pub mask: Option<PathBuf>,
     /// Threads that load images, at least 1.
     pub loader_threads: usize,
 }
@@ -62,7 +60,6 @@ impl RunOptions {
             keep_every: None,
             skip_bad: false,
             pages: Pages::default(),
-            mask: None,
             loader_threads: 2,
         }
     }

@@ -74,9 +74,6 @@ pub struct SavedOptions {
     /// As [`RunOptions::pages`].
     #[serde(default)]
     pub pages: Pages,
-    /// As [`RunOptions::mask`].
-    #[serde(default)]
-    pub mask: Option<PathBuf>,
     /// The version of the program that wrote the file, such as "0.1.0".
     pub version: String,
 }
@@ -91,7 +88,6 @@ impl SavedOptions {
             keep_every: options.keep_every,
             skip_bad: options.skip_bad,
             pages: options.pages,
-            mask: options.mask.clone(),
             version: env!("CARGO_PKG_VERSION").to_string(),
         }
     }

@@ -369,9 +369,10 @@ impl Trainer {
         let Domains { input, target } = &config.domains;
         let sides = [(&batch.inputs, input), (&batch.targets, target)];
         for (of, (samples, domain)) in recipe.inputs().iter().zip(sides) {
+            let (samples, range) = domain.network_samples(samples);
             let images = ImageBatch {
                 samples: samples.as_slice(),
-                range: domain.range(),
+                range,
                 height: batch.load.height,
                 width: batch.load.width,
                 crops: &batch.crops,

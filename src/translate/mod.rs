@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::checkpoint::{self, Tensors};
-use crate::data::{Direction, Domain, Domains, Image};
+use crate::data::{Direction, Domain, DomainKind, Domains, Image};
 use crate::device::{Arena, StepState};
 use crate::error::settings::{NORM, SCALE};
 use crate::error::{Error, Result};
@@ -22,7 +22,7 @@ use crate::limits::bytes;
 use crate::model::{GeneratorConfig, Network, NormKind};
 use crate::nn::{Mode, Placement, Running};
 use crate::tape::{Program, Tape};
-use crate::tensor::{Sample, SampleRange, Samples, Shape};
+use crate::tensor::{Samples, Shape};
 use crate::train::Trained;
 
 pub use scale::{Resizing, Scale};
@@ -256,7 +256,7 @@ impl Translator {
     /// As [`Translator::translate`].
     pub fn seconds_per_pixel(&mut self) -> Result<f64> {
         let size = [MEASURED.next_multiple_of(self.generator.multiple()); 2];
-        let format = self.domains.input.format();
+        let format = self.domains.input.prepared_format();
         let samples = Samples::zeros(format.samples, size[0] * size[1] * format.channels);
         let blank = Image::new(size[0], size[1], format.channels, samples)?;
         self.compute(&blank, size)?;
@@ -276,13 +276,26 @@ impl Translator {
         self.check_memory(size)?;
         let [width, height] = self.resizing.size(size);
         let [w, h] = self.computed(size);
-        let output = self.compute(&image.resize(width, height).reflected(w, h), [w, h])?;
+        let Domains { input, target } = &self.domains;
+        let (target, range) = (target.clone(), target.range());
+        let (prepared, holes) = input.prepared(image.clone());
+        if holes.is_some() {
+            return Err(Error::input(
+                "the picture has pixels without a value or a class, of which the model makes nothing: fill \
+                 them first",
+            ));
+        }
+        let resized = match input.kind {
+            DomainKind::Labels { .. } => prepared.resize_nearest(width, height),
+            _ => prepared.resize(width, height),
+        };
+        let output = self.compute(&resized.reflected(w, h), [w, h])?;
         let output = output.crop((w - width) / 2, (h - height) / 2, width, height);
         if (width, height) == (image.width, image.height) {
-            return Ok(output);
+            return Ok(target.restored(output));
         }
         // The cubic overshoots at edges; a network's output does not.
-        Ok(within(output.resize(image.width, image.height), self.domains.target.range()))
+        Ok(target.restored(output.resize(image.width, image.height).clamped(range)))
     }
 
     /// Runs the generator on an image of a size that it takes.
@@ -294,10 +307,12 @@ impl Translator {
         self.held = self.held.max(*bytes);
         let Domains { input, target } = &self.domains;
         backend.set_state(StepState { seed: self.options.seed, step: 1, lr: 0.0, micro: 0 });
-        backend.upload_images(image.samples.as_slice(), input.range(), program.view("x")?)?;
+        let (samples, range) = input.network_samples(&image.samples);
+        backend.upload_images(samples.as_slice(), range, program.view("x")?)?;
         program.run(backend)?;
         let y = program.view("y")?;
-        let samples = backend.download_images(y, target.range(), target.samples)?;
+        let stored = target.prepared_format().samples;
+        let samples = backend.download_images(y, target.range(), stored)?;
         Image::new(w, h, y.shape.c, samples)
     }
 
@@ -326,24 +341,4 @@ impl Translator {
         }
         Ok(self.recorded.as_ref().expect("recorded just above"))
     }
-}
-
-/// An image with its samples inside a range.
-fn within(mut image: Image, range: SampleRange) -> Image {
-    fn clamp<T: Sample + PartialOrd>(all: &mut [T], range: SampleRange) {
-        let [low, high] = [range.low, range.high].map(|end| T::nearest(end as f32));
-        for sample in all {
-            if *sample < low {
-                *sample = low;
-            } else if *sample > high {
-                *sample = high;
-            }
-        }
-    }
-    match &mut image.samples {
-        Samples::U8(all) => clamp(all, range),
-        Samples::U16(all) => clamp(all, range),
-        Samples::F32(all) => clamp(all, range),
-    }
-    image
 }

@@ -278,7 +278,7 @@ pub fn by_extension(path: &Path) -> Option<&'static dyn Format> {
     let ends = |extension: &&str| {
         name.strip_suffix(*extension).is_some_and(|stem| stem.len() > 1 && stem.ends_with('.'))
     };
-    FORMATS.into_iter().find(|format| format.extensions().iter().any(|extension| ends(extension)))
+    FORMATS.into_iter().find(|format| format.extensions().iter().any(ends))
 }
 
 /// The name of a file without the extension that names its format, or without any.
@@ -301,6 +301,11 @@ pub fn by_content(start: &[u8]) -> Option<&'static dyn Format> {
 /// Whether an image can be written to a path, by its extension.
 pub fn is_writable(path: &Path) -> bool {
     by_extension(path).is_some()
+}
+
+/// Whether the format that a path names holds pixels of so many channels of this type exactly.
+pub fn holds(path: &Path, channels: usize, stored: StoredType) -> bool {
+    by_extension(path).is_some_and(|format| format.holds(channels, stored))
 }
 
 /// Whether a path names a file of a format that loses detail, and so has a quality.

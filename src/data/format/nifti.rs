@@ -222,7 +222,10 @@ fn datatype(stored: StoredType) -> Option<i64> {
 }
 
 /// The unzipped bytes of the file that was read last: slices are read one by one.
-static LAST: Mutex<Option<(usize, u32, Arc<Vec<u8>>)>> = Mutex::new(None);
+static LAST: Mutex<Option<Unzipped>> = Mutex::new(None);
+
+/// The length and the checksum of a gzipped file, and what it holds.
+type Unzipped = (usize, u32, Arc<Vec<u8>>);
 
 fn unzipped(bytes: &[u8]) -> Result<Arc<Vec<u8>>, FormatError> {
     let sum = crc32fast::hash(bytes);

@@ -193,8 +193,7 @@ impl Format for Png {
 
 /// The pixels of a PNG as they are stored, before they are turned.
 fn pixels(bytes: &[u8], header: &Header) -> Result<Image, FormatError> {
-    let mut limits = Limits::default();
-    limits.bytes = decoder_bytes(header.width, header.height) as usize;
+    let limits = Limits { bytes: decoder_bytes(header.width, header.height) as usize };
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), limits);
     // A colour that stands for transparent becomes alpha; the alpha of a palette stands beside its indices.
     let indexed = header.colours == Colours::Palette;
@@ -231,8 +230,8 @@ fn pixels(bytes: &[u8], header: &Header) -> Result<Image, FormatError> {
         }
         (_, samples) => samples,
     };
-    Ok(Image::new(width, height, header.channels, samples)
-        .map_err(|_| FormatError::failed("its header and its pixels differ"))?)
+    Image::new(width, height, header.channels, samples)
+        .map_err(|_| FormatError::failed("its header and its pixels differ"))
 }
 
 /// Writes what the `image` crate does not: palettes, few bits, alpha, profiles.

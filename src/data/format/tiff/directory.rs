@@ -70,10 +70,6 @@ impl Directory {
         source.seek(SeekFrom::Start(at))?;
         let mut bytes = Vec::new();
         source.take(wanted).read_to_end(&mut bytes)?;
-        // Not a default instead of a value that is cut off.
-        if (bytes.len() as u64) < wanted {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
         if self.order == ByteOrder::Big {
             bytes.chunks_exact_mut(number_size(kind)).for_each(<[u8]>::reverse);
         }
@@ -87,9 +83,13 @@ impl Directory {
         tag: u16,
         most: u64,
     ) -> io::Result<Vec<u64>> {
-        let Some(Entry { kind, .. }) = self.entry(tag) else { return Ok(Vec::new()) };
+        let Some(Entry { kind, count, .. }) = self.entry(tag) else { return Ok(Vec::new()) };
         let size = kind_size(kind);
         let bytes = self.bytes(source, tag, most.saturating_mul(size))?.unwrap_or_default();
+        // No default instead of a value that is cut off.
+        if (bytes.len() as u64) < count.min(most).saturating_mul(size) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         let number = |bytes: &[u8]| bytes.iter().rev().fold(0u64, |n, &b| n << 8 | u64::from(b));
         Ok(bytes.chunks_exact(size as usize).map(number).collect())
     }

@@ -81,7 +81,7 @@ impl Layout {
         let [width, height] = [number(tag::WIDTH, 0)?, number(tag::HEIGHT, 0)?];
         let channels = number(tag::CHANNELS, 1)?;
         let photometric = number(tag::COLOURS, 1)?;
-        if !matches!(photometric, 0..=3) && !(photometric > 10) {
+        if matches!(photometric, 4..=10) {
             return Ok(None);
         }
         let packing = match number(tag::COMPRESSION, 1)? {

@@ -1,0 +1,64 @@
+//! What a translation is written as: the type of the model's targets, in a file that holds it, with the place of
+//! the input in the world.
+
+use std::path::{Path, PathBuf};
+
+use super::jobs::Job;
+use crate::data::{Attributes, Domain, DomainKind, Image, Picture, StoredType, holds, stem};
+use crate::error::Result;
+
+/// The file of a job's output, where its extension is free: PNG for light, else the format of the input where
+/// that holds the samples, else TIFF.
+pub fn path(job: &Job, input: &Path, target: &Domain) -> PathBuf {
+    let (channels, stored) = (target.channels.len(), target.stored());
+    let light = target.is_light() && matches!(stored, StoredType::U8 | StoredType::U16);
+    if light && job.slices == 1 {
+        return job.to.clone();
+    }
+    let name = input.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let whole = stem(Path::new(&name)).as_os_str().len();
+    let own = &name[whole.min(name.len())..];
+    let extension = match holds(input, channels, stored) {
+        true => own.trim_start_matches('.'),
+        false => "tiff",
+    };
+    job.to.with_extension(extension)
+}
+
+/// The samples to write for an output of the model: the nearest class where its colours stand for classes.
+pub fn samples(output: Image, target: &Domain) -> (Image, Option<Vec<[u8; 3]>>) {
+    match target.classified(&output) {
+        Some((indices, palette)) => (indices, Some(palette)),
+        None => (output, None),
+    }
+}
+
+/// What is written beside the samples of an output: the target's type, names, unit and mark of no data, and where
+/// the input lies.
+///
+/// # Errors
+/// An input that cannot be read.
+pub fn attributes(
+    input: &Path,
+    target: &Domain,
+    palette: Option<Vec<[u8; 3]>>,
+) -> Result<Attributes> {
+    let of_input = Picture::read_attributes(input)?;
+    let values = matches!(target.kind, DomainKind::Values { .. });
+    let unit = match &target.kind {
+        DomainKind::Values { unit, .. } => unit.clone(),
+        _ => None,
+    };
+    let named = values && !target.is_light() && target.channels.len() > 1;
+    Ok(Attributes {
+        unit,
+        nodata: target.nodata,
+        palette,
+        channels: if named { target.channels.clone() } else { Vec::new() },
+        axes: target.axes.unwrap_or(of_input.axes),
+        // The profile of the input says what its colours are, and those of the output are likened to the targets'.
+        profile: None,
+        place: of_input.place,
+        ..Attributes::new(target.stored())
+    })
+}
