@@ -371,7 +371,7 @@ fn a_sample_that_is_not_finite_blames_its_picture() {
         }
         assert!(!error.contains("lr") && !out.exists(), "{error}");
         let error = run(vec![good()], vec![good(), bad()]);
-        assert!(error.contains("target of scan 1") && error.contains(says), "{error}");
+        assert!(error.contains("B of scan 1") && error.contains(says), "{error}");
         let error = MemoryPairs::new(vec![good(), bad()]).unwrap_err().to_string();
         assert!(error.contains("B of pair 1") && error.contains(says), "{error}");
     }

@@ -20,3 +20,4 @@ mod schedules;
 mod sight;
 mod signals;
 mod translate;
+mod typed;

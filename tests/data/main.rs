@@ -3,6 +3,7 @@
 
 mod damaged;
 mod folder;
+mod formats;
 mod hostile;
 mod image;
 mod loader;
