@@ -253,6 +253,11 @@ fn format_of(path: &Path, start: &[u8]) -> Result<&'static dyn Format> {
     if start.is_empty() {
         return Err(Error::input(format!("{name} is empty: copy it again or remove it")));
     }
+    // What name and content agree on: an NPZ is also a zip archive, a .nii.gz also a gzipped file.
+    let (named, found) = (format::by_extension(path), format::by_content(start));
+    if let Some(format) = found.filter(|f| named.is_some_and(|n| n.name() == f.name())) {
+        return Ok(format);
+    }
     if let Some(unread) = unread_by_content(start) {
         return Err(Error::input(format!(
             "{name} is {} {}, and only {} are read: {}",

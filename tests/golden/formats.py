@@ -17,7 +17,7 @@ import tifffile
 from PIL import Image
 from rasterio.transform import from_origin
 
-OUT = Path(__file__).with_name("formats")
+OUT = Path(__file__).parent / "data" / "formats"
 H, W = 5, 7
 NAMES = {"uint8": "u8", "int8": "i8", "uint16": "u16", "int16": "i16", "uint32": "u32", "int32": "i32",
          "uint64": "u64", "int64": "i64", "float16": "f16", "float32": "f32", "float64": "f64", "bool": "u8"}

@@ -96,9 +96,9 @@ static UNREAD: [Unread; 26] = [
     unread("DICOM picture", CONVERT, &["dcm", "dicom"], |b| b.get(128..132) == Some(b"DICM")),
     unread(
         "array of numbers",
-        "save {} as PNG",
-        &["npy", "npz", "mat", "h5", "hdf5", "fits", "fit", "nii", "tfrecord"],
-        |b| b.starts_with(b"\x93NUMPY") || b.starts_with(b"SIMPLE  =") || b.starts_with(b"\x89HDF"),
+        "save {} as NPY",
+        &["mat", "h5", "hdf5", "fits", "fit", "tfrecord"],
+        |b| b.starts_with(b"SIMPLE  =") || b.starts_with(b"\x89HDF"),
     ),
     unread(
         "film",
