@@ -19,7 +19,7 @@
 //! # let out = std::env::temp_dir().join(format!("pix2pix-engine-doc-{}", std::process::id()));
 //! let (grey, blue) = (Image::filled(32, 32, &[128; 3]), Image::filled(32, 32, &[0, 0, 255]));
 //! let pairs = Arc::new(MemoryPairs::new(vec![(grey.clone(), blue)])?);
-//! let mut config = RunConfig { size: 32, ..RunConfig::default() };
+//! let mut config = RunConfig { size: 32.into(), ..RunConfig::default() };
 //! config.generator.depth = RunConfig::depth_for(32)?;
 //! config.generator.base_channels = 4;
 //! config.discriminators[0].base_channels = 4;
