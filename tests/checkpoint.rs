@@ -26,7 +26,7 @@ use pix2pix_engine::data::Image;
 use pix2pix_engine::device::{Arena, Cpu, Device};
 use pix2pix_engine::kernel::{ImageKernels, Statistics};
 use pix2pix_engine::model::{
-    DiscriminatorConfig, GeneratorConfig, GeneratorKind, Network, NormKind,
+    DiscriminatorConfig, GeneratorConfig, GeneratorKind, Network, NormKind, Output,
 };
 use pix2pix_engine::nn::{Mode, Param, Params, Placement, Running};
 use pix2pix_engine::random::normal;
@@ -50,7 +50,16 @@ fn expected() -> serde_json::Map<String, Value> {
 fn unet(channels: [usize; 3], depth: usize, norm: NormKind) -> GeneratorConfig {
     let [in_channels, out_channels, base_channels] = channels;
     let kind = GeneratorKind::Unet;
-    GeneratorConfig { kind, in_channels, out_channels, base_channels, depth, norm, dropout: true }
+    GeneratorConfig {
+        kind,
+        in_channels,
+        out_channels,
+        base_channels,
+        depth,
+        norm,
+        dropout: true,
+        output: Output::Tanh,
+    }
 }
 
 fn patch(in_channels: usize, base: usize, layers: usize, norm: NormKind) -> DiscriminatorConfig {

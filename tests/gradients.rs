@@ -309,6 +309,33 @@ fn reflection_padding() {
 }
 
 #[test]
+fn softmax() {
+    read_twice("softmax", |tape, x| tape.softmax(x));
+}
+
+/// Pixels of weight 0 have a gradient of exactly 0.
+#[test]
+fn weigh() {
+    let x = Shape::new(2, 3, 4, 5);
+    let pixels = Shape { c: 1, ..x };
+    let mut op = Harness::op(&[("x", x)], &[("weights", pixels)], |tape, v| {
+        let (product, wide) = (tape.weigh(v[0], v[1])?, tape.tanh(v[0])?);
+        let wide = tape.weigh(wide, v[1])?;
+        tape.concat(&[product, wide])
+    });
+    let weights: Vec<f32> =
+        (0..24).map(|i| if i % 3 == 0 { 0.0 } else { 0.4 + i as f32 / 9.0 }).collect();
+    op.set("weights", &weights);
+    op.set("x", &numbers(x.count(), 77));
+    probe("weigh", &mut op, &["x"], SMOOTH);
+    op.run(&numbers(2 * x.count(), 78));
+    let gradient = op.grad("x");
+    for (pixel, weight) in gradient.chunks(x.c).zip(weights) {
+        assert_eq!(pixel.iter().all(|g| *g == 0.0), weight == 0.0);
+    }
+}
+
+#[test]
 fn cross_entropy() {
     let x = Shape::new(2, 3, 4, 5);
     let pixels = Shape { c: 1, ..x };
@@ -352,6 +379,7 @@ fn shapes_that_do_not_fit_are_refused() {
         (tape.upsample(0, x), ["upsample", "1x4x6x3", "times 0", "1 or more"]),
         (tape.reflection_pad(4, x), ["reflection_pad", "1x4x6x3", "1x12x14x3", "below 4"]),
         (tape.cross_entropy(x, labels, None), ["cross_entropy", "1x4x5x1", "1x4x6x3", "1x4x6x1"]),
+        (tape.weigh(x, labels), ["weigh", "1x4x5x1", "1x4x6x3", "1x4x6x1"]),
         (
             tape.distance(Loss::Bce, 1.0, x, x),
             ["bce_with_logits", "1x4x6x3", "not a distance", "labels"],

@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pix2pix_engine::checkpoint::safetensors::Reader;
 use pix2pix_engine::checkpoint::{convert, load_weights};
 use pix2pix_engine::data::{Domain, DomainKind, Domains, Image, MemoryPairs, Pairs};
-use pix2pix_engine::device::Cpu;
+use pix2pix_engine::device::{Cpu, Device, StepState};
 use pix2pix_engine::kernel::{Backend, Loss};
 use pix2pix_engine::tensor::{SampleType, Samples};
 use pix2pix_engine::train::{
-    Checkpoint, Gan, LATEST, Losses, MODEL, Observer, Outcome, RunConfig, RunOptions, RunPlan,
-    Silent, Trainer,
+    Checkpoint, Distance, Gan, LATEST, Losses, MODEL, Networks, Objective, Observer, Outcome,
+    RunConfig, RunOptions, RunPlan, Silent, Step, Trainer,
 };
 use pix2pix_engine::translate::{TranslateOptions, Translator};
 
@@ -375,4 +375,73 @@ fn a_sample_that_is_not_finite_blames_its_picture() {
         let error = MemoryPairs::new(vec![good(), bad()]).unwrap_err().to_string();
         assert!(error.contains("B of pair 1") && error.contains(says), "{error}");
     }
+}
+
+/// Losses and discriminators see nothing of pixels that do not count, whatever the step is given there; the
+/// distance is the mean over the others.
+#[test]
+fn pixels_that_do_not_count_are_in_no_loss() {
+    let base = config(1);
+    for distance in [Distance::L1, Distance::L2] {
+        let objective = Objective { distance, ..base.objective };
+        let Recorded { losses, left } = masked_step(&RunConfig { objective, ..base.clone() }, 0.0);
+        for other in [0.7, -1.0] {
+            let again = masked_step(&RunConfig { objective, ..base.clone() }, other);
+            assert!(again.left == left, "{distance:?}: the target had {other} in the hole");
+            assert_eq!(again.losses, losses);
+        }
+        assert!(losses.iter().all(|loss| loss.is_finite()));
+    }
+}
+
+/// What a step leaves.
+struct Recorded {
+    losses: Vec<f32>,
+    left: Vec<u32>,
+}
+
+/// One step on a pair with a hole in which the target has `value`; checks the distance by hand.
+fn masked_step(config: &RunConfig, value: f32) -> Recorded {
+    let config = RunConfig { masked: true, ..config.clone() };
+    let recipe = config.recipe();
+    let networks = Networks::new(&*recipe).unwrap();
+    let mut cpu = Cpu::new(1).unwrap();
+    let step = Step::record(&*recipe, &networks, [1, 32, 32], &cpu).unwrap();
+    cpu.reserve(step.program.end()).unwrap();
+    networks.init(&mut cpu, 5).unwrap();
+    let hole = |i: usize| (9..20).contains(&(i % 32)) && (4..30).contains(&(i / 32));
+    let count = (0..1024).filter(|&i| !hole(i)).count();
+    let number = |i: usize, key: usize| ((i * key) % 89) as f32 / 44.0 - 1.0;
+    let a: Vec<f32> = (0..3072).map(|i| number(i, 7)).collect();
+    let b: Vec<f32> = (0..3072).map(|i| if hole(i / 3) { value } else { number(i, 11) }).collect();
+    let mask: Vec<f32> = (0..1024).map(|i| if hole(i) { 0.0 } else { 1.0 }).collect();
+    let share = 1024.0 / count as f32;
+    for (name, values) in
+        [("a", &a[..]), ("b", &b[..]), ("mask", &mask[..]), ("share", &[share][..])]
+    {
+        cpu.upload(step.program.view(name).unwrap(), values).unwrap();
+    }
+    cpu.set_state(StepState { seed: 1, step: 1, lr: 2e-4, micro: 0 });
+    step.program.run(&mut cpu).unwrap();
+    let read = |name: &str, of: usize| {
+        let mut values = vec![0.0; of];
+        cpu.download(step.program.view(name).unwrap(), &mut values).unwrap();
+        values
+    };
+    let fake = read("fake", 3072);
+    let power = if config.objective.distance == Distance::L1 { 1 } else { 2 };
+    let far =
+        (0..3072).filter(|i| !hole(i / 3)).map(|i| f64::from((fake[i] - b[i]).abs()).powi(power));
+    let mean = f64::from(config.objective.lambda) * far.sum::<f64>() / (3 * count) as f64;
+    let got = f64::from(read("g_l1", 1)[0]);
+    assert!((got - mean).abs() < 1e-5 * mean, "the distance is {got}, by hand {mean}");
+    let mut left = Vec::new();
+    for (_, network) in networks.iter() {
+        for param in network.params().iter() {
+            let mut values = vec![0.0; param.shape.count()];
+            cpu.download(param.view(), &mut values).unwrap();
+            left.extend(values.into_iter().map(f32::to_bits));
+        }
+    }
+    Recorded { losses: step.losses.iter().map(|name| read(name, 1)[0]).collect(), left }
 }

@@ -5,7 +5,7 @@
 
 use super::foreign::{self, NamedSize};
 use crate::Result;
-use crate::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind};
+use crate::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind, Output};
 use crate::nn::{Params, PortTensor};
 
 /// A network that was recognised.
@@ -108,6 +108,7 @@ fn generator(tensors: &[NamedSize]) -> Inferred<Option<GeneratorConfig>> {
         depth,
         norm,
         dropout: true,
+        output: Output::Tanh,
     };
     // The encoder's filters have the same names at every depth, and so has the last filter.
     let deepest = GeneratorConfig::DEEPEST;

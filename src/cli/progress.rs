@@ -12,6 +12,8 @@ use crate::train::{Compared, Distance, Losses, Objective, Observer, RunConfig, S
 
 /// The loss of the distance to the target, with its weight.
 const DISTANCE_LOSS: &str = "g_l1";
+/// That of labels.
+const CROSS_ENTROPY: &str = "g_cross_entropy";
 /// Seconds between two lines if stderr is no terminal.
 const QUIET: f64 = 10.0;
 
@@ -71,6 +73,7 @@ impl ProgressReport {
             (distance, weight) if name == DISTANCE_LOSS => {
                 Some(format!("{distance} {:.4}", value / weight))
             }
+            _ if name == CROSS_ENTROPY => Some(format!("cross entropy {value:.4}")),
             _ => Some(format!("{name} {value:.3}")),
         }
     }

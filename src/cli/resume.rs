@@ -101,6 +101,7 @@ pub fn options(args: &TrainArgs, begun: Option<&Checkpoint>, out: &Path) -> Resu
         options.keep_every = saved.keep_every;
         options.skip_bad = saved.skip_bad;
         options.pages = saved.pages;
+        options.masks = saved.masks.clone();
     }
     options.val_every = args.val_every.unwrap_or(options.val_every);
     options.save_every = args.save_every.or(options.save_every);
@@ -108,6 +109,7 @@ pub fn options(args: &TrainArgs, begun: Option<&Checkpoint>, out: &Path) -> Resu
     options.keep_every = args.keep_every.or(options.keep_every);
     options.skip_bad |= args.data.skip_bad;
     options.pages = args.data.sides.pages.unwrap_or(options.pages);
+    options.masks = args.data.sides.mask.clone().or(options.masks);
     let threads = args.device.threads.unwrap_or(LOADER_THREADS);
     options.loader_threads = threads.clamp(1, LOADER_THREADS);
     Ok(options)

@@ -1,5 +1,7 @@
 //! The flags of `train` that say what the pictures of each side are.
 
+use std::path::PathBuf;
+
 use super::args::DATA;
 use super::values;
 use crate::data::{
@@ -35,6 +37,14 @@ pub struct SideArgs {
     #[arg(long, hide_short_help = true, help_heading = DATA, value_name = "LOW..HIGH")]
     #[arg(value_parser = percent)]
     pub clip: Option<[f64; 2]>,
+    /// The sample that marks pixels without a measurement, which do not count, besides NaN [default: as
+    /// files state it]
+    #[arg(long, hide_short_help = true, help_heading = DATA, value_name = "VALUE")]
+    #[arg(allow_hyphen_values = true)]
+    pub nodata: Option<f64>,
+    /// A folder with a mask for each pair, of its name: pixels that are 0 there do not count
+    #[arg(long, hide_short_help = true, help_heading = DATA, value_name = "DIR")]
+    pub mask: Option<PathBuf>,
     /// What the pages of a file are [default: auto]
     #[arg(long, hide_short_help = true, help_heading = DATA, value_name = "KIND")]
     #[arg(value_parser = values::one_of::<Pages>())]
@@ -55,6 +65,8 @@ impl SideArgs {
             ("--range-b", self.range_b.is_some()),
             ("--clip", self.clip.is_some()),
             ("--keep-alpha", self.keep_alpha),
+            ("--nodata", self.nodata.is_some()),
+            ("--mask", self.mask.is_some()),
         ];
         match given.iter().find(|(_, given)| *given) {
             Some((flag, _)) => Err(Error::input(format!(
@@ -77,12 +89,6 @@ impl SideArgs {
                 "--palette names classes and no side is read as labels; add --input labels or --target labels",
             ));
         }
-        if matches!(self.target, Some(ReadAs::Labels)) {
-            return Err(Error::input(
-                "--target labels: targets are learnt as colours, of which outputs get the nearest class; use \
-                 --target palette",
-            ));
-        }
         if matches!(self.input, Some(ReadAs::Palette)) {
             return Err(Error::input(
                 "--input palette: only outputs get the nearest class; read inputs as rgb, or as labels",
@@ -94,7 +100,7 @@ impl SideArgs {
                 read_as,
                 range: if is_labels { None } else { range },
                 clip: if is_labels { None } else { self.clip },
-                nodata: None,
+                nodata: if is_labels { None } else { self.nodata },
                 palette: if is_labels { classes.clone() } else { None },
                 keep_alpha: self.keep_alpha,
             };

@@ -12,11 +12,11 @@ use super::settings::{apply, resumed_schedule, schedule};
 use super::sides::domains;
 use super::{bytes, complain, hint, quoted, say, say_lines, stop, words};
 use crate::checkpoint::{DISCRIMINATOR, GENERATOR};
-use crate::data::{FilePairs, ScanOptions, SourceSizes};
+use crate::data::{DomainKind, FilePairs, ScanOptions, SourceSizes};
 use crate::error::{Error, Result};
 use crate::train::{
-    BEST, Distance, MODEL, Objective, Outcome, RunConfig, RunOptions, RunPlan, SAMPLES, Trainer,
-    checkpoint_of, refuse_run,
+    BEST, Distance, Gan, MODEL, Objective, Outcome, RunConfig, RunOptions, RunPlan, SAMPLES,
+    Trainer, checkpoint_of, refuse_run,
 };
 
 /// `runs/NAME` for a data folder.
@@ -61,13 +61,15 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
 
     let scan = ScanOptions { skip_bad: run_options.skip_bad, pages: run_options.pages };
     let mut folder = args.data.scan(scan)?;
+    if let Some(masks) = &run_options.masks {
+        folder.add_masks(masks)?;
+    }
     let mut found = Vec::new();
     if resumed.is_none() {
         let sides = args.data.sides.find(&folder, config.direction)?;
         config.domains = domains(&sides, config.direction);
-        for (side, name) in sides.iter().zip(["A", "B"]) {
-            side.refuse_holes(name)?;
-        }
+        config.masked = run_options.masks.is_some() || sides.iter().any(|side| side.has_holes);
+        by_labels(&args, &mut config)?;
         config.fit_networks();
         config.check()?;
         found = sides.into_iter().zip(["A", "B"]).collect();
@@ -202,10 +204,33 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What flags mean where targets are labels: no adversarial loss unless one is asked for, with which the paper's
+/// labels came out worse (section 4.4), and no distance between pixels.
+fn by_labels(args: &TrainArgs, config: &mut RunConfig) -> Result<()> {
+    if !matches!(config.domains.target.kind, DomainKind::Labels { .. }) {
+        return Ok(());
+    }
+    if args.distance.is_some() {
+        return Err(Error::input(
+            "--distance is between pixels, and --target labels are classes, which are learnt by cross entropy; \
+             leave it out",
+        ));
+    }
+    config.objective.gan = args.network.gan.unwrap_or(Gan::None);
+    Ok(())
+}
+
 /// What the losses are that are shown, and on which scale.
 fn losses(config: &RunConfig) -> String {
     let Objective { distance, lambda, .. } = config.objective;
+    let alone = !config.objective.is_adversarial();
+    let labels = matches!(config.domains.target.kind, DomainKind::Labels { .. });
     let distance = match distance {
+        _ if labels && alone => {
+            return "softmax cross entropy with the classes, without a discriminator (--gan vanilla adds one)"
+                .to_string();
+        }
+        _ if labels => "softmax cross entropy with the classes",
         Distance::L1 => "L1, the mean absolute difference of pixels in [-1, 1]",
         Distance::L2 => "L2, the mean squared difference of pixels in [-1, 1]",
         Distance::None => return "of the discriminator and against it alone".to_string(),

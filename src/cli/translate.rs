@@ -10,9 +10,9 @@ use super::forecast::{self, Bar};
 use super::jobs::{Job, Plan};
 use super::{complain, say, stop, with_flags, words, written};
 use crate::checkpoint;
-use crate::data::{Direction, Image, NoteCounts, QUALITY};
+use crate::data::{Direction, Image, NoteCounts, QUALITY, is_lossy};
 use crate::error::{Error, Result};
-use crate::train::Scores;
+use crate::train::{Tally, class_names};
 use crate::translate::{TranslateOptions, Translator};
 
 /// The exit code where some pictures could not be translated, and are listed.
@@ -23,7 +23,7 @@ const LISTED: usize = 100;
 /// What came of one picture.
 enum Done {
     /// Written, with the scores of a pair.
-    Written(Option<Scores>),
+    Written,
     /// It cannot be read or translated; the others can.
     Failed(Error),
 }
@@ -78,13 +78,20 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
             job.to = written::path(job, job.source.input(direction), &target);
         }
     }
+    let labels = class_names(&translator.domains().target).is_some();
+    if let Some(job) = jobs.iter().find(|job| labels && is_lossy(&job.to)) {
+        return Err(Error::input(format!(
+            "{} would not keep classes: a format that loses detail changes them; use .png",
+            job.to.display()
+        )));
+    }
     let bar = Bar::new(jobs.len());
-    let mut scores = Vec::new();
+    let mut tally = Tally::new(&translator.domains().target);
     let mut pixels = NoteCounts::default();
     let mut lost = BTreeMap::new();
     for job in &jobs {
-        match translate(job, &mut translator, &args, (&mut pixels, &mut lost), &bar)? {
-            Done::Written(score) => scores.extend(score),
+        match translate(job, &mut translator, &args, (&mut pixels, &mut lost, &mut tally), &bar)? {
+            Done::Written => {}
             Done::Failed(error) => failed.push((job.source.path().to_path_buf(), error)),
         }
     }
@@ -94,8 +101,8 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
         let outputs = if *files == 1 { "1 output".to_string() } else { format!("{files} outputs") };
         say(format!("pictures  {outputs} cannot hold {what} of the input"));
     }
-    if !scores.is_empty() {
-        say(format!("mean of {}: {}", scores.len(), Scores::mean(&scores).line()));
+    if !tally.is_empty() {
+        say(format!("mean of {}: {}", tally.len(), tally.scores().line()));
     }
     if failed.is_empty() {
         return Ok(if left_out.locked() == 0 {
@@ -119,7 +126,7 @@ fn translate(
     job: &Job,
     translator: &mut Translator,
     args: &TranslateArgs,
-    (pixels, lost): (&mut NoteCounts, &mut BTreeMap<&'static str, usize>),
+    (pixels, lost, tally): (&mut NoteCounts, &mut BTreeMap<&'static str, usize>, &mut Tally),
     bar: &Bar,
 ) -> Result<Done> {
     let direction = translator.direction().unwrap_or(Direction::AToB);
@@ -169,14 +176,12 @@ fn translate(
         words::computed(translator, [output.width, output.height])
     ));
     // Of what the network sees, so that channels with ranges of their own count alike.
-    let target = &domains.target;
-    let score = |(output, truth): (Image, Image)| {
-        Scores::of(&target.prepared(output).0, &target.prepared(truth).0, target.range())
-    };
-    Ok(match of_pair.map(score).transpose() {
-        Ok(scores) => Done::Written(scores),
-        Err(error) => Done::Failed(error),
-    })
+    let Some((output, truth)) = of_pair else { return Ok(Done::Written) };
+    let (truth, mask) = domains.target.prepared(truth);
+    match tally.add(&domains.target.prepared(output).0, &truth, mask.as_ref()) {
+        Ok(()) => Ok(Done::Written),
+        Err(error) => Ok(Done::Failed(error)),
+    }
 }
 
 /// What is said of pictures that the model sees much smaller than those of its training.

@@ -73,16 +73,21 @@ fn names(used: Statistics) -> [&'static str; 2] {
     }
 }
 
-/// Which statistics of batch norm are better.
-pub fn compared(Compared { used, l1, other_l1 }: &Compared) -> String {
-    let [used, other] = names(*used);
-    format!("batch norm uses {used} (validation L1 {l1:.4}; with {other} {other_l1:.4})")
+/// What validations are compared by.
+fn figure(by_iou: bool) -> &'static str {
+    if by_iou { "mean IoU" } else { "L1" }
 }
 
-/// Behind the scores of a validation: what they are with, and the L1 of the others.
-pub fn scored_with(Compared { used, other_l1, .. }: &Compared) -> String {
-    let [used, other] = names(*used);
-    format!(" with {used} (L1 {other_l1:.4} with {other})")
+/// Which statistics of batch norm are better.
+pub fn compared(Compared { used, l1, other_l1, by_iou }: &Compared) -> String {
+    let ([used, other], figure) = (names(*used), figure(*by_iou));
+    format!("batch norm uses {used} (validation {figure} {l1:.4}; with {other} {other_l1:.4})")
+}
+
+/// Behind the scores of a validation: what they are with, and the figure of the others.
+pub fn scored_with(Compared { used, other_l1, by_iou, .. }: &Compared) -> String {
+    let ([used, other], figure) = (names(*used), figure(*by_iou));
+    format!(" with {used} ({figure} {other_l1:.4} with {other})")
 }
 
 /// How a model is run, as far as its file decides it.
@@ -110,7 +115,7 @@ pub fn computed(translator: &Translator, size: [usize; 2]) -> String {
 
 /// What a model's file remembers of its training.
 pub fn trained(trained: &Trained) -> Vec<String> {
-    let Trained { direction, domains, size, fit, sources, statistics } = trained;
+    let Trained { direction, domains, size, fit, sources, statistics, masked: _ } = trained;
     let mut lines = Vec::new();
     if let Some(direction) = direction {
         lines.push(match direction {

@@ -11,7 +11,8 @@ use crate::error::Result;
 /// that holds the samples, else TIFF.
 pub fn path(job: &Job, input: &Path, target: &Domain) -> PathBuf {
     let (channels, stored) = (target.channels.len(), target.stored());
-    let light = target.is_light() && matches!(stored, StoredType::U8 | StoredType::U16);
+    let labels = matches!(target.kind, DomainKind::Labels { .. });
+    let light = (labels || target.is_light()) && matches!(stored, StoredType::U8 | StoredType::U16);
     if light && job.slices == 1 {
         return job.to.clone();
     }
@@ -25,8 +26,12 @@ pub fn path(job: &Job, input: &Path, target: &Domain) -> PathBuf {
     job.to.with_extension(extension)
 }
 
-/// The samples to write for an output of the model: the nearest class where its colours stand for classes.
+/// The samples to write for an output of the model: of labels the values of files, with a palette where classes
+/// have colours, and the nearest class where colours stand for classes.
 pub fn samples(output: Image, target: &Domain) -> (Image, Option<Vec<[u8; 3]>>) {
+    if matches!(target.kind, DomainKind::Labels { .. }) {
+        return target.label_values(&output);
+    }
     match target.classified(&output) {
         Some((indices, palette)) => (indices, Some(palette)),
         None => (output, None),

@@ -138,11 +138,40 @@ impl Domain {
         Ok(domain)
     }
 
+    /// The samples that files have for an image of the indices of classes, with a palette for them where all
+    /// classes have colours and values of 8 bits. A pixel without a class has the largest value that no class has.
+    ///
+    /// # Panics
+    /// If the domain is not one of labels.
+    pub fn label_values(&self, image: &Image) -> (Image, Option<Vec<[u8; 3]>>) {
+        let DomainKind::Labels { classes } = &self.kind else { panic!("a domain of labels") };
+        let mut values: Vec<u16> =
+            classes.iter().enumerate().map(|(i, class)| class.value.unwrap_or(i as u16)).collect();
+        let wide = values.iter().any(|&value| value > u16::from(u8::MAX));
+        let most = if wide { u16::MAX } else { u16::from(u8::MAX) };
+        let none = (0..=most).rev().find(|value| !values.contains(value));
+        values.push(none.unwrap_or(most));
+        let value = |index: usize| values[index.min(classes.len())];
+        let all: Vec<u16> = with_samples!(Samples, &image.samples, all => {
+            all.iter().map(|&index| value(f64::from(index) as usize)).collect()
+        });
+        let colours: Option<Vec<[u8; 3]>> = classes.iter().map(|class| class.colour).collect();
+        let palette = colours.filter(|_| !wide).map(|colours| {
+            let mut palette = vec![[0; 3]; 256];
+            values.iter().zip(colours).for_each(|(v, colour)| palette[usize::from(*v)] = colour);
+            palette
+        });
+        let samples = match wide {
+            true => Samples::U16(all),
+            false => Samples::U8(all.into_iter().map(|value| value as u8).collect()),
+        };
+        (Image { samples, ..*image }, palette)
+    }
+
     /// The nearest class of each pixel of a coloured image, as the values that files have, with a palette for
     /// them; `None` if the domain's colours stand for no classes. Equally near ones are the first's.
     pub fn classified(&self, image: &Image) -> Option<(Image, Vec<[u8; 3]>)> {
         let classes = self.palette.as_ref()?;
-        let Samples::U8(all) = &image.samples else { return None };
         let value = |i: usize| classes[i].value.unwrap_or(i as u16);
         if image.channels != 3 || (0..classes.len()).any(|i| value(i) > u16::from(u8::MAX)) {
             return None;
@@ -151,21 +180,28 @@ impl Domain {
         for (i, class) in classes.iter().enumerate() {
             palette[usize::from(value(i))] = class.colour?;
         }
+        let nearest = self.nearest_classes(image)?;
+        let values: Vec<u8> = nearest.into_iter().map(|i| value(i) as u8).collect();
+        let (height, width) = (image.height, image.width);
+        Some((Image { height, width, channels: 1, samples: values.into() }, palette))
+    }
+
+    /// The index of the class whose colour is nearest to that of each pixel, the first of equals; `None` if
+    /// the domain's colours stand for no classes.
+    pub fn nearest_classes(&self, image: &Image) -> Option<Vec<usize>> {
+        let classes = self.palette.as_ref()?;
+        let Samples::U8(all) = &image.samples else { return None };
         let nearest = |pixel: &[u8]| {
             let far = |class: &Class| -> i64 {
                 let of = class.colour.unwrap_or_default();
                 (0..3).map(|c| (i64::from(of[c]) - i64::from(pixel[c])).pow(2)).sum()
             };
             let all = classes.iter().enumerate().map(|(i, class)| (far(class), i));
-            value(all.min().map_or(0, |(_, i)| i)) as u8
+            all.min().map_or(0, |(_, i)| i)
         };
         let mut known = HashMap::new();
-        let indices: Vec<u8> = all
-            .chunks_exact(3)
-            .map(|p| *known.entry([p[0], p[1], p[2]]).or_insert_with(|| nearest(p)))
-            .collect();
-        let (height, width) = (image.height, image.width);
-        Some((Image { height, width, channels: 1, samples: indices.into() }, palette))
+        let class = |p: &[u8]| *known.entry([p[0], p[1], p[2]]).or_insert_with(|| nearest(p));
+        (image.channels == 3).then(|| all.chunks_exact(3).map(class).collect())
     }
 
     /// The indices of the classes of a picture; `path` only serves for messages.

@@ -67,27 +67,6 @@ pub struct FoundSide {
     pub lines: Vec<String>,
 }
 
-impl FoundSide {
-    /// Refuses pixels that do not count, which no recipe leaves out; `name` is that of the side.
-    ///
-    /// # Errors
-    /// [`Error::Input`] with their share.
-    pub fn refuse_holes(&self, name: &str) -> Result<()> {
-        match (self.holes > 0.0, &self.domain.kind) {
-            (false, _) => Ok(()),
-            (true, DomainKind::Labels { .. }) => Err(Error::input(format!(
-                "{:.3} % of the pixels of {name} are of no class: give a palette with all of them",
-                100.0 * self.holes
-            ))),
-            (true, _) => Err(Error::input(format!(
-                "{:.3} % of the samples of {name} are NaN or marked as no data, and training cannot leave them \
-                 out: fill them first",
-                100.0 * self.holes
-            ))),
-        }
-    }
-}
-
 /// Bins of a histogram: samples of 16 bits have one each.
 const BINS: usize = 1 << 16;
 
@@ -161,6 +140,10 @@ pub fn find(pairs: &[Pair], half: Half, kinds: &Kinds, options: &SideOptions) ->
     domain.check().map_err(|e| Error::input(format!("{side}: {e}")))?;
     lines.splice(0..0, said(&domain, &ranges, found, pairs.len(), options.clip));
     let holes = 1.0 - seen.samples as f64 / seen.all.max(1) as f64;
+    if holes > 0.0 {
+        let mark = domain.nodata.map_or(String::new(), |mark| format!(" or {mark} (no data)"));
+        lines.push(format!("{:.3} % of the samples are NaN{mark} and do not count", 100.0 * holes));
+    }
     Ok(FoundSide { has_holes: domain.nodata.is_some() || holes > 0.0, domain, holes, lines })
 }
 

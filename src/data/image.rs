@@ -57,7 +57,7 @@ impl PixelFormat {
     }
 
     /// As [`PixelFormat::check`], but for samples that are NaN or infinite.
-    pub(super) fn check_format(self, image: &Image, name: &str) -> Result<()> {
+    pub(crate) fn check_format(self, image: &Image, name: &str) -> Result<()> {
         if image.format() == self {
             return Ok(());
         }
@@ -240,6 +240,15 @@ impl Image {
             v.chunks_exact(c).flat_map(|pixel| shown.map(|i| byte(pixel[i]))).collect()
         });
         Image { height: self.height, width: self.width, channels: 3, samples: samples.into() }
+    }
+
+    /// The bytes of a PNG of an image of 8-bit RGB.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for other channels or samples.
+    pub fn png_bytes(&self) -> Result<Vec<u8>> {
+        format::rgb_png(self)
+            .ok_or_else(|| Error::input(format!("a PNG of {} is not made here", self.format())))
     }
 
     /// Writes a PNG, atomically: a reader never sees half an image. The folder must exist.

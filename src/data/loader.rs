@@ -443,9 +443,15 @@ pub(super) fn prepared(
         DomainKind::Labels { .. } => augment.resized_by(image, Image::resize_nearest),
         _ => augment.resized(image),
     };
+    let (mut a, mut b) = (a, b);
+    let whole = [mask, mask_a, mask_b].into_iter().flatten().reduce(Image::both);
+    // Before, so that nothing of them reaches a neighbour, and again where resizing made a mean of it.
+    if let Some(mask) = &whole {
+        of_a.blank(&mut a, mask);
+        of_b.blank(&mut b, mask);
+    }
     let (mut a, mut b) = (resized(of_a, &a), resized(of_b, &b));
-    let masks = [mask, mask_a, mask_b].into_iter().flatten();
-    let mask = masks.map(|mask| augment.resized_by(&mask, Image::resize_mask)).reduce(Image::both);
+    let mask = whole.map(|mask| augment.resized_by(&mask, Image::resize_mask));
     if let Some(mask) = &mask {
         of_a.blank(&mut a, mask);
         of_b.blank(&mut b, mask);

@@ -72,6 +72,38 @@ impl Domain {
         (Cow::Owned(Samples::U8(one_hot)), SampleRange { low: 0.0, high: 1.0 })
     }
 
+    /// The prepared image of what a network gave, (height, width, channels): of logits the class with the
+    /// largest, the first of equals.
+    ///
+    /// # Panics
+    /// If a network of another number of channels gave it.
+    pub fn from_network(&self, width: usize, height: usize, samples: Samples) -> Image {
+        let DomainKind::Labels { classes } = &self.kind else {
+            let channels = samples.len() / (width * height);
+            return Image { height, width, channels, samples };
+        };
+        let Samples::F32(logits) = &samples else { panic!("logits are f32") };
+        let largest = |pixel: &[f32]| {
+            let better = |best: usize, i: usize| if pixel[i] > pixel[best] { i } else { best };
+            (1..classes.len()).fold(0, better)
+        };
+        let indices = logits.chunks_exact(classes.len()).map(largest);
+        let samples = match self.samples {
+            SampleType::U8 => Samples::U8(indices.map(|i| i as u8).collect()),
+            _ => Samples::U16(indices.map(|i| i as u16).collect()),
+        };
+        Image { height, width, channels: 1, samples }
+    }
+
+    /// How a network's output is fetched for [`Domain::from_network`]: the samples that stand for -1 and 1,
+    /// and their type. Logits are fetched as they are.
+    pub fn network_output(&self) -> (SampleRange, SampleType) {
+        match self.kind {
+            DomainKind::Labels { .. } => (SampleRange::NETWORK, SampleType::F32),
+            _ => (self.range(), self.prepared_format().samples),
+        }
+    }
+
     /// An 8-bit RGB rendering of a prepared image: labels in the colours of their classes, or in greys where they
     /// have none.
     pub fn shown(&self, image: &Image) -> Image {
@@ -85,6 +117,30 @@ impl Domain {
             all.iter().flat_map(|&index| colour(f64::from(index))).collect()
         });
         Image { height: image.height, width: image.width, channels: 3, samples: samples.into() }
+    }
+
+    /// A [restored](Domain::restored) image without the pixels that do not count: they become the mark of no
+    /// data, NaN where samples are floats, or no class. Of colours, and of integers without a mark, they stay.
+    ///
+    /// # Panics
+    /// If the mask has another size.
+    pub fn without(&self, mut image: Image, mask: &Mask) -> Image {
+        assert_eq!((image.width, image.height), (mask.width, mask.height), "the mask of the image");
+        let Samples::U8(counts) = &mask.samples else { panic!("masks are of u8") };
+        let mark = match (&self.kind, self.samples) {
+            (DomainKind::Labels { .. }, _) => f32::from(self.no_class()),
+            (_, SampleType::F32) => self.nodata.map_or(f32::NAN, |mark| mark as f32),
+            (_, _) => match self.nodata {
+                Some(mark) => mark as f32,
+                None => return image,
+            },
+        };
+        let channels = image.channels;
+        with_samples!(Samples, &mut image.samples, all => {
+            let pixels = all.chunks_exact_mut(channels).zip(counts);
+            pixels.filter(|(_, counts)| **counts == 0).for_each(|(p, _)| p.fill(Sample::nearest(mark)));
+        });
+        image
     }
 
     /// The image as files have it, from a prepared one.

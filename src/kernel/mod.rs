@@ -23,8 +23,10 @@ mod pad;
 mod pointwise;
 mod pool;
 mod product;
+mod softmax;
 mod upsample;
 mod vector;
+mod weigh;
 mod winograd;
 
 pub use adam::{Adam, AdamKernels};
@@ -37,8 +39,10 @@ pub use norm::{Norm, NormArgs, NormGradArgs, NormKernels, NormParams, NormScope,
 pub use pad::{PadArgs, PadGradArgs, PadKernels};
 pub use pointwise::{Activation, ActivationGradArgs, PointwiseKernels};
 pub use pool::{Pool, PoolArgs, PoolGradArgs, PoolKernels};
+pub use softmax::{SoftmaxGradArgs, SoftmaxKernels};
 pub use upsample::{UpsampleArgs, UpsampleGradArgs, UpsampleKernels};
 pub use vector::VectorKernels;
+pub use weigh::{WeighArgs, WeighKernels};
 
 use crate::device::{Cpu, Device};
 use crate::error::Result;
@@ -93,6 +97,8 @@ pub trait Backend:
     + PadKernels
     + LossKernels
     + CrossEntropyKernels
+    + SoftmaxKernels
+    + WeighKernels
     + AdamKernels
     + VectorKernels
     + ImageKernels

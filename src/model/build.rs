@@ -136,7 +136,7 @@ fn bounded(what: &str, value: usize, least: usize, most: usize) -> Result<()> {
 mod tests {
     use super::*;
     use crate::model::GeneratorKind;
-    use crate::model::NormKind;
+    use crate::model::{NormKind, Output};
 
     fn unet(depth: usize, norm: NormKind) -> GeneratorConfig {
         GeneratorConfig {
@@ -147,6 +147,7 @@ mod tests {
             depth,
             norm,
             dropout: true,
+            output: Output::Tanh,
         }
     }
 

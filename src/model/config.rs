@@ -42,6 +42,16 @@ impl NormKind {
     }
 }
 
+one_of! {
+    /// What the numbers of a generator's output are.
+    pub enum Output {
+        /// Pixels in [-1, 1], by tanh.
+        Tanh = "tanh",
+        /// A logit for each class: any number.
+        Logits = "logits",
+    }
+}
+
 /// A generator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GeneratorConfig {
@@ -59,6 +69,21 @@ pub struct GeneratorConfig {
     pub norm: NormKind,
     /// Dropout with rate 0.5 in the inner decoder blocks.
     pub dropout: bool,
+    /// What the numbers of its output are.
+    #[serde(default, skip_serializing_if = "Output::is_default")]
+    pub output: Output,
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Output::Tanh
+    }
+}
+
+impl Output {
+    fn is_default(&self) -> bool {
+        *self == Output::default()
+    }
 }
 
 /// A PatchGAN discriminator.

@@ -1,7 +1,7 @@
 //! The levels of an encoder and its decoder, of which both generators are made.
 
-use super::GeneratorConfig;
 use super::config::SLOPE;
+use super::{GeneratorConfig, Output};
 use crate::kernel::{Activation, Conv};
 use crate::nn::BlockSpec;
 
@@ -52,7 +52,11 @@ pub(super) fn levels(config: &GeneratorConfig, skips: bool) -> Levels {
             bias: bias || last,
             norm: scope.filter(|_| !last),
             dropout: if drops { DROPOUT } else { 0.0 },
-            activation: if last { Activation::Tanh } else { Activation::Relu },
+            activation: match (last, config.output) {
+                (false, _) => Activation::Relu,
+                (true, Output::Tanh) => Activation::Tanh,
+                (true, Output::Logits) => Activation::Identity,
+            },
             port: None,
         }
     };

@@ -14,7 +14,7 @@ mod pixel_gan;
 mod sequential;
 mod unet;
 
-pub use config::{DiscriminatorConfig, GeneratorConfig, NormKind};
+pub use config::{DiscriminatorConfig, GeneratorConfig, NormKind, Output};
 pub use network::Network;
 
 use crate::one_of::one_of;

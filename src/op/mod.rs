@@ -11,8 +11,10 @@ mod loss;
 mod norm;
 mod pad;
 mod pool;
+mod softmax;
 mod stack;
 mod upsample;
+mod weigh;
 
 pub use norm::{NormUse, NormVars};
 

@@ -108,6 +108,11 @@ macro_rules! with_samples {
 pub(crate) use with_samples;
 
 impl Samples {
+    /// Whether every sample is 0.
+    pub fn is_all_zero(&self) -> bool {
+        with_samples!(Samples, self, all => all.iter().all(|&v| f64::from(v) == 0.0))
+    }
+
     /// `len` zeros.
     pub fn zeros(of: SampleType, len: usize) -> Samples {
         match of {
@@ -239,6 +244,9 @@ pub struct SampleRange {
 impl SampleRange {
     /// The range of 8 bits: 0 to 255.
     pub const BYTE: SampleRange = SampleRange { low: 0.0, high: 255.0 };
+
+    /// That of a network, whose numbers are the samples: -1 to 1.
+    pub const NETWORK: SampleRange = SampleRange { low: -1.0, high: 1.0 };
 
     /// Half the width of the range, which a network sees as 1: `(high - low) / 2`.
     pub fn half(self) -> f64 {

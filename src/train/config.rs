@@ -2,15 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Distance, Gan, Objective, Pix2Pix, Recipe};
-use crate::data::{Direction, Domains, Fit, LoaderOptions, Shading};
+use super::{Distance, Gan, Objective, Pix2Pix, Recipe, Segmentation};
+use crate::data::{Direction, DomainKind, Domains, Fit, LoaderOptions, Shading};
 use crate::error::settings::{
     BASE_CHANNELS, BATCH_SIZE, BETA1, DISCRIMINATOR_CHANNELS, DISTANCE, GAN, LAMBDA, LR, PATCH,
     SIZE,
 };
 use crate::error::{Error, Result};
 use crate::kernel::Adam;
-use crate::model::{DiscriminatorConfig, GeneratorConfig, NormKind};
+use crate::model::{DiscriminatorConfig, GeneratorConfig, NormKind, Output};
 use crate::nn::Schedule;
 use crate::tensor::Size;
 
@@ -44,6 +44,9 @@ pub struct RunConfig {
     pub schedule: Schedule,
     /// Seed of all random numbers.
     pub seed: u64,
+    /// Whether some pixels do not count: NaN, no data, no class, or 0 in a mask.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub masked: bool,
     /// Resize to 286 / 256 of the size and crop at random.
     pub jitter: bool,
     /// Mirror images with probability 1/2.
@@ -63,7 +66,7 @@ pub struct RunConfig {
 
 impl Default for RunConfig {
     fn default() -> Self {
-        let Pix2Pix { generator, discriminators, objective, adam } = Pix2Pix::default();
+        let Pix2Pix { generator, discriminators, objective, adam, masked } = Pix2Pix::default();
         RunConfig {
             generator,
             discriminators,
@@ -82,9 +85,14 @@ impl Default for RunConfig {
             flip_vertical: false,
             turn: false,
             shading: Shading::default(),
+            masked,
             shuffle: true,
         }
     }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The form of the discriminators in files: see [`crate::checkpoint`].
@@ -156,14 +164,22 @@ impl RunConfig {
         Adam { beta1: self.beta1, ..Adam::default() }
     }
 
-    /// The recipe of pix2pix with these settings.
+    /// The recipe of these settings: [`Segmentation`] where targets are labels, else [`Pix2Pix`].
     pub fn recipe(&self) -> Box<dyn Recipe> {
-        Box::new(Pix2Pix {
+        let masked = self.masked;
+        let base = Pix2Pix {
             generator: self.generator.clone(),
             discriminators: self.discriminators.clone(),
             objective: self.objective,
             adam: self.adam(),
-        })
+            masked,
+        };
+        match self.domains.target.kind {
+            DomainKind::Labels { .. } => {
+                Box::new(Segmentation { base, no_class: self.domains.target.no_class() })
+            }
+            _ => Box::new(base),
+        }
     }
 
     /// How batches are made.
@@ -180,6 +196,7 @@ impl RunConfig {
             flip_vertical: self.flip_vertical,
             turn: self.turn,
             shading: self.shading,
+            masked: self.masked,
             shuffle: self.shuffle,
             ..LoaderOptions::default()
         }
@@ -201,6 +218,10 @@ impl RunConfig {
     pub fn fit_networks(&mut self) {
         self.generator.in_channels = self.domains.input.network_channels();
         self.generator.out_channels = self.domains.target.network_channels();
+        self.generator.output = match self.domains.target.kind {
+            DomainKind::Labels { .. } => Output::Logits,
+            _ => Output::Tanh,
+        };
         self.fit_discriminators();
     }
 
@@ -235,7 +256,15 @@ impl RunConfig {
                 d.in_channels
             ));
         }
-        if o.gan == Gan::None && o.distance == Distance::None {
+        let labels = matches!(self.domains.target.kind, DomainKind::Labels { .. });
+        if labels != (self.generator.output == Output::Logits) {
+            return wrong(
+                "a generator of labels gives logits, and one of anything else does not: call `fit_networks` \
+                 when the domains have changed"
+                    .into(),
+            );
+        }
+        if o.gan == Gan::None && o.distance == Distance::None && !labels {
             return wrong(format!("{GAN} none with {DISTANCE} none leaves nothing to learn from"));
         }
         if !(self.lr > 0.0 && self.lr.is_finite()) {

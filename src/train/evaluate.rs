@@ -7,17 +7,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Networks, Recipe, RunConfig};
-use crate::data::{self, Domains, Image, LoaderOptions, Pairs, PlainPair};
+use crate::data::{
+    self, Domain, DomainKind, Domains, Image, LoaderOptions, Mask, Pairs, PlainPair,
+};
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, Statistics};
-use crate::metric;
+use crate::metric::{self, Confusion, LabelScores};
 use crate::tape::{Program, Tape};
-use crate::tensor::{SampleRange, Shape};
+use crate::tensor::{SampleRange, Samples, Shape, with_samples};
 
 /// Scores of an output against its target, or their means over several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
-    /// Mean absolute difference of pixels in [-1, 1].
+    /// Mean absolute difference of pixels in [-1, 1]; NaN of classes, which have no differences.
+    #[serde(default = "nan", skip_serializing_if = "is_nan")]
     pub l1: f64,
     /// Peak signal-to-noise ratio in dB; infinite for equal images, null in a file.
     #[serde(deserialize_with = "or_infinite")]
@@ -26,12 +29,24 @@ pub struct Scores {
     /// in a file.
     #[serde(deserialize_with = "or_nan")]
     pub ssim: f64,
+    /// Of labels, and of colours that stand for classes: how often the classes are right, over all pixels of
+    /// all images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<LabelScores>,
     /// Of a mean: how many outputs equal their target, and are not in the mean of the PSNR.
     #[serde(default, skip_serializing_if = "none")]
     pub exact: usize,
     /// Of a mean: how many images are too small for SSIM, and are not in its mean.
     #[serde(default, skip_serializing_if = "none")]
     pub small: usize,
+}
+
+fn nan() -> f64 {
+    f64::NAN
+}
+
+fn is_nan(value: &f64) -> bool {
+    value.is_nan()
 }
 
 fn none(count: &usize) -> bool {
@@ -54,6 +69,19 @@ impl Scores {
     /// # Errors
     /// Images that differ in size, channels or sample type.
     pub fn of(output: &Image, target: &Image, range: SampleRange) -> Result<Scores> {
+        Scores::counting(output, target, range, None)
+    }
+
+    /// [`Scores::of`] the pixels that count: not those that are 0 in `counts`, where it is given.
+    ///
+    /// # Errors
+    /// As [`Scores::of`]; no pixel that counts.
+    pub fn counting(
+        output: &Image,
+        target: &Image,
+        range: SampleRange,
+        counts: Option<&[u8]>,
+    ) -> Result<Scores> {
         if (output.width, output.height) != (target.width, target.height) {
             return Err(Error::input(format!(
                 "the output is {} x {}, the target {} x {}",
@@ -70,9 +98,27 @@ impl Scores {
         let (a, b) = (output.samples.as_slice(), target.samples.as_slice());
         let size = [output.height, output.width];
         let small = output.width.min(output.height) < metric::SSIM_WINDOW;
-        let ssim = if small { f64::NAN } else { metric::ssim(a, b, size, range)? };
+        let ssim = if small { f64::NAN } else { metric::ssim(a, b, size, range, counts)? };
+        let (a, b) = match counts {
+            Some(counts) => (counting(output, counts), counting(target, counts)),
+            None => (output.samples.clone(), target.samples.clone()),
+        };
+        let (a, b) = (a.as_slice(), b.as_slice());
         let (l1, psnr) = (metric::l1(a, b, range)?, metric::psnr(a, b, range)?);
-        Ok(Scores { l1, psnr, ssim, exact: 0, small: 0 })
+        Ok(Scores { l1, psnr, ssim, ..Scores::default() })
+    }
+
+    /// Whether they are better than others: a higher mean IoU where classes are scored, else a lower L1.
+    pub fn better_than(&self, other: &Scores) -> bool {
+        match (&self.labels, &other.labels) {
+            (Some(mine), Some(others)) => mine.mean_iou > others.mean_iou,
+            _ => self.l1 < other.l1,
+        }
+    }
+
+    /// The figure that decides which are better: "mean IoU" or "L1", and its value.
+    pub fn deciding(&self) -> (&'static str, f64) {
+        self.labels.as_ref().map_or(("L1", self.l1), |labels| ("mean IoU", labels.mean_iou))
     }
 
     /// "L1 0.1234, PSNR 12.34 dB, SSIM 0.5678", with what is not in a mean; without SSIM if it is NaN.
@@ -88,7 +134,14 @@ impl Scores {
         } else {
             format!(", SSIM {:.4}{small}", self.ssim)
         };
-        format!("L1 {:.4}, PSNR {:.2} dB{exact}{ssim}", self.l1, self.psnr)
+        let pixels = format!("L1 {:.4}, PSNR {:.2} dB{exact}{ssim}", self.l1, self.psnr);
+        let Some(LabelScores { pixel_accuracy, class_accuracy, mean_iou }) = self.labels else {
+            return pixels;
+        };
+        let classes = format!(
+            "mean IoU {mean_iou:.4}, pixel accuracy {pixel_accuracy:.4}, class accuracy {class_accuracy:.4}"
+        );
+        if self.l1.is_nan() { classes } else { format!("{classes}, {pixels}") }
     }
 
     /// The mean of several. An infinite PSNR and an SSIM that there is none of would leave nothing of a
@@ -106,49 +159,153 @@ impl Scores {
             ssim: or(ssim, f64::NAN),
             exact,
             small,
+            labels: None,
         }
     }
 }
 
+/// The numbers of a mask.
+fn counts(mask: &Mask) -> &[u8] {
+    match &mask.samples {
+        Samples::U8(counts) => counts,
+        _ => panic!("masks are of u8"),
+    }
+}
+
+/// The samples of the pixels that count.
+fn counting(image: &Image, counts: &[u8]) -> Samples {
+    with_samples!(Samples, &image.samples, all => {
+        let pixels = all.chunks_exact(image.channels).zip(counts).filter(|(_, counts)| **counts != 0);
+        pixels.flat_map(|(pixel, _)| pixel).copied().collect::<Vec<_>>().into()
+    })
+}
+
+/// The scores of several outputs.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    target: Domain,
+    each: Vec<Scores>,
+    table: Option<Confusion>,
+}
+
+impl Tally {
+    /// Of outputs of this domain.
+    pub fn new(target: &Domain) -> Self {
+        let table = class_names(target).map(|names| Confusion::new(names.len()));
+        Tally { target: target.clone(), each: Vec::new(), table }
+    }
+
+    /// Adds the scores of a [prepared](Domain::prepared) output against its target, over the pixels that count;
+    /// nothing if there are none.
+    ///
+    /// # Errors
+    /// As [`Scores::of`].
+    pub fn add(&mut self, output: &Image, target: &Image, mask: Option<&Mask>) -> Result<()> {
+        let mask = mask.map(counts);
+        if mask.is_some_and(|mask| mask.iter().all(|&counts| counts == 0)) {
+            return Ok(());
+        }
+        if matches!(self.target.kind, DomainKind::Labels { .. }) {
+            let mean = Scores { l1: f64::NAN, ssim: f64::NAN, ..Scores::default() };
+            self.each.push(mean);
+        } else {
+            self.each.push(Scores::counting(output, target, self.target.range(), mask)?);
+        }
+        let both = (indices(&self.target, target), indices(&self.target, output));
+        if let (Some(table), (Some(classes), Some(given))) = (&mut self.table, both) {
+            let pixels = classes.into_iter().zip(given).enumerate();
+            let counts = |i: usize| mask.is_none_or(|mask| mask[i] != 0);
+            pixels
+                .filter(|(i, _)| counts(*i))
+                .for_each(|(_, (class, given))| table.add(class, given));
+        }
+        Ok(())
+    }
+
+    /// How many outputs were scored.
+    pub fn len(&self) -> usize {
+        self.each.len()
+    }
+
+    /// Whether none was.
+    pub fn is_empty(&self) -> bool {
+        self.each.is_empty()
+    }
+
+    /// The scores of all: means of the figures of pixels, and figures of classes over all pixels.
+    pub fn scores(&self) -> Scores {
+        Scores { labels: self.table.as_ref().map(Confusion::scores), ..Scores::mean(&self.each) }
+    }
+}
+
+/// The names of the classes that outputs are scored by; none where their colours or values stand for none.
+pub fn class_names(target: &Domain) -> Option<Vec<String>> {
+    let classes = match &target.kind {
+        DomainKind::Labels { classes } => classes,
+        _ => target.palette.as_ref()?,
+    };
+    Some(classes.iter().map(|class| class.name.clone()).collect())
+}
+
+/// The index of the class of every pixel of a prepared image, or of the nearest colour.
+fn indices(target: &Domain, image: &Image) -> Option<Vec<usize>> {
+    let all = |samples: &Samples| -> Vec<usize> {
+        with_samples!(Samples, samples, all => all.iter().map(|&v| f64::from(v) as usize).collect())
+    };
+    match &target.kind {
+        DomainKind::Labels { .. } => Some(all(&image.samples)),
+        _ => target.nearest_classes(image),
+    }
+}
+
 /// The result of a validation: the scores that count, and with which statistics of batch norm.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Validation {
     /// Mean scores with [`Validation::statistics`].
     pub scores: Scores,
-    /// Those with the lower L1 of the two, where both were measured; else the batch's.
+    /// The better of the two, where both were measured; else the batch's.
     pub statistics: Statistics,
     /// Mean scores with the other statistics; none where they were not measured.
     pub other: Option<Scores>,
+    /// Which classes were taken for which, where there are classes.
+    pub confusion: Option<Confusion>,
 }
 
 impl Validation {
-    /// The better of both by L1; the batch's where they are equal.
-    fn better(batch: Scores, running: Scores) -> Validation {
-        if running.l1 < batch.l1 {
-            let statistics = Statistics::Running;
-            Validation { scores: running, statistics, other: Some(batch) }
-        } else {
-            let statistics = Statistics::Batch;
-            Validation { scores: batch, statistics, other: Some(running) }
-        }
+    /// The better of both; the batch's where they are equal.
+    fn better(batch: (Scores, Option<Confusion>), running: (Scores, Option<Confusion>)) -> Self {
+        let ((scores, confusion), statistics, (other, _)) = match running.0.better_than(&batch.0) {
+            true => (running, Statistics::Running, batch),
+            false => (batch, Statistics::Batch, running),
+        };
+        Validation { scores, statistics, other: Some(other), confusion }
     }
 
     /// What a model file remembers of it; none if nothing was compared.
     pub fn compared(&self) -> Option<Compared> {
         let other = self.other?;
-        Some(Compared { used: self.statistics, l1: self.scores.l1, other_l1: other.l1 })
+        let (figure, l1) = self.scores.deciding();
+        let (_, other_l1) = other.deciding();
+        Some(Compared { used: self.statistics, l1, other_l1, by_iou: figure != "L1" })
     }
 }
 
-/// Which statistics of batch norm gave the lower mean L1 on the validation pairs.
+/// Which statistics of batch norm gave the better figure on the validation pairs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Compared {
     /// The better ones: translations and samples use them.
     pub used: Statistics,
-    /// Their mean L1, of pixels in [-1, 1].
+    /// Their mean L1, of pixels in [-1, 1], or their mean IoU.
     pub l1: f64,
     /// That of the others.
     pub other_l1: f64,
+    /// Whether the figure is the mean IoU of classes, not the L1.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub by_iou: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Runs the preview of a recipe on single images of the training size.
@@ -176,7 +333,8 @@ impl Viewer {
         b: &dyn Backend,
     ) -> Result<Self> {
         let size = config.size;
-        let [input, _] = recipe.inputs();
+        let inputs = recipe.inputs();
+        let input = &inputs[0];
         let program = |statistics| {
             let tape = &mut Tape::new();
             let x = tape.input(input.name, Shape::new(1, size.height, size.width, input.channels));
@@ -227,8 +385,9 @@ impl Viewer {
         b.upload_images(samples.as_slice(), range, program.view(self.input)?)?;
         program.run(b)?;
         let y = program.view("y")?;
-        let samples = b.download_images(y, to.range(), to.prepared_format().samples)?;
-        Image::new(y.shape.w, y.shape.h, y.shape.c, samples)
+        let (range, stored) = to.network_output();
+        let samples = b.download_images(y, range, stored)?;
+        Ok(to.from_network(y.shape.w, y.shape.h, samples))
     }
 
     /// Mean scores over all pairs; `None` if `stop` was set before the last of them.
@@ -237,28 +396,30 @@ impl Viewer {
     /// As [`Viewer::view`].
     pub fn score(
         &self,
-        recipe: &dyn Recipe,
         b: &mut dyn Backend,
         pairs: &dyn Pairs,
         stop: &AtomicBool,
     ) -> Result<Option<Validation>> {
-        let range = self.pairs.domains.target.range();
         let programs: Vec<&Program> = std::iter::once(&self.own).chain(&self.running).collect();
-        let mut all = vec![Vec::new(); programs.len()];
+        let mut all = vec![Tally::new(&self.pairs.domains.target); programs.len()];
         for i in 0..pairs.len() {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            let PlainPair { input, target, .. } = self.load(pairs, i)?;
-            for (program, scores) in programs.iter().zip(&mut all) {
+            let PlainPair { input, target, mask } = self.load(pairs, i)?;
+            for (program, tally) in programs.iter().zip(&mut all) {
                 let output = self.run(b, program, &input)?;
-                scores.push(recipe.score(&output, &target, range)?);
+                tally.add(&output, &target, mask.as_ref())?;
             }
         }
-        let means: Vec<Scores> = all.iter().map(|scores| Scores::mean(scores)).collect();
-        Ok(Some(match means[..] {
-            [batch, running] => Validation::better(batch, running),
-            _ => Validation { scores: means[0], statistics: Statistics::Batch, other: None },
+        let mut all = all.into_iter().map(|tally| (tally.scores(), tally.table));
+        let (first, second) = (all.next().expect("at least one program"), all.next());
+        Ok(Some(match second {
+            Some(running) => Validation::better(first, running),
+            None => {
+                let (scores, confusion) = first;
+                Validation { scores, statistics: Statistics::Batch, other: None, confusion }
+            }
         }))
     }
 
@@ -305,7 +466,7 @@ mod tests {
 
     #[test]
     fn one_exact_or_tiny_image_neither_spoils_a_mean_nor_hides_it() {
-        let score = |psnr, ssim| Scores { l1: 0.25, psnr, ssim, exact: 0, small: 0 };
+        let score = |psnr, ssim| Scores { l1: 0.25, psnr, ssim, ..Scores::default() };
         let (inf, nan) = (f64::INFINITY, f64::NAN);
         let mean = Scores::mean(&[score(20.0, 0.5), score(inf, 1.0), score(30.0, nan)]);
         assert_eq!((mean.psnr, mean.ssim, mean.exact, mean.small), (25.0, 0.75, 1, 1));

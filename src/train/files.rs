@@ -17,6 +17,8 @@ pub const PREVIOUS: &str = "checkpoints/previous.safetensors";
 pub const BEST: &str = "best.safetensors";
 /// Losses and validations, one JSON object per line.
 pub const METRICS: &str = "metrics.jsonl";
+/// Which classes the last validation took for which, in the folder of a run of labels.
+pub const CONFUSION: &str = "confusion.csv";
 /// The metadata's key for the epochs that a run had done when it wrote a file.
 pub(super) const EPOCH: &str = "epoch";
 /// Sheets of samples.
@@ -57,7 +59,7 @@ pub(crate) fn refuse_run(out: &Path) -> Result<()> {
 /// A file in a folder that bears a name of a run's, except those of a run that has only `begun`.
 fn foreign(out: &Path, begun: bool) -> Option<PathBuf> {
     let single = [BEST, MODEL, LATEST, PREVIOUS];
-    let early = [METRICS, LOCK].into_iter().filter(|_| !begun);
+    let early = [METRICS, CONFUSION, LOCK].into_iter().filter(|_| !begun);
     let single: Vec<_> = single.into_iter().chain(early).map(|name| out.join(name)).collect();
     let listed = |folder: &str, begin: &'static str, end: &'static str| {
         let entries = std::fs::read_dir(out.join(folder)).into_iter().flatten().flatten();

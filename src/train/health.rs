@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::{Losses, RunConfig};
 use crate::checkpoint::LATEST;
-use crate::data::Image;
+use crate::data::{DomainKind, Image};
 use crate::error::Error;
 use crate::error::settings::{DISCRIMINATOR_CHANNELS, GAN, LAMBDA, LR, NORM, RESUME};
 use crate::model::NormKind;
@@ -127,7 +127,11 @@ impl Health {
     /// another may be as low as it gets already.
     pub fn new(config: &RunConfig, fresh: bool) -> Self {
         let lambda = config.objective.lambda;
-        Health { falls: fresh && lambda >= LEADS, weightless: lambda == 0.0, ..Health::default() }
+        // One class everywhere is how labels of a common class begin.
+        let labels = matches!(config.domains.target.kind, DomainKind::Labels { .. });
+        let said = if labels { vec![Sign::OneColour, Sign::SameForAll] } else { Vec::new() };
+        let (falls, weightless) = (fresh && lambda >= LEADS, lambda == 0.0);
+        Health { falls, weightless, said, ..Health::default() }
     }
 
     /// Says `text` unless a sign of this kind has been said before.

@@ -1,4 +1,4 @@
-//! Training: what is learnt ([`Recipe`], [`Pix2Pix`]), one training step ([`Step`]), and a run of
+//! Training: what is learnt ([`Recipe`], [`Pix2Pix`], [`Segmentation`]), one training step ([`Step`]), and a run of
 //! many ([`RunPlan`], [`Trainer`]).
 
 mod cadence;
@@ -8,6 +8,7 @@ mod evaluate;
 #[cfg(test)]
 mod faults;
 mod files;
+mod given;
 mod health;
 mod losses;
 mod memory;
@@ -21,6 +22,7 @@ mod plan;
 mod recipe;
 mod run_files;
 mod saved;
+mod segmentation;
 mod space;
 mod step;
 mod trained;
@@ -28,9 +30,10 @@ mod trainer;
 
 pub use config::RunConfig;
 pub(crate) use differences::differences;
-pub use evaluate::{Compared, Scores, Validation, Viewer};
+pub(crate) use evaluate::class_names;
+pub use evaluate::{Compared, Scores, Tally, Validation, Viewer};
 pub(crate) use files::refuse_run;
-pub use files::{BEST, METRICS, PREVIOUS, SAMPLES};
+pub use files::{BEST, CONFUSION, METRICS, PREVIOUS, SAMPLES};
 pub use losses::Losses;
 pub use memory::Memory;
 pub(crate) use metrics::Metrics;
@@ -39,8 +42,9 @@ pub use objective::{Distance, Gan, Judgement, Objective};
 pub use observer::{Observer, Silent};
 pub use pix2pix::Pix2Pix;
 pub use plan::{RunOptions, RunPlan};
-pub use recipe::{NamedLoss, Recipe, Recorded, StepInput};
+pub use recipe::{Given, NamedLoss, Recipe, Recorded, StepInput};
 pub use saved::{Checkpoint, Length, Progress, SavedOptions, checkpoint_of};
+pub use segmentation::Segmentation;
 pub use step::Step;
 pub use trained::Trained;
 pub use trainer::{FirstValues, Outcome, Trainer};

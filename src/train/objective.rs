@@ -96,6 +96,11 @@ pub struct Objective {
 }
 
 impl Objective {
+    /// Whether there is an adversarial loss.
+    pub fn is_adversarial(&self) -> bool {
+        self.gan != Gan::None
+    }
+
     /// Channels that a discriminator sees, for images with `input` and `output` channels.
     pub fn discriminator_channels(&self, input: usize, output: usize) -> usize {
         if self.conditional { input + output } else { output }

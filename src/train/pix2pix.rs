@@ -3,17 +3,17 @@
 
 use std::path::Path;
 
-use super::recipe::{NamedLoss, Recipe, Recorded, StepInput};
-use super::{Distance, Gan, Judgement, Networks, Objective, Scores, differences};
+use super::recipe::{Given, NamedLoss, Recipe, Recorded, StepInput};
+use super::{Distance, Gan, Judgement, Networks, Objective, differences};
 use crate::checkpoint::{self, DISCRIMINATOR, GENERATOR, numbered};
-use crate::data::Image;
 use crate::error::settings::{GAN, INIT_DISCRIMINATOR};
 use crate::error::{Error, Result};
 use crate::kernel::{Adam, Backend, Statistics, Write};
-use crate::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, Network, NormKind};
+use crate::model::{
+    DiscriminatorConfig, GeneratorConfig, GeneratorKind, Network, NormKind, Output,
+};
 use crate::nn::Mode;
 use crate::tape::{Tape, Var};
-use crate::tensor::SampleRange;
 
 /// A generator trained against any number of discriminators and towards the target.
 ///
@@ -29,6 +29,22 @@ pub struct Pix2Pix {
     pub objective: Objective,
     /// The optimiser of all networks.
     pub adam: Adam,
+    /// Whether some pixels do not count: the distance is then the mean over those that do, and the
+    /// discriminators see 0 at the others, generated or real.
+    pub masked: bool,
+}
+
+/// What the adversarial part of a step adds to it.
+#[derive(Default)]
+pub(super) struct Adversarial {
+    /// The generator's losses, with their weights.
+    pub terms: Vec<(f32, Var)>,
+    /// "g_gan" of each discriminator, then "d_real", then "d_fake".
+    pub losses: [Vec<NamedLoss>; 3],
+}
+
+pub(super) fn named(name: String, value: Var, channel: usize) -> NamedLoss {
+    NamedLoss { name, value, channel }
 }
 
 /// The name of discriminator number `i`, from 0: "discriminator", then "discriminator2".
@@ -49,6 +65,7 @@ impl Default for Pix2Pix {
                 depth: 8,
                 norm,
                 dropout: true,
+                output: Output::Tanh,
             },
             discriminators: vec![DiscriminatorConfig {
                 in_channels: 6,
@@ -63,6 +80,7 @@ impl Default for Pix2Pix {
                 conditional: true,
             },
             adam: Adam::default(),
+            masked: false,
         }
     }
 }
@@ -104,6 +122,67 @@ impl Pix2Pix {
         tape.optimise(group, self.adam)?;
         Ok(both)
     }
+
+    /// Trains the discriminators on `fake` and the target `b`, each beside the input `a` where the objective
+    /// is conditional, and returns what they then say of `fake`. Nothing without an adversarial loss.
+    ///
+    /// # Errors
+    /// Shapes that do not fit the discriminators.
+    pub(super) fn adversarial(
+        &self,
+        tape: &mut Tape,
+        networks: &Networks,
+        [a, b]: [Var; 2],
+        fake: Var,
+    ) -> Result<Adversarial> {
+        let gan = self.objective.gan;
+        let mut all = Adversarial::default();
+        let [Some(real), Some(fake_d), Some(fake_g)] = [gan.d_real(), gan.d_fake(), gan.g_fake()]
+        else {
+            return Ok(all);
+        };
+        let (pairs, judged) = self.judged(tape, [a, b], fake)?;
+        let mut steps = Vec::new();
+        for i in 0..self.discriminators.len() {
+            let d = networks.named(&discriminator(i))?;
+            steps.push((d, self.train_discriminator(tape, d, pairs, [fake_d, real])?));
+        }
+        // Against the discriminators as they now are.
+        for (i, (d, both)) in steps.into_iter().enumerate() {
+            let map = d.forward(tape, judged, Mode::TRAIN)?;
+            let value = tape.labelled(fake_g.loss, map, &[fake_g.label])?;
+            all.terms.push((1.0, value));
+            let [of_g, reals, fakes] = &mut all.losses;
+            of_g.push(named(numbered("g_gan", i), value, 0));
+            reals.push(named(numbered("d_real", i), both, 1));
+            fakes.push(named(numbered("d_fake", i), both, 0));
+        }
+        Ok(all)
+    }
+
+    /// Ends a step: the generator's backward pass through its distance `far` and the adversarial losses, and
+    /// its update.
+    ///
+    /// # Errors
+    /// None for values of this tape.
+    pub(super) fn train_generator(
+        &self,
+        tape: &mut Tape,
+        g: &dyn Network,
+        output: Var,
+        far: Option<(f32, NamedLoss)>,
+        adversarial: Adversarial,
+    ) -> Result<Recorded> {
+        let Adversarial { terms, losses: [of_g, reals, fakes] } = adversarial;
+        let first = far.iter().map(|(weight, loss)| (*weight, loss.value));
+        let terms: Vec<(f32, Var)> = first.chain(terms).collect();
+        let far = far.map(|(_, loss)| loss);
+        let losses = of_g.into_iter().chain(far).chain(reals).chain(fakes).collect();
+        let group = g.params().group();
+        tape.backward(&terms, group, Write::Set)?;
+        tape.optimise(group, self.adam)?;
+        Ok(Recorded { losses, output })
+    }
 }
 
 impl Recipe for Pix2Pix {
@@ -119,50 +198,43 @@ impl Recipe for Pix2Pix {
         &Adam::STATE
     }
 
-    fn inputs(&self) -> [StepInput; 2] {
-        [
-            StepInput { name: "a", channels: self.generator.in_channels },
-            StepInput { name: "b", channels: self.generator.out_channels },
-        ]
+    fn inputs(&self) -> Vec<StepInput> {
+        let GeneratorConfig { in_channels, out_channels, .. } = self.generator;
+        let mut all = vec![
+            StepInput { name: "a", channels: in_channels, given: Given::Input },
+            StepInput { name: "b", channels: out_channels, given: Given::Target },
+        ];
+        if self.masked {
+            all.push(StepInput { name: "mask", channels: 1, given: Given::Mask });
+            all.push(StepInput { name: "share", channels: 1, given: Given::Share });
+        }
+        all
     }
 
-    fn record(&self, tape: &mut Tape, networks: &Networks, [a, b]: [Var; 2]) -> Result<Recorded> {
-        let Objective { gan, distance, lambda, .. } = self.objective;
+    fn record(&self, tape: &mut Tape, networks: &Networks, inputs: &[Var]) -> Result<Recorded> {
+        let Objective { distance, lambda, .. } = self.objective;
+        let (a, mut b) = (inputs[0], inputs[1]);
         let g = networks.first();
-        let fake = g.forward(tape, a, Mode::TRAIN)?;
+        let output = g.forward(tape, a, Mode::TRAIN)?;
+        let mut fake = output;
+        if self.masked {
+            b = tape.weigh(b, inputs[2])?;
+            fake = tape.weigh(fake, inputs[2])?;
+        }
         // Recorded before D, so that the backward pass writes D's gradient first and adds this one:
         // D's also covers the channels of the input, which would have to be set to 0 otherwise.
         let far = match distance.loss() {
-            Some(loss) => Some(tape.distance(loss, lambda, fake, b)?),
+            Some(loss) => {
+                let mut far = tape.distance(loss, lambda, fake, b)?;
+                if self.masked {
+                    far = tape.weigh(far, inputs[3])?;
+                }
+                Some((1.0, named("g_l1".to_string(), far, 0)))
+            }
             None => None,
         };
-        let mut terms: Vec<(f32, Var)> = far.map(|far| (1.0, far)).into_iter().collect();
-        let named = |name: String, value, channel| NamedLoss { name, value, channel };
-        let (mut of_g, mut reals, mut fakes) = (Vec::new(), Vec::new(), Vec::new());
-        if let [Some(real), Some(fake_d), Some(fake_g)] = [gan.d_real(), gan.d_fake(), gan.g_fake()]
-        {
-            let (pairs, judged) = self.judged(tape, [a, b], fake)?;
-            let mut steps = Vec::new();
-            for i in 0..self.discriminators.len() {
-                let d = networks.named(&discriminator(i))?;
-                steps.push((d, self.train_discriminator(tape, d, pairs, [fake_d, real])?));
-            }
-            // Against the discriminators as they now are.
-            for (i, (d, both)) in steps.into_iter().enumerate() {
-                let map = d.forward(tape, judged, Mode::TRAIN)?;
-                let value = tape.labelled(fake_g.loss, map, &[fake_g.label])?;
-                terms.push((1.0, value));
-                of_g.push(named(numbered("g_gan", i), value, 0));
-                reals.push(named(numbered("d_real", i), both, 1));
-                fakes.push(named(numbered("d_fake", i), both, 0));
-            }
-        }
-        let far = far.map(|value| named("g_l1".to_string(), value, 0));
-        let losses = of_g.into_iter().chain(far).chain(reals).chain(fakes).collect();
-        let group = g.params().group();
-        tape.backward(&terms, group, Write::Set)?;
-        tape.optimise(group, self.adam)?;
-        Ok(Recorded { losses, output: fake })
+        let adversarial = self.adversarial(tape, networks, [a, b], fake)?;
+        self.train_generator(tape, g, output, far, adversarial)
     }
 
     fn preview(
@@ -173,10 +245,6 @@ impl Recipe for Pix2Pix {
         statistics: Statistics,
     ) -> Result<Var> {
         networks.first().forward(tape, x, Mode { statistics, ..Mode::TRANSLATE })
-    }
-
-    fn score(&self, output: &Image, target: &Image, range: SampleRange) -> Result<Scores> {
-        Scores::of(output, target, range)
     }
 
     fn take_values(

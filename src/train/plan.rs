@@ -43,6 +43,8 @@ pub struct RunOptions {
     pub skip_bad: bool,
     /// What the pages of files are; as above.
     pub pages: Pages,
+    /// The folder with the masks of the pairs; as above.
+    pub masks: Option<PathBuf>,
     /// Threads that load images, at least 1.
     pub loader_threads: usize,
 }
@@ -60,6 +62,7 @@ impl RunOptions {
             keep_every: None,
             skip_bad: false,
             pages: Pages::default(),
+            masks: None,
             loader_threads: 2,
         }
     }

@@ -3,21 +3,48 @@
 use std::fmt::Debug;
 use std::path::Path;
 
-use super::{Networks, Scores};
-use crate::data::Image;
+use super::Networks;
 use crate::error::Result;
 use crate::kernel::{Backend, Statistics};
 use crate::model::Network;
 use crate::tape::{Tape, Var};
-use crate::tensor::SampleRange;
 
-/// An input of a step: a batch of images.
+/// An input of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepInput {
     /// Its name in the program, such as "a".
     pub name: &'static str,
     /// Its number of channels.
     pub channels: usize,
+    /// What of a batch it is given.
+    pub given: Given,
+}
+
+/// What of a batch an input of a step is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// The input images, as a network sees them.
+    Input,
+    /// The target images, as a network sees them.
+    Target,
+    /// The classes of the targets' pixels as one-hot channels, 1 in that of the pixel and else 0; all 0
+    /// where there is none.
+    OneHot,
+    /// The indices of the targets' classes, f32; [`Domain::no_class`](crate::data::Domain::no_class) where
+    /// there is none.
+    Classes,
+    /// 1 where a pixel counts and 0 where it does not, f32.
+    Mask,
+    /// One number, f32: all pixels of the batch over those that count; 0 where none do. A mean over all
+    /// pixels times this is the mean over those that count.
+    Share,
+}
+
+impl Given {
+    /// Whether it is f32 in every precision.
+    pub fn is_f32(self) -> bool {
+        matches!(self, Given::Classes | Given::Mask | Given::Share)
+    }
 }
 
 /// The outputs of a recorded step.
@@ -40,7 +67,7 @@ pub struct NamedLoss {
     pub channel: usize,
 }
 
-/// What is learnt: the networks, how a step trains them, and how their output is shown and scored.
+/// What is learnt: the networks, how a step trains them, and how their output is shown.
 /// [`Trainer`](super::Trainer) runs any recipe; [`Pix2Pix`](super::Pix2Pix) is the first.
 ///
 /// A recipe is plain data; [`Networks`] places and owns the networks that it builds.
@@ -58,14 +85,14 @@ pub trait Recipe: Debug + Send + Sync {
     /// parameters, in memory and in checkpoints.
     fn state(&self, network: &str) -> &[&'static str];
 
-    /// The inputs of a step: the input image, then the target.
-    fn inputs(&self) -> [StepInput; 2];
+    /// The inputs of a step; the first is the input image.
+    fn inputs(&self) -> Vec<StepInput>;
 
     /// Records a step on one batch: forward, losses, backward, optimisers.
     ///
     /// # Errors
     /// Shapes that do not fit the networks.
-    fn record(&self, tape: &mut Tape, networks: &Networks, inputs: [Var; 2]) -> Result<Recorded>;
+    fn record(&self, tape: &mut Tape, networks: &Networks, inputs: &[Var]) -> Result<Recorded>;
 
     /// Records the translation of `x`, which previews show and validations score, with these
     /// statistics of batch norm.
@@ -79,12 +106,6 @@ pub trait Recipe: Debug + Send + Sync {
         x: Var,
         statistics: Statistics,
     ) -> Result<Var>;
-
-    /// Scores an output against its target, whose samples have this `range`.
-    ///
-    /// # Errors
-    /// Images that differ in size, channels or sample type.
-    fn score(&self, output: &Image, target: &Image, range: SampleRange) -> Result<Scores>;
 
     /// Uploads the values of the network `name` from a file, which must hold an equal network.
     ///

@@ -15,15 +15,16 @@
 //! [`crate::checkpoint::LATEST`]). An epoch's validation and sheet come before its save; a validation
 //! that failed is not counted, and is made up when the run is resumed.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::cadence::Cadence;
 use super::files::{
-    BEST, EPOCH, METRICS, PREVIOUS, SAMPLES, checkpoint_metadata, model_metadata, numbered,
-    refuse_run, sheet_name,
+    BEST, CONFUSION, EPOCH, METRICS, PREVIOUS, SAMPLES, checkpoint_metadata, model_metadata,
+    numbered, refuse_run, sheet_name,
 };
-use super::{Metrics, Observer, Progress, RunPlan};
+use super::{Metrics, Observer, Progress, RunPlan, Validation, class_names};
 use crate::atomic;
 use crate::checkpoint::{LATEST, MODEL, STEP, stated};
 use crate::data::{Fingerprint, Image};
@@ -133,6 +134,18 @@ impl RunFiles {
     /// The file of losses and validations.
     pub fn metrics(&mut self) -> &mut Metrics {
         &mut self.metrics
+    }
+
+    /// Writes which classes the validation took for which, where there are classes.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn confusion(&self, plan: &RunPlan, validation: &Validation) -> Result<()> {
+        let names = class_names(&plan.config.domains.target);
+        let (Some(table), Some(names)) = (&validation.confusion, names) else { return Ok(()) };
+        let (path, text) = (self.out.join(CONFUSION), table.csv(&names));
+        let io = |e| Error::file("write", &path, e);
+        atomic::replace(&path, |sink| sink.write_all(text.as_bytes()).map_err(io))
     }
 
     /// Saves the state of the run, which the caller has found to be finite.

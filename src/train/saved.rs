@@ -74,6 +74,9 @@ pub struct SavedOptions {
     /// As [`RunOptions::pages`].
     #[serde(default)]
     pub pages: Pages,
+    /// As [`RunOptions::masks`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masks: Option<PathBuf>,
     /// The version of the program that wrote the file, such as "0.1.0".
     pub version: String,
 }
@@ -88,6 +91,7 @@ impl SavedOptions {
             keep_every: options.keep_every,
             skip_bad: options.skip_bad,
             pages: options.pages,
+            masks: options.masks.clone(),
             version: env!("CARGO_PKG_VERSION").to_string(),
         }
     }

@@ -1,14 +1,14 @@
 //! A training step of a recipe, recorded and planned.
 
-use super::{Networks, Recipe};
+use super::{Given, Networks, Recipe, StepInput};
 use crate::error::Result;
 use crate::kernel::Backend;
-use crate::tape::{Program, Tape};
+use crate::tape::{Program, Tape, Var};
 use crate::tensor::Shape;
 
 /// A training step, ready to run.
 ///
-/// Its inputs are those of the recipe ("a" and "b"), its outputs the generated images ("fake") and
+/// Its inputs are those of the recipe ("a", "b" and what it needs beside them), its outputs the generated images ("fake") and
 /// the losses by name. The device also keeps the losses of each run, in the order of
 /// [`Step::losses`].
 #[derive(Debug)]
@@ -33,10 +33,13 @@ impl Step {
         b: &dyn Backend,
     ) -> Result<Step> {
         let tape = &mut Tape::new();
-        let inputs = recipe
-            .inputs()
-            .map(|of| tape.input(of.name, Shape::new(batch, height, width, of.channels)));
-        let recorded = recipe.record(tape, networks, inputs)?;
+        let input = |of: StepInput| match (of.given, of.given.is_f32()) {
+            (Given::Share, _) => tape.input_f32(of.name, Shape::SCALAR),
+            (_, true) => tape.input_f32(of.name, Shape::new(batch, height, width, of.channels)),
+            (_, false) => tape.input(of.name, Shape::new(batch, height, width, of.channels)),
+        };
+        let inputs: Vec<Var> = recipe.inputs().into_iter().map(input).collect();
+        let recorded = recipe.record(tape, networks, &inputs)?;
         for loss in &recorded.losses {
             tape.output_channel(&loss.name, loss.value, loss.channel);
         }

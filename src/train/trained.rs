@@ -47,6 +47,8 @@ pub struct Trained {
     pub sources: Option<SourceSizes>,
     /// The statistics of batch norm that the last validation found better.
     pub statistics: Option<Compared>,
+    /// Whether some pixels of the training did not count, so that inputs may have such pixels.
+    pub masked: bool,
 }
 
 /// The part of a run's settings that a file without them may lack.
@@ -57,6 +59,7 @@ struct Settings {
     domains: Option<Domains>,
     size: Option<Size>,
     fit: Option<Fit>,
+    masked: bool,
 }
 
 impl Trained {
@@ -82,12 +85,12 @@ impl Trained {
         if kept.sources.is_some_and(|sources| !sources.sound()) {
             return Err(damaged(TRANSLATION, &"no picture has these sizes"));
         }
-        let Settings { direction, domains, size, fit } = settings;
+        let Settings { direction, domains, size, fit, masked } = settings;
         if size.is_some_and(|size| size.least() == 0) {
             return Err(damaged("config", &"size is 0"));
         }
         let fit = size.map(|_| fit.unwrap_or(Fit::unstated()));
         let Kept { sources, statistics } = kept;
-        Ok(Trained { direction, domains, size, fit, sources, statistics })
+        Ok(Trained { direction, domains, size, fit, sources, statistics, masked })
     }
 }

@@ -8,11 +8,11 @@ use super::pending::Pending;
 use super::run_files::{Origin, RunFiles};
 use super::{Checkpoint, Observer, Progress, RunConfig, RunPlan, Scores, refuse_run};
 use crate::checkpoint::LATEST;
-use crate::data::{Batch, Domains, Loader};
+use crate::data::{Batch, Loader};
 use crate::device::StepState;
 use crate::error::settings::RESUME;
 use crate::error::{Error, Result, Warning};
-use crate::kernel::{Adam, ImageBatch, Statistics};
+use crate::kernel::{Adam, Statistics};
 use crate::lock::{FolderLock, LOCK};
 
 /// Files to take first values from, by the name of the network: "generator", "discriminator",
@@ -366,33 +366,25 @@ impl Trainer {
         let RunPlan { config, recipe, step: recorded, backend, .. } = &mut self.plan;
         let lr = lr * begun_anew(config.adam(), step, self.progress.optimiser_begun);
         backend.set_state(StepState { seed: config.seed, step, lr, micro: 0 });
-        let Domains { input, target } = &config.domains;
-        let sides = [(&batch.inputs, input), (&batch.targets, target)];
-        for (of, (samples, domain)) in recipe.inputs().iter().zip(sides) {
-            let (samples, range) = domain.network_samples(samples);
-            let images = ImageBatch {
-                samples: samples.as_slice(),
-                range,
-                height: batch.load.height,
-                width: batch.load.width,
-                crops: &batch.crops,
-            };
-            backend.upload_crops(images, recorded.program.view(of.name)?)?;
+        for of in recipe.inputs() {
+            let view = recorded.program.view(of.name)?;
+            of.given.upload(batch, config, &mut **backend, view)?;
         }
         recorded.program.run(&mut **backend)
     }
 
     /// Scores the validation pairs, writes the line and remembers the best; `None` if it was stopped.
     fn validate(&mut self, files: &mut RunFiles, stop: &AtomicBool) -> Result<Option<Scores>> {
-        let RunPlan { recipe, viewer, val, backend, .. } = &mut self.plan;
-        let Some(validation) = viewer.score(&**recipe, &mut **backend, &**val, stop)? else {
+        let RunPlan { viewer, val, backend, .. } = &mut self.plan;
+        let Some(validation) = viewer.score(&mut **backend, &**val, stop)? else {
             return Ok(None);
         };
         let Progress { step, epoch, .. } = self.progress;
         files.metrics().validation(step, epoch, &validation)?;
+        files.confusion(&self.plan, &validation)?;
         let scores = validation.scores;
         self.progress.statistics = validation.compared();
-        if self.progress.best.is_none_or(|(_, best)| scores.l1 < best.l1) {
+        if self.progress.best.is_none_or(|(_, best)| scores.better_than(&best)) {
             self.progress.best = Some((epoch, scores));
         }
         self.progress.validated = Some(epoch);

@@ -265,13 +265,15 @@ impl Translator {
         Ok(begun.elapsed().as_secs_f64() / (size[0] * size[1]) as f64)
     }
 
-    /// Translates an image into one of the same size.
+    /// Translates an image into one of the same size. Where a model's training had pixels that do not count, an
+    /// input may have them: the output has none there, as [`Domain::without`] marks it.
     ///
     /// # Errors
     /// An image whose channels or sample type differ from the input domain's; too little memory for
     /// one of this size.
     pub fn translate(&mut self, image: &Image) -> Result<Image> {
-        self.domains.input.format().check(image, "the picture")?;
+        // Samples that are not finite are pixels that do not count.
+        self.domains.input.format().check_format(image, "the picture")?;
         let size = [image.width, image.height];
         self.check_memory(size)?;
         let [width, height] = self.resizing.size(size);
@@ -279,10 +281,10 @@ impl Translator {
         let Domains { input, target } = &self.domains;
         let (target, range) = (target.clone(), target.range());
         let (prepared, holes) = input.prepared(image.clone());
-        if holes.is_some() {
+        if holes.is_some() && !self.trained.masked {
             return Err(Error::input(
-                "the picture has pixels without a value or a class, of which the model makes nothing: fill \
-                 them first",
+                "the picture has pixels without a value or a class, and no picture of the model's training had \
+                 such: fill them first",
             ));
         }
         let resized = match input.kind {
@@ -291,11 +293,18 @@ impl Translator {
         };
         let output = self.compute(&resized.reflected(w, h), [w, h])?;
         let output = output.crop((w - width) / 2, (h - height) / 2, width, height);
+        let finish = |output: Image| match &holes {
+            Some(mask) => target.without(target.restored(output), mask),
+            None => target.restored(output),
+        };
         if (width, height) == (image.width, image.height) {
-            return Ok(target.restored(output));
+            return Ok(finish(output));
+        }
+        if matches!(target.kind, DomainKind::Labels { .. }) {
+            return Ok(finish(output.resize_nearest(image.width, image.height)));
         }
         // The cubic overshoots at edges; a network's output does not.
-        Ok(target.restored(output.resize(image.width, image.height).clamped(range)))
+        Ok(finish(output.resize(image.width, image.height).clamped(range)))
     }
 
     /// Runs the generator on an image of a size that it takes.
@@ -310,10 +319,9 @@ impl Translator {
         let (samples, range) = input.network_samples(&image.samples);
         backend.upload_images(samples.as_slice(), range, program.view("x")?)?;
         program.run(backend)?;
-        let y = program.view("y")?;
-        let stored = target.prepared_format().samples;
-        let samples = backend.download_images(y, target.range(), stored)?;
-        Image::new(w, h, y.shape.c, samples)
+        let (range, stored) = target.network_output();
+        let samples = backend.download_images(program.view("y")?, range, stored)?;
+        Ok(target.from_network(w, h, samples))
     }
 
     /// The program for images of this width and height.

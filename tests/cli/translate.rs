@@ -6,7 +6,7 @@ use std::path::Path;
 use pix2pix_engine::checkpoint::{load_weights, save_model, save_weights};
 use pix2pix_engine::data::Image;
 use pix2pix_engine::device::{Arena, Cpu, Device};
-use pix2pix_engine::model::{GeneratorConfig, GeneratorKind, NormKind};
+use pix2pix_engine::model::{GeneratorConfig, GeneratorKind, NormKind, Output};
 
 use crate::program::{bench, ok, picture, save, train, words};
 
@@ -187,6 +187,7 @@ fn a_model_saved_by_the_library_translates() {
         depth: 4,
         norm: NormKind::Batch,
         dropout: true,
+        output: Output::Tanh,
     };
     let mut network = config.build().unwrap();
     let mut arena = Arena::default();

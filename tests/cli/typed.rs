@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use pix2pix_engine::checkpoint::safetensors::Reader;
 use pix2pix_engine::data::{Attributes, Image, Picture, StoredType};
 use pix2pix_engine::tensor::Samples;
 
@@ -70,7 +71,6 @@ fn labels_go_in_and_come_out_as_classes() {
     assert_eq!((out.image.width, out.image.height, out.image.channels), (64, 32, 1));
     assert!(indices.iter().all(|&i| colours.contains(&palette[usize::from(i)])));
     for (flags, says) in [
-        ("--target labels", "use --target palette"),
         ("--palette cityscapes", "no side is read as labels"),
         ("--range-a 5..1", "the first number is below the second"),
         ("--turn --size 32x64", "cannot be turned"),
@@ -81,18 +81,147 @@ fn labels_go_in_and_come_out_as_classes() {
     }
 }
 
-/// Pixels without a value are refused by name, not learnt.
+/// The class of a pixel is learnt from its colour: alone, and beside a discriminator; a class that no value of
+/// the palette names does not count. Outputs have the values and colours of the classes.
 #[test]
-fn what_has_no_value_is_refused() {
+fn labels_are_learnt_as_classes() {
     let folder = tempfile::tempdir().unwrap();
-    let mut values: Vec<f32> = (0..1024).map(|k| k as f32).collect();
-    values[7] = f32::NAN;
+    for i in 0..4 {
+        let class = |k: usize| (k % 32 / 8 + k / 32 / 8 + i) % 3;
+        let grey = (0..32 * 32).flat_map(|k| [(90 * class(k) + 20) as u8; 3]).collect::<Vec<_>>();
+        let labels: Vec<u8> =
+            (0..32 * 32).map(|k| if k == 5 { 77 } else { [0, 128, 255][class(k)] }).collect();
+        let at = |side: &str| {
+            folder
+                .path()
+                .join(format!("data/{side}/{}/{i}.png", if i < 3 { "train" } else { "val" }))
+        };
+        let bytes = Attributes::new(StoredType::U8);
+        write(&Image::new(32, 32, 3, grey).unwrap(), &bytes, &at("A"));
+        write(&Image::new(32, 32, 1, labels).unwrap(), &bytes, &at("B"));
+    }
+    std::fs::write(
+        folder.path().join("classes.txt"),
+        "0 = 0 0 0 dark\n128 = 0 255 0 mid\n255 = 255 0 0 light\n",
+    )
+    .unwrap();
+    let line = "train data --size 32 --base-channels 8 --no-jitter --epochs 40 --seed 3 \
+                --target labels --palette classes.txt --out run";
+    let said = ok(folder.path(), &words(line)).out;
+    assert!(said.contains("3 classes of the palette: dark, mid, light"), "{said}");
+    assert!(
+        said.contains("softmax cross entropy with the classes, without a discriminator"),
+        "{said}"
+    );
+    assert!(said.contains("0.098 % of the pixels are of no class"), "{said}");
+    let best = said.lines().rev().find(|line| line.starts_with("best")).unwrap();
+    let iou: f64 = best.split("mean IoU ").nth(1).unwrap()[..6].parse().unwrap();
+    assert!(iou > 0.6, "{best}");
+    let table = std::fs::read_to_string(folder.path().join("run/confusion.csv")).unwrap();
+    assert!(table.starts_with("target \\ output,dark,mid,light,accuracy,iou\ndark,"), "{table}");
+    let counted: u64 = table
+        .lines()
+        .skip(1)
+        .flat_map(|l| l.split(',').skip(1).take(3))
+        .map(|n| n.parse::<u64>().unwrap())
+        .sum();
+    assert_eq!(counted, 1023, "the pixel of no class is in no place of the table");
+
+    ok(folder.path(), &words("translate run data/A/train/0.png --output out.png"));
+    let out = Picture::read(&folder.path().join("out.png"), 0).unwrap();
+    let palette = out.attributes.palette.unwrap();
+    assert_eq!([palette[0], palette[128], palette[255]], [[0, 0, 0], [0, 255, 0], [255, 0, 0]]);
+    let Samples::U8(values) = &out.image.samples else { panic!("8 bits") };
+    let truth = Picture::read(&folder.path().join("data/B/train/0.png"), 0).unwrap();
+    let Samples::U8(classes) = &truth.image.samples else { panic!("8 bits") };
+    let right = values.iter().zip(classes).filter(|(a, b)| a == b).count();
+    assert!(right > 800, "{right} of 1024 pixels");
+
+    let line =
+        "train data --size 32 --base-channels 4 --steps 3 --target labels --gan vanilla --out gan";
+    let said = ok(folder.path(), &words(line)).out;
+    assert!(said.contains("4 classes found: 0, 77, 128, 255"), "{said}");
+    let steps = std::fs::read_to_string(folder.path().join("gan/metrics.jsonl")).unwrap();
+    assert!(steps.contains("\"g_cross_entropy\"") && steps.contains("\"d_fake\""), "{steps}");
+    ok(folder.path(), &words("train data --resume gan --steps 5"));
+    // Values that have no colours stay values.
+    ok(folder.path(), &words("translate gan data/A/train/0.png --output grey.png"));
+    let grey = Picture::read(&folder.path().join("grey.png"), 0).unwrap();
+    assert!(grey.attributes.palette.is_none());
+    let Samples::U8(values) = &grey.image.samples else { panic!("8 bits") };
+    assert!(values.iter().all(|v| [0, 77, 128, 255].contains(v)));
+    let error = run(folder.path(), &words("train data --out no --target labels --distance l2")).err;
+    assert!(error.contains("learnt by cross entropy"), "{error}");
+    let error = run(folder.path(), &words("translate run data/A/train/0.png --output out.jpg")).err;
+    assert!(error.contains("loses detail"), "{error}");
+}
+
+/// Whatever pixels hold that do not count, the weights are the same to the bit.
+#[test]
+fn pixels_that_do_not_count_change_no_weight() {
+    let folder = tempfile::tempdir().unwrap();
+    let floats = Attributes::new(StoredType::F32);
+    let hole = |k: usize| k % 40 > 17 && k % 40 < 29 && k / 40 > 7 && k / 40 < 20;
+    let value = |i: usize, k: usize| ((i * 31 + k * 7) % 101) as f32 - 50.0;
+    let sets: [(&str, fn(usize) -> f32); 4] = [
+        ("nan", |_| f32::NAN),
+        ("mark", |_| -9999.0),
+        ("low", |_| -50.0),
+        ("mixed", |k| (k % 83) as f32 - 40.0),
+    ];
+    for (name, of_hole) in sets {
+        for i in 0..2 {
+            let all = |shift: usize| -> Vec<f32> {
+                (0..1600).map(|k| if hole(k) { of_hole(k) } else { value(i, k + shift) }).collect()
+            };
+            let at = |side: &str| folder.path().join(format!("{name}/{side}/{i}.tiff"));
+            write(&Image::new(40, 40, 1, all(0)).unwrap(), &floats, &at("A"));
+            write(&Image::new(40, 40, 1, all(5)).unwrap(), &floats, &at("B"));
+            let mask: Vec<u8> = (0..1600).map(|k| u8::from(!hole(k)) * 255).collect();
+            let path = folder.path().join(format!("masks/{i}.png"));
+            write(&Image::new(40, 40, 1, mask).unwrap(), &Attributes::new(StoredType::U8), &path);
+        }
+    }
+    let train = |name: &str, flags: &str| {
+        let line = format!(
+            "train {name} --size 32 --base-channels 4 --steps 4 --range-a -50..50 --range-b -50..50 --out \
+             run-{name} {flags}"
+        );
+        let said = ok(folder.path(), &words(&line)).out;
+        let mut reader =
+            Reader::open(&folder.path().join(format!("run-{name}/model.safetensors"))).unwrap();
+        let names: Vec<String> = reader.names().to_vec();
+        let bits = |v: Vec<f32>| v.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        (said, names.into_iter().map(|name| bits(reader.read(&name).unwrap())).collect::<Vec<_>>())
+    };
+    let (said, nan) = train("nan", "");
+    assert!(said.contains("% of the samples are NaN and do not count"), "{said}");
+    assert!(train("mark", "--nodata -9999").1 == nan, "marked as no data");
+    assert!(train("low", "--mask masks").1 == nan, "masked, the low end");
+    assert!(train("mixed", "--mask masks").1 == nan, "masked, anything");
+    // They do count where nothing says otherwise.
+    let line = "train mixed --size 32 --base-channels 4 --steps 4 --range-a -50..50 --range-b -50..50 --out all";
+    ok(folder.path(), &words(line));
+    // A run goes on with its masks; an input with holes gives an output with them.
+    ok(folder.path(), &words("train mixed --resume run-mixed --steps 5"));
+    ok(folder.path(), &words("translate run-nan nan/A/0.tiff --output out.tiff --scale native"));
+    let out = Picture::read(&folder.path().join("out.tiff"), 0).unwrap();
+    let Samples::F32(values) = &out.image.samples else { panic!("floats") };
+    assert!(values.iter().enumerate().all(|(k, v)| v.is_nan() == hole(k)));
+    let error = run(folder.path(), &words("translate all nan/A/0.tiff --output no.tiff")).err;
+    assert!(error.contains("no picture of the model's training had such"), "{error}");
+}
+
+/// A picture of nothing but pixels without a value is refused by name.
+#[test]
+fn a_side_without_any_value_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
     let floats = Attributes::new(StoredType::F32);
     for side in ["A", "B"] {
         let path = folder.path().join(format!("data/{side}/x.tiff"));
-        write(&Image::new(32, 32, 1, values.clone()).unwrap(), &floats, &path);
+        write(&Image::new(32, 32, 1, vec![f32::NAN; 1024]).unwrap(), &floats, &path);
     }
     let error = run(folder.path(), &words(&format!("train data {SMALL}"))).err;
-    assert!(error.contains("0.098 % of the samples of A are NaN"), "{error}");
+    assert!(error.contains("A has no pixel to train on"), "{error}");
     assert!(!folder.path().join("run").exists());
 }

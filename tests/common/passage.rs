@@ -94,6 +94,7 @@ pub fn cases() -> Vec<Case> {
         one("leaky_relu", |tape, x| tape.leaky_relu(0.2, x)).stops(&[("x", "dx")]),
         one("tanh", |tape, x| tape.tanh(x)).bounded(&["x"]),
         one("dropout", |tape, x| tape.dropout(0.5, x)),
+        one("softmax", |tape, x| tape.softmax(x)).bounded(&["x"]),
         one("upsample", |tape, x| tape.upsample(2, x)),
         one("reflection_pad", |tape, x| tape.reflection_pad(2, x)),
         one("max_pool", |tape, x| tape.max_pool(Pool::square(3, 2, 1), x))
@@ -127,6 +128,9 @@ pub fn cases() -> Vec<Case> {
                 (0..40).map(|i| if i % 4 == 3 { 9.0 } else { (i % 4) as f32 }).collect(),
             )
             .bounded(&["x"]),
+        Case::new("weigh", &[("x", x)], |tape, v| tape.weigh(v[0], v[1]))
+            .state(&[("weights", Shape { c: 1, ..x })])
+            .first("weights", (0..40).map(|i| 0.5 + i as f32).collect()),
     ];
     all.extend(norms());
     all.extend(convolutions());

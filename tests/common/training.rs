@@ -2,7 +2,9 @@
 
 use pix2pix_engine::device::{Cpu, Device, StepState};
 use pix2pix_engine::kernel::Backend;
-use pix2pix_engine::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind};
+use pix2pix_engine::model::{
+    DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind, Output,
+};
 use pix2pix_engine::nn::Params;
 use pix2pix_engine::tensor::Shape;
 use pix2pix_engine::train::{Distance, Gan, Networks, Objective, Pix2Pix, Step};
@@ -67,6 +69,7 @@ impl Setup {
             depth,
             norm,
             dropout,
+            output: Output::Tanh,
         };
         let in_channels = objective.discriminator_channels(size.c, 3);
         let d = DiscriminatorConfig { in_channels, base_channels: base, layers, norm };

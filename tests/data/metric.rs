@@ -78,8 +78,83 @@ fn unequal_sizes_and_small_pictures_are_refused() {
     assert!(metric::l1(zeros(3)[..].into(), zeros(6)[..].into(), byte).is_err());
     assert!(metric::psnr(zeros(0)[..].into(), zeros(0)[..].into(), byte).is_err());
     let x = zeros(300);
-    let ssim = |size| metric::ssim(x[..].into(), x[..].into(), size, byte);
+    let ssim = |size| metric::ssim(x[..].into(), x[..].into(), size, byte, None);
     let small = ssim([10, 10]).unwrap_err().to_string();
     assert!(small.contains("10x10") && small.contains("11"), "{small}");
     assert!(ssim([10, 11]).is_err());
+}
+
+/// Counts, accuracies and IoU of label maps are scikit-learn's; what has no class does not count.
+#[test]
+fn label_scores_are_those_of_scikit_learn() {
+    let text = std::fs::read_to_string(golden("labels.json")).unwrap();
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    assert_eq!(rows.len(), 5);
+    for row in rows {
+        let list = |key: &str| -> Vec<usize> { serde_json::from_value(row[key].clone()).unwrap() };
+        let classes = row["classes"].as_u64().unwrap() as usize;
+        let mut table = metric::Confusion::new(classes);
+        list("target").into_iter().zip(list("output")).for_each(|(t, g)| table.add(t, g));
+        let counts: Vec<Vec<u64>> = serde_json::from_value(row["confusion"].clone()).unwrap();
+        for (class, counts) in counts.iter().enumerate() {
+            for (given, count) in counts.iter().enumerate() {
+                assert_eq!(table.count(class, given), *count);
+            }
+        }
+        let got = table.scores();
+        for (name, got) in [
+            ("pixel_accuracy", got.pixel_accuracy),
+            ("class_accuracy", got.class_accuracy),
+            ("mean_iou", got.mean_iou),
+        ] {
+            let want = row[name].as_f64().unwrap();
+            assert!((got - want).abs() < 1e-12, "{name} of {classes} classes: {got}, not {want}");
+        }
+    }
+}
+
+/// Pixels that do not count are in no score, whatever they are: L1 and PSNR of the others alone, SSIM over the
+/// windows without any of them.
+#[test]
+fn scores_leave_out_what_does_not_count() {
+    let (w, h) = (29, 23);
+    let picture = |key: usize| -> Vec<u8> {
+        (0..w * h * 3).map(|i| ((i * i + 1) * key / 7 % 251) as u8).collect()
+    };
+    let mut mask = vec![1u8; w * h];
+    (0..4).for_each(|i| mask[(19 + i % 2) * w + 24 + i] = 0);
+    let scores = |fill: u8, mask: Option<&[u8]>| {
+        let [a, b] = [3, 5].map(|key| {
+            let mut samples = picture(key);
+            if let Some(mask) = mask {
+                let pixels = samples.chunks_mut(3).zip(mask).filter(|(_, counts)| **counts == 0);
+                pixels.for_each(|(pixel, _)| pixel.fill(fill.wrapping_mul(key as u8)));
+            }
+            Image::new(w, h, 3, samples).unwrap()
+        });
+        (Scores::counting(&a, &b, SampleRange::BYTE, mask).unwrap(), a, b)
+    };
+    let (with, a, b) = scores(0, Some(&mask));
+    assert_eq!(with, scores(77, Some(&mask)).0);
+    let all = vec![1u8; w * h];
+    assert_eq!(scores(0, Some(&all)).0, scores(0, None).0);
+    // The windows without such pixels begin left of column 14 or above row 9: two parts, one by one.
+    let bytes = |image: &Image, x: usize, y: usize| image.crop(x, y, 11, 11);
+    let (mut sum, mut count) = (0.0, 0);
+    for y in 0..=h - 11 {
+        for x in 0..=w - 11 {
+            let inside =
+                |i: usize| (x..x + 11).contains(&(i % w)) && (y..y + 11).contains(&(i / w));
+            if (0..w * h).any(|i| mask[i] == 0 && inside(i)) {
+                continue;
+            }
+            let (a, b) = (bytes(&a, x, y), bytes(&b, x, y));
+            sum += Scores::of(&a, &b, SampleRange::BYTE).unwrap().ssim;
+            count += 1;
+        }
+    }
+    assert!(count > 50 && count < (w - 10) * (h - 10), "{count}");
+    assert!((with.ssim - sum / count as f64).abs() < 1e-9, "{} {}", with.ssim, sum / count as f64);
+    let none = vec![0u8; w * h];
+    assert!(Scores::counting(&a, &b, SampleRange::BYTE, Some(&none)).is_err());
 }

@@ -15,7 +15,8 @@ use pix2pix_engine::kernel::{Backend, Statistics};
 use pix2pix_engine::model::{GeneratorConfig, NormKind};
 use pix2pix_engine::tensor::{SampleType, Samples};
 use pix2pix_engine::train::{
-    Gan, Networks, Objective, RunConfig, RunOptions, RunPlan, Silent, Trained, Trainer, Viewer,
+    Gan, Networks, Objective, RunConfig, RunOptions, RunPlan, Scores, Silent, Trained, Trainer,
+    Viewer,
 };
 use pix2pix_engine::translate::{Scale, TranslateOptions, Translator};
 
@@ -171,7 +172,7 @@ fn a_viewer_shows_what_a_translator_gives() {
     assert_eq!((&target, &input), (&pair.0, &pair.1));
     assert_eq!(output, translator.translate(&input).unwrap());
     let go = AtomicBool::new(false);
-    let validation = viewer.score(&*recipe, &mut cpu, &pairs, &go).unwrap().unwrap();
+    let validation = viewer.score(&mut cpu, &pairs, &go).unwrap().unwrap();
     assert_eq!(validation.compared(), None, "with batches of one there is nothing to compare");
     let scores = validation.scores;
     let by_hand = match (&output.samples, &target.samples) {
@@ -349,12 +350,12 @@ fn a_validation_compares_both_statistics() {
     let target = photo(32, 32, 1);
     let pairs = MemoryPairs::new(vec![(target.clone(), target); 3]).unwrap();
     let go = AtomicBool::new(false);
-    let found = viewer.score(&*recipe, &mut cpu, &pairs, &go).unwrap().unwrap();
+    let found = viewer.score(&mut cpu, &pairs, &go).unwrap().unwrap();
     let compared = found.compared().unwrap();
     assert!(compared.l1 < compared.other_l1, "{compared:?}");
     let mut l1 = |statistics| {
         let [_, output, target] = viewer.view(&mut cpu, &pairs, 0, statistics).unwrap();
-        recipe.score(&output, &target, seen.domains.target.range()).unwrap().l1
+        Scores::of(&output, &target, seen.domains.target.range()).unwrap().l1
     };
     let [own, running] = [Statistics::Batch, Statistics::Running].map(&mut l1);
     let (used, want) = if running < own {
@@ -368,7 +369,7 @@ fn a_validation_compares_both_statistics() {
         assert!((got - want).abs() < 1e-12, "{got} {want}");
     }
     go.store(true, Ordering::Relaxed);
-    assert_eq!(viewer.score(&*recipe, &mut cpu, &pairs, &go).unwrap(), None);
+    assert_eq!(viewer.score(&mut cpu, &pairs, &go).unwrap(), None);
     for other in [
         RunConfig { batch_size: 1, ..base.clone() },
         RunConfig {

@@ -1,7 +1,9 @@
 //! Whole networks: output, gradients of every parameter and of the input, running statistics.
 
 use pix2pix_engine::device::{Arena, Device};
-use pix2pix_engine::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind};
+use pix2pix_engine::model::{
+    DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind, Output,
+};
 use pix2pix_engine::nn::{Mode, Params, Placement};
 use pix2pix_engine::tape::{Tape, Var};
 use pix2pix_engine::tensor::Shape;
@@ -114,6 +116,7 @@ fn generator(file: &str, kind: GeneratorKind) {
         depth,
         norm: norm(facts["norm"].as_str().unwrap()),
         dropout: false,
+        output: Output::Tanh,
     };
     let mut g = config.build().unwrap();
     let by_formula = !golden.has("x");

@@ -3,7 +3,9 @@
 
 use pix2pix_engine::checkpoint::{DISCRIMINATOR, GENERATOR};
 use pix2pix_engine::device::{Cpu, Device, StepState};
-use pix2pix_engine::model::{DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind};
+use pix2pix_engine::model::{
+    DiscriminatorConfig, GeneratorConfig, GeneratorKind, NormKind, Output,
+};
 use pix2pix_engine::nn::Params;
 use pix2pix_engine::tensor::Shape;
 use pix2pix_engine::train::{Distance, Gan, Networks, Objective, Pix2Pix, Step};
@@ -51,6 +53,7 @@ impl Run {
             depth: DEPTH,
             norm: NormKind::Batch,
             dropout: false,
+            output: Output::Tanh,
         };
         let objective = Objective { gan, distance: Distance::L1, lambda: 100.0, conditional };
         let in_channels = objective.discriminator_channels(3, 3);

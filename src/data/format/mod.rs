@@ -20,6 +20,7 @@ mod unread;
 mod webp;
 
 pub use png::PNG;
+pub(in crate::data) use png::rgb_png;
 pub use unread::{Unread, unread_by_content, unread_by_extension};
 
 use std::fmt::Debug;

@@ -334,3 +334,16 @@ fn pixel_chunks(bytes: &[u8]) -> Vec<u8> {
     }
     kept
 }
+
+/// The bytes of a file of an 8-bit RGB image; `None` of others.
+pub(in crate::data) fn rgb_png(image: &Image) -> Option<Vec<u8>> {
+    let Samples::U8(samples) = &image.samples else { return None };
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, image.width as u32, image.height as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header().ok().filter(|_| image.channels == 3)?;
+    writer.write_image_data(samples).ok()?;
+    writer.finish().ok()?;
+    Some(bytes)
+}

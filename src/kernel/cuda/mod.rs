@@ -13,8 +13,10 @@ mod norm;
 mod pad;
 mod pointwise;
 mod pool;
+mod softmax;
 mod upsample;
 mod vector;
+mod weigh;
 
 use crate::device::{
     Cache, Cuda, CudaOptions, ElemAddress, Grid, Precision, State, Tensor, device_constants,

@@ -1,8 +1,12 @@
 //! Distances between two images: L1, PSNR, SSIM, for samples of any type and any number of
-//! channels. Sums are in f64 and in fixed order, so the numbers are the same on every run.
+//! channels; and how often classes are right, [`Confusion`]. Sums are in f64 and in fixed order, so the numbers are the same on every run.
 
 use crate::error::{Error, Result};
 use crate::tensor::{Sample, SampleRange, SampleSlice, with_samples};
+
+mod confusion;
+
+pub use confusion::{Confusion, LabelScores};
 
 /// Side of the window of [`ssim`].
 pub const SSIM_WINDOW: usize = 11;
@@ -63,7 +67,8 @@ pub fn psnr(a: SampleSlice, b: SampleSlice, range: SampleRange) -> Result<f64> {
 ///
 /// `(2 ma mb + C1) (2 cov + C2) / ((ma^2 + mb^2 + C1) (va + vb + C2))`,
 ///
-/// averaged over all places where the whole window lies inside, then over the channels.
+/// averaged over all places where the whole window lies inside, then over the channels. With a mask, 0 for each
+/// pixel that does not count, only windows without such pixels are averaged; NaN where there are none.
 ///
 /// `a` and `b` are (height, width, channels), dense; neither height nor width may be below
 /// [`SSIM_WINDOW`].
@@ -79,6 +84,7 @@ pub fn ssim(
     b: SampleSlice,
     [height, width]: [usize; 2],
     range: SampleRange,
+    mask: Option<&[u8]>,
 ) -> Result<f64> {
     check("ssim", a, b)?;
     let pixels = width * height;
@@ -99,6 +105,7 @@ pub fn ssim(
     let (channels, d) = (a.len() / pixels, range.high - range.low);
     let (c1, c2) = ((0.01 * d).powi(2), (0.03 * d).powi(2));
     let window = gaussian();
+    let counts = mask.map(|mask| whole_windows(mask, width));
     let mut total = 0.0;
     for c in 0..channels {
         let channel = |of: SampleSlice| -> Vec<f64> {
@@ -113,16 +120,44 @@ pub fn ssim(
         let (mx, my) = (mean(&x), mean(&y));
         let (xx, yy) = (mean(&product(&x, &x)), mean(&product(&y, &y)));
         let xy = mean(&product(&x, &y));
-        let mut sum = 0.0;
+        let (mut sum, mut windows) = (0.0, 0usize);
         for i in 0..mx.len() {
+            if counts.as_ref().is_some_and(|counts| !counts[i]) {
+                continue;
+            }
+            windows += 1;
             let (ma, mb) = (mx[i], my[i]);
             let (va, vb, cov) = (xx[i] - ma * ma, yy[i] - mb * mb, xy[i] - ma * mb);
             sum += (2.0 * ma * mb + c1) * (2.0 * cov + c2)
                 / ((ma * ma + mb * mb + c1) * (va + vb + c2));
         }
-        total += sum / mx.len() as f64;
+        total += sum / windows as f64;
     }
     Ok(total / channels as f64)
+}
+
+/// Whether all pixels of each window that lies inside count.
+fn whole_windows(mask: &[u8], width: usize) -> Vec<bool> {
+    let (height, w) = (mask.len() / width, width - SSIM_WINDOW + 1);
+    // Of each pixel how many below it in its column, itself included, count in a row.
+    let mut down = vec![0usize; width];
+    let mut all = vec![false; w * (height - SSIM_WINDOW + 1)];
+    for y in (0..height).rev() {
+        for (run, &counts) in down.iter_mut().zip(&mask[y * width..]) {
+            *run = if counts == 0 { 0 } else { *run + 1 };
+        }
+        if y + SSIM_WINDOW > height {
+            continue;
+        }
+        let mut across = 0;
+        for x in (0..width).rev() {
+            across = if down[x] >= SSIM_WINDOW { across + 1 } else { 0 };
+            if x < w {
+                all[y * w + x] = across >= SSIM_WINDOW;
+            }
+        }
+    }
+    all
 }
 
 /// Weights of one axis, their sum 1.
