@@ -74,6 +74,7 @@ pub struct GeneratorConfig {
     pub output: Output,
 }
 
+#[expect(clippy::derivable_impls, reason = "the macro takes no attributes of variants")]
 impl Default for Output {
     fn default() -> Self {
         Output::Tanh

@@ -43,7 +43,7 @@ impl Op for Softmax {
 }
 
 impl Tape {
-    /// y[k] = exp(x[k]) / sum over j of exp(x[j]), over the channels of each pixel: the probability of each
+    /// `y[k] = exp(x[k]) / sum over j of exp(x[j])` over the channels of each pixel: the probability of each
     /// class from logits.
     ///
     /// # Errors
