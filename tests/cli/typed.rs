@@ -163,7 +163,8 @@ fn pixels_that_do_not_count_change_no_weight() {
     let floats = Attributes::new(StoredType::F32);
     let hole = |k: usize| k % 40 > 17 && k % 40 < 29 && k / 40 > 7 && k / 40 < 20;
     let value = |i: usize, k: usize| ((i * 31 + k * 7) % 101) as f32 - 50.0;
-    let sets: [(&str, fn(usize) -> f32); 4] = [
+    type Hole = fn(usize) -> f32;
+    let sets: [(&str, Hole); 4] = [
         ("nan", |_| f32::NAN),
         ("mark", |_| -9999.0),
         ("low", |_| -50.0),
