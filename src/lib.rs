@@ -122,6 +122,7 @@
 #![warn(missing_docs)]
 
 pub(crate) mod atomic;
+pub mod check;
 pub mod checkpoint;
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -72,6 +72,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "train",
         ],
     ),
+    // What is odd about a data set, and what a training would do with it.
+    ("check", &["tensor", "data", "train::RunConfig"]),
     // Compares both devices on every instruction of a training step.
     ("verify", &["tensor", "device", "kernel", "tape", "train"]),
     // The library can be used without a terminal: only `main` imports `cli`.
@@ -93,6 +95,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "metric",
             "train",
             "translate",
+            "check",
             "verify",
         ],
     ),
@@ -108,7 +111,7 @@ const EVERYONES: &[&str] = &["error", "random", "one_of", "Error", "Result"];
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("pulp", &["device", "kernel"]),
     ("gemm", &["kernel"]),
-    ("rayon", &["device", "kernel", "data"]),
+    ("rayon", &["device", "kernel", "data", "check"]),
     ("cudarc", &["device"]),
     // The library is used without a terminal.
     ("clap", &["cli"]),

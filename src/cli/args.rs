@@ -37,6 +37,8 @@ pub struct Cli {
 pub enum Command {
     /// Train on a folder of picture pairs.
     Train(Box<TrainArgs>),
+    /// Look for faults in a data set, and plan a training on it.
+    Check(Box<super::check::CheckArgs>),
     /// Translate pictures with a trained model.
     Translate(TranslateArgs),
     /// Convert a model between .safetensors and PyTorch's .pth, either way.
@@ -58,7 +60,7 @@ pub enum Command {
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = NETWORKS)]
 pub struct NetworkArgs {
-    /// Height and width of training pictures, N or HxW, multiples of 16 [default: 256]
+    /// Height and width of training pictures, N or HxW, multiples of 16 [default: planned, at most 256]
     #[arg(long, value_name = "N")]
     pub size: Option<Size>,
     /// Generator [default: unet]
@@ -101,6 +103,9 @@ pub struct NetworkArgs {
 pub struct TrainArgs {
     #[command(flatten)]
     pub data: DataArgs,
+    /// Follow the plan of `check`: its settings count where no flag says otherwise
+    #[arg(long, help_heading = DATA, value_name = "FILE", conflicts_with = "resume")]
+    pub plan: Option<PathBuf>,
     /// Which picture is the input [default: a2b]
     #[arg(long, help_heading = DATA)]
     #[arg(value_name = "WAY", value_parser = values::one_of::<Direction>())]

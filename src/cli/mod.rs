@@ -1,12 +1,14 @@
 //! The program `pix2pix-engine`, whose exit codes `EXIT_CODES` lists.
 
 mod args;
+mod check;
 mod data;
 mod describe;
 mod device;
 mod forecast;
 mod hint;
 mod jobs;
+mod plan_file;
 mod port_flags;
 mod progress;
 mod resume;
@@ -44,7 +46,7 @@ Exit codes:
   0    done
   1    wrong input: a flag, a picture, a data folder, a model
   2    a machine or a file failed; standard output could not be written
-  3    done but for some pictures, which are listed (translate)
+  3    done but for some pictures, which are listed (translate); faults were found (check)
   129, 130, 143
        ended by SIGHUP, SIGINT (Ctrl-C) or SIGTERM; a run in progress is saved
        first, and a second signal ends it at once
@@ -65,7 +67,14 @@ pub fn main() -> ExitCode {
             return ExitCode::from(error.exit_code());
         }
     };
-    let args = match Cli::try_parse_from(typed.args) {
+    let words = match plan_file::with_plan(typed.args) {
+        Ok(words) => words,
+        Err(error) => {
+            complain(with_flags(&error));
+            return ExitCode::from(error.exit_code());
+        }
+    };
+    let args = match Cli::try_parse_from(words) {
         Ok(args) => args,
         Err(error) => {
             let printed = error.print().and_then(|()| std::io::stdout().flush());
@@ -82,6 +91,7 @@ pub fn main() -> ExitCode {
     typed.notes.iter().for_each(|note| say(format!("flags     {note}")));
     let run = || match stop::watch().map(|()| args.command)? {
         Command::Train(args) => train::run(*args),
+        Command::Check(args) => check::run(&args),
         Command::Translate(args) => translate::run(args),
         Command::Convert { from, to } => {
             let weights = checkpoint::convert(&from, &to)?;

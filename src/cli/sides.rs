@@ -76,6 +76,25 @@ impl SideArgs {
         }
     }
 
+    /// The flags that were given and decide what the data are, with their values, for a plan.
+    pub fn typed(&self) -> Vec<(&'static str, String)> {
+        let range = |range: [f64; 2]| format!("{}..{}", range[0], range[1]);
+        let path = |path: &PathBuf| path.display().to_string();
+        let all = [
+            ("input", self.input.map(values::name_of)),
+            ("target", self.target.map(values::name_of)),
+            ("palette", self.palette.clone()),
+            ("range-a", self.range_a.map(range)),
+            ("range-b", self.range_b.map(range)),
+            ("clip", self.clip.map(range)),
+            ("nodata", self.nodata.map(|value| value.to_string())),
+            ("mask", self.mask.as_ref().map(path)),
+            ("pages", self.pages.map(values::name_of)),
+            ("keep-alpha", self.keep_alpha.then(|| "true".to_string())),
+        ];
+        all.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+    }
+
     /// Finds what A and B are, on all pairs to train on.
     ///
     /// # Errors

@@ -10,9 +10,10 @@ use super::progress::ProgressReport;
 use super::resume::{self, check_end, differences, epochs_of, folder_of, go_on, options, same};
 use super::settings::{apply, resumed_schedule, schedule};
 use super::sides::domains;
-use super::{bytes, complain, hint, quoted, say, say_lines, stop, words};
+use super::{bytes, check, complain, hint, quoted, say, say_lines, stop, words};
+use crate::check::{Plan, Setting};
 use crate::checkpoint::{DISCRIMINATOR, GENERATOR};
-use crate::data::{DomainKind, FilePairs, ScanOptions, SourceSizes};
+use crate::data::{DomainKind, FilePairs, Folder, FoundSide, ScanOptions, SourceSizes};
 use crate::error::{Error, Result};
 use crate::train::{
     BEST, Distance, Gan, MODEL, Objective, Outcome, RunConfig, RunOptions, RunPlan, SAMPLES,
@@ -50,7 +51,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         }
     };
     config.check()?;
-    let run_options = options(&args, resumed.as_ref(), &out)?;
+    let mut run_options = options(&args, resumed.as_ref(), &out)?;
     if out.exists() && !out.is_dir() {
         return Err(Error::input(format!("--out {} is a file; give a folder", out.display())));
     }
@@ -64,9 +65,10 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     if let Some(masks) = &run_options.masks {
         folder.add_masks(masks)?;
     }
-    let mut found = Vec::new();
+    let (mut found, mut plan_lines) = (Vec::new(), Vec::new());
     if resumed.is_none() {
         let sides = args.data.sides.find(&folder, config.direction)?;
+        plan_lines = follow(&args, &folder, &sides, &mut config, &mut run_options)?;
         config.domains = domains(&sides, config.direction);
         config.masked = run_options.masks.is_some() || sides.iter().any(|side| side.has_holes);
         by_labels(&args, &mut config)?;
@@ -113,6 +115,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     for (side, name) in &found {
         words::side(side, name).iter().for_each(|line| say(format!("          {line}")));
     }
+    plan_lines.iter().for_each(say);
     for (i, line) in
         words::fit(plan.config(), plan.sources(), val_sizes.as_ref()).iter().enumerate()
     {
@@ -202,6 +205,43 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         say(format!("translate {}", hint::translate(&model, &pair, direction)));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Plans what no flag says: the size with its depth and fit, and the epochs. Returns what is said of it.
+///
+/// # Errors
+/// As [`Plan::new`], where the size is planned.
+fn follow(
+    args: &TrainArgs,
+    folder: &Folder,
+    sides: &[FoundSide; 2],
+    config: &mut RunConfig,
+    options: &mut RunOptions,
+) -> Result<Vec<String>> {
+    let plan = match (Plan::new(folder, sides, config.direction), args.network.size) {
+        (Ok(plan), _) => plan,
+        (Err(_), Some(_)) => return Ok(Vec::new()),
+        (Err(error), None) => return Err(error),
+    };
+    let mut followed = Vec::new();
+    if args.network.size.is_none() {
+        config.size = plan.size;
+        if args.network.depth.is_none() {
+            config.generator.depth = RunConfig::depth_for(plan.size)?;
+        }
+        followed.push("size");
+        if args.fit.is_none() {
+            config.fit = plan.fit;
+            followed.push("fit");
+        }
+    }
+    if args.epochs.is_none() && args.steps.is_none() {
+        options.epochs = plan.epochs;
+        followed.push("epochs");
+    }
+    let settings = plan.settings.iter().filter(|setting| followed.contains(&setting.key));
+    let line = |(i, setting): (usize, &Setting)| check::plan_line(i == 0, setting);
+    Ok(settings.enumerate().map(line).collect())
 }
 
 /// What flags mean where targets are labels: no adversarial loss unless one is asked for, with which the paper's

@@ -16,7 +16,7 @@ use crate::train::{Tally, class_names};
 use crate::translate::{TranslateOptions, Translator};
 
 /// The exit code where some pictures could not be translated, and are listed.
-const SOME_FAILED: u8 = 3;
+pub(super) const SOME_FAILED: u8 = 3;
 /// Pictures that failed that are listed.
 const LISTED: usize = 100;
 

@@ -15,6 +15,12 @@ pub fn one_of<T: OneOf>() -> impl TypedValueParser<Value = T> {
     })
 }
 
+/// The name of a value.
+pub fn name_of<T: OneOf + PartialEq>(value: T) -> String {
+    let found = T::ALL.iter().find(|(other, ..)| *other == value);
+    found.expect("every value is in its list").1.to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

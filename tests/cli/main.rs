@@ -6,6 +6,7 @@ mod bad_flags;
 mod bad_models;
 mod batch;
 mod changed_data;
+mod check;
 mod faults;
 mod kill;
 mod limits;

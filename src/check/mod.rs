@@ -1,0 +1,298 @@
+//! What is odd about a data set, and the plan of a training on it, before it is trained on for a day.
+//!
+//! [`check`] reads every pair once and reduces each picture to a few numbers; [`Report::findings`] says in words what
+//! they show: pictures that are constant, saturated, doubled, nearly doubled, in train and in val, pairs whose B
+//! lies beside its A, classes that are rare. [`Plan`] says what `train` would do with the data set, each
+//! setting with its reason.
+
+mod alike;
+mod look;
+mod page;
+mod plan;
+mod shift;
+mod sides;
+
+use rayon::prelude::*;
+
+use crate::data::{DomainKind, Folder, FoundSide, Half, Pair};
+use crate::error::Result;
+use look::Look;
+use shift::{Correlator, Shift};
+
+pub use page::page;
+pub use plan::{HEAD, Plan, Setting};
+
+/// Something about a data set that a user should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether it spoils a training or its scores; otherwise it is only said.
+    pub fault: bool,
+    /// The sentence.
+    pub text: String,
+    /// The names of the pairs that it is about, all of them.
+    pub pairs: Vec<String>,
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Pairs to train on, to validate on, to test on.
+    pub pairs: [usize; 3],
+    /// What A and B are.
+    pub sides: [FoundSide; 2],
+    /// What is odd, faults first.
+    pub findings: Vec<Finding>,
+}
+
+/// A pair that was looked at.
+struct Seen<'a> {
+    pair: &'a Pair,
+    train: bool,
+    looks: [Look; 2],
+    /// Whether A and B are one picture.
+    equal: bool,
+    shift: Option<Shift>,
+    /// Pixels whose colour was not exactly that of a class, of A and B.
+    soft: [usize; 2],
+    /// Whether the mask leaves nothing.
+    masked: bool,
+}
+
+/// Names that a sentence lists.
+const LISTED: usize = 3;
+/// Below this many pairs to train on, a generator learns them by heart.
+const FEW: usize = 20;
+/// The share of pairs with one shift from which on it is that of the whole set.
+const MOST: f64 = 0.5;
+
+/// Reads every pair of a data set, whose sides were found to be `sides`.
+///
+/// # Errors
+/// None for pictures: what cannot be read is a finding. A machine without threads.
+pub fn check(folder: &Folder, sides: &[FoundSide; 2]) -> Result<Report> {
+    let domains = [&sides[0].domain, &sides[1].domain];
+    let of = |pairs: &[Pair], train: bool| -> Vec<std::result::Result<_, Finding>> {
+        let correlators = [64, 128, 256].map(Correlator::new);
+        pairs.par_iter().map(|pair| seen(pair, train, domains, &correlators)).collect()
+    };
+    let seen_all = of(&folder.train, true);
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut all = Vec::new();
+    // The lifetimes of the pairs are those of the folder.
+    for (result, pair) in seen_all.into_iter().zip(&folder.train) {
+        keep(result, pair, true, &mut all, &mut findings);
+    }
+    for (result, pair) in of(&folder.val, false).into_iter().zip(&folder.val) {
+        keep(result, pair, false, &mut all, &mut findings);
+    }
+    for skipped in &folder.skipped {
+        let name = skipped.path.display().to_string();
+        findings.push(Finding { fault: true, text: skipped.reason.clone(), pairs: vec![name] });
+    }
+    for (i, side) in sides.iter().enumerate() {
+        let half = if i == 0 { Half::A } else { Half::B };
+        findings.extend(sides::findings(&all, i, half.name(), side));
+    }
+    findings.extend(alike::findings(&all));
+    findings.extend(pairs_findings(&all));
+    findings.extend(set_findings(folder));
+    findings.sort_by_key(|finding| !finding.fault);
+    let pairs = [folder.train.len(), folder.val.len(), folder.test.len()];
+    Ok(Report { pairs, sides: sides.clone(), findings })
+}
+
+/// What was seen of a pair, without the pair.
+type Figures = ([Look; 2], bool, Option<Shift>, [usize; 2], bool);
+
+fn keep<'a>(
+    result: std::result::Result<Figures, Finding>,
+    pair: &'a Pair,
+    train: bool,
+    all: &mut Vec<Seen<'a>>,
+    findings: &mut Vec<Finding>,
+) {
+    match result {
+        Ok((looks, equal, shift, soft, masked)) => {
+            all.push(Seen { pair, train, looks, equal, shift, soft, masked });
+        }
+        Err(finding) => findings.push(finding),
+    }
+}
+
+fn seen(
+    pair: &Pair,
+    _train: bool,
+    domains: [&crate::data::Domain; 2],
+    correlators: &[Correlator; 3],
+) -> std::result::Result<Figures, Finding> {
+    let wrong = |error: crate::error::Error| Finding {
+        fault: true,
+        text: error.to_string(),
+        pairs: vec![pair.name.clone()],
+    };
+    let ((a, b), notes) = pair.read_as(domains).map_err(wrong)?;
+    let mask = pair.read_mask().map_err(wrong)?;
+    let masked = mask.is_some_and(|mask| mask.samples.is_all_zero());
+    let soft = match &notes {
+        [Some((_, notes)), None] => [notes.soft; 2],
+        [a, b] => [a, b].map(|of| of.as_ref().map_or(0, |(_, notes)| notes.soft)),
+    };
+    let looks = [Look::of(domains[0], &a), Look::of(domains[1], &b)];
+    let side = a.width.min(a.height);
+    let correlator = match side {
+        0..96 => &correlators[0],
+        96..192 => &correlators[1],
+        _ => &correlators[2],
+    };
+    let shift = if side < 32 { None } else { correlator.shift(&a, &b) };
+    Ok((looks, a == b, shift, soft, masked))
+}
+
+/// "3 of 10 pictures", "1 of 10 pictures".
+fn of(count: usize, all: usize) -> String {
+    let s = if all == 1 { "" } else { "s" };
+    format!("{count} of {all} picture{s}")
+}
+
+/// "1 pair", "3 pairs".
+fn count(pairs: usize) -> String {
+    let s = if pairs == 1 { "" } else { "s" };
+    format!("{pairs} pair{s}")
+}
+
+/// "x, y, z and 4 more".
+fn names<'a>(pairs: impl IntoIterator<Item = &'a str>) -> String {
+    let all: Vec<&str> = pairs.into_iter().collect();
+    let shown = all[..all.len().min(LISTED)].join(", ");
+    match all.len().saturating_sub(LISTED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+fn finding(fault: bool, pairs: &[&Seen], text: impl FnOnce(&str) -> String) -> Option<Finding> {
+    if pairs.is_empty() {
+        return None;
+    }
+    let all: Vec<String> = pairs.iter().map(|seen| seen.pair.name.clone()).collect();
+    let text = text(&names(all.iter().map(String::as_str)));
+    Some(Finding { fault, text, pairs: all })
+}
+
+/// What concerns both pictures of a pair.
+fn pairs_findings(all: &[Seen]) -> Vec<Finding> {
+    let whole = all.len();
+    let mut findings = Vec::new();
+    let equal: Vec<&Seen> = all.iter().filter(|s| s.equal).collect();
+    findings.extend(finding(true, &equal, |names| {
+        format!("A and B of {} of {whole} pairs are one picture: {names}", equal.len())
+    }));
+    let shifted: Vec<&Seen> = all.iter().filter(|s| s.shift.is_some()).collect();
+    let usual = shifted
+        .iter()
+        .filter_map(|s| s.shift)
+        .max_by_key(|shift| shifted.iter().filter(|s| s.shift == Some(*shift)).count());
+    if let Some(shift) = usual {
+        let alike = shifted.iter().filter(|s| s.shift == Some(shift)).count();
+        let words = in_words(shift);
+        if alike as f64 > MOST * whole as f64 && whole > 3 {
+            findings.extend(finding(true, &shifted, |_| {
+                format!(
+                    "the data set is shifted: in {alike} of {whole} pairs B lies {words} its A; move all B back, or \
+                     a generator learns to blur"
+                )
+            }));
+        } else {
+            findings.extend(finding(true, &shifted, |_| {
+                let each: Vec<String> = shifted
+                    .iter()
+                    .take(LISTED)
+                    .filter_map(|s| Some(format!("{} ({} its A)", s.pair.name, in_words(s.shift?))))
+                    .collect();
+                let more = shifted.len().saturating_sub(LISTED);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                format!(
+                    "B lies beside A in {} of {whole} pairs: {}{more}; cut both from the same place",
+                    shifted.len(),
+                    each.join(", ")
+                )
+            }));
+        }
+    }
+    let masked: Vec<&Seen> = all.iter().filter(|s| s.masked).collect();
+    findings.extend(finding(true, &masked, |names| {
+        format!("the masks of {} of {whole} pairs leave no pixel: {names}", masked.len())
+    }));
+    findings
+}
+
+/// "5 pixels to the right of and 2 below".
+fn in_words(Shift { right, down }: Shift) -> String {
+    let across = match right {
+        0 => None,
+        1.. => Some(format!("{right} pixels to the right of")),
+        _ => Some(format!("{} pixels to the left of", -right)),
+    };
+    let along = match down {
+        0 => None,
+        1.. => Some(format!("{down} pixels below")),
+        _ => Some(format!("{} pixels above", -down)),
+    };
+    [across, along].into_iter().flatten().collect::<Vec<_>>().join(" and ")
+}
+
+/// What concerns the set as a whole.
+fn set_findings(folder: &Folder) -> Vec<Finding> {
+    let said = |fault: bool, text: String| Finding { fault, text, pairs: Vec::new() };
+    // Of validation pairs that are in train too more is said above.
+    let leak = |note: &String| note.contains("in train too");
+    let notes = folder.notes().into_iter().filter(|note| !leak(note) || note.contains(" test "));
+    let mut findings: Vec<Finding> = notes.map(|note| said(leak(&note), note)).collect();
+    let n = folder.train.len();
+    if n < FEW {
+        findings.push(said(
+            false,
+            format!(
+                "{} to train on: few, a generator learns them by heart; some hundred are usual",
+                count(n)
+            ),
+        ));
+    }
+    if folder.val.is_empty() {
+        findings.push(said(
+            false,
+            "there are no pairs to validate on: put some aside in a folder `val`, so that the best model is known"
+                .to_string(),
+        ));
+    }
+    let small: Vec<&Pair> = folder.train.iter().filter(|p| p.width.min(p.height) < 64).collect();
+    if let Some(first) = small.first() {
+        findings.push(said(
+            false,
+            format!(
+                "{} smaller than 64 pixels, such as {} with {} x {}",
+                of(small.len(), n),
+                first.name,
+                first.width,
+                first.height
+            ),
+        ));
+    }
+    let sides = folder.train.iter().map(|p| p.width.max(p.height));
+    if let (Some(least), Some(most)) = (sides.clone().min(), sides.max())
+        && most >= 4 * least
+    {
+        findings.push(said(
+            false,
+            format!(
+                "pictures differ much in size: their longer sides are {least} to {most} pixels"
+            ),
+        ));
+    }
+    findings
+}
+
+/// Whether the samples of a side are classes.
+fn is_labels(side: &FoundSide) -> bool {
+    matches!(side.domain.kind, DomainKind::Labels { .. })
+}
