@@ -62,6 +62,8 @@ struct Seen<'a> {
 const LISTED: usize = 3;
 /// Below this many pairs to train on, a generator learns them by heart.
 const FEW: usize = 20;
+/// Pixels by which shifts differ that are taken for one.
+const ALIKE: i64 = 2;
 /// The share of pairs with one shift from which on it is that of the whole set.
 const MOST: f64 = 0.5;
 
@@ -193,7 +195,10 @@ fn pairs_findings(all: &[Seen]) -> Vec<Finding> {
         .filter_map(|s| s.shift)
         .max_by_key(|shift| shifted.iter().filter(|s| s.shift == Some(*shift)).count());
     if let Some(shift) = usual {
-        let alike = shifted.iter().filter(|s| s.shift == Some(shift)).count();
+        let is_alike = |other: Shift| {
+            (other.right - shift.right).abs() <= ALIKE && (other.down - shift.down).abs() <= ALIKE
+        };
+        let alike = shifted.iter().filter(|s| s.shift.is_some_and(is_alike)).count();
         let words = in_words(shift);
         if alike as f64 > MOST * whole as f64 && whole > 3 {
             findings.extend(finding(true, &shifted, |_| {
