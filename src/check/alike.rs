@@ -16,7 +16,7 @@ const MOST: usize = 20_000;
 /// Findings about pictures that are more than once in the set.
 pub(super) fn findings(all: &[Seen]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut by_checksum: HashMap<u32, Vec<&Seen>> = HashMap::new();
+    let mut by_checksum: HashMap<u64, Vec<&Seen>> = HashMap::new();
     for seen in all.iter().filter(|s| !s.looks[0].is_constant) {
         by_checksum.entry(seen.looks[0].checksum).or_default().push(seen);
     }

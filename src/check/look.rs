@@ -1,5 +1,7 @@
 //! What one picture of a pair looks like, in a few numbers.
 
+use std::hash::{DefaultHasher, Hasher};
+
 use crate::data::{Domain, DomainKind, Image};
 use crate::tensor::{SampleSlice, Samples, with_samples};
 
@@ -9,8 +11,8 @@ pub(super) const THUMB: usize = 32;
 /// Figures of one picture.
 #[derive(Clone, Debug)]
 pub(super) struct Look {
-    /// CRC-32 of its prepared samples.
-    pub checksum: u32,
+    /// A hash of its size and prepared samples, so wide that no two pictures of a data set share one by chance.
+    pub checksum: u64,
     /// The smallest and the largest sample that counts; none if none do.
     pub ends: Option<[f64; 2]>,
     /// Whether all pixels that count are equal; also where none do.
@@ -82,15 +84,15 @@ impl Look {
     }
 }
 
-fn checksum(image: &Image) -> u32 {
-    let mut sum = crc32fast::Hasher::new();
+fn checksum(image: &Image) -> u64 {
+    let mut sum = DefaultHasher::new();
     match image.samples.as_slice() {
-        SampleSlice::U8(all) => sum.update(all),
-        SampleSlice::U16(all) => sum.update(bytemuck::cast_slice(all)),
-        SampleSlice::F32(all) => sum.update(bytemuck::cast_slice(all)),
+        SampleSlice::U8(all) => sum.write(all),
+        SampleSlice::U16(all) => sum.write(bytemuck::cast_slice(all)),
+        SampleSlice::F32(all) => sum.write(bytemuck::cast_slice(all)),
     }
-    sum.update(&[image.width, image.height].map(|side| side as u8));
-    sum.finalize()
+    [image.width, image.height].into_iter().for_each(|side| sum.write_usize(side));
+    sum.finish()
 }
 
 fn classes(domain: &Domain, image: &Image) -> Vec<u64> {

@@ -14,8 +14,8 @@ mod sides;
 
 use rayon::prelude::*;
 
-use crate::data::{DomainKind, Folder, FoundSide, Half, Pair};
-use crate::error::Result;
+use crate::data::{Domain, DomainKind, Folder, FoundSide, Half, Pair};
+use crate::error::Error;
 use look::Look;
 use shift::{Correlator, Shift};
 
@@ -67,25 +67,26 @@ const ALIKE: i64 = 2;
 /// The share of pairs with one shift from which on it is that of the whole set.
 const MOST: f64 = 0.5;
 
-/// Reads every pair of a data set, whose sides were found to be `sides`.
-///
-/// # Errors
-/// None for pictures: what cannot be read is a finding. A machine without threads.
-pub fn check(folder: &Folder, sides: &[FoundSide; 2]) -> Result<Report> {
+/// Reads every pair to train and to validate on, of a data set whose sides were found to be `sides`. What cannot be
+/// read is a finding.
+pub fn check(folder: &Folder, sides: &[FoundSide; 2]) -> Report {
     let domains = [&sides[0].domain, &sides[1].domain];
-    let of = |pairs: &[Pair], train: bool| -> Vec<std::result::Result<_, Finding>> {
-        let correlators = [64, 128, 256].map(Correlator::new);
-        pairs.par_iter().map(|pair| seen(pair, train, domains, &correlators)).collect()
-    };
-    let seen_all = of(&folder.train, true);
-    let mut findings: Vec<Finding> = Vec::new();
-    let mut all = Vec::new();
-    // The lifetimes of the pairs are those of the folder.
-    for (result, pair) in seen_all.into_iter().zip(&folder.train) {
-        keep(result, pair, true, &mut all, &mut findings);
-    }
-    for (result, pair) in of(&folder.val, false).into_iter().zip(&folder.val) {
-        keep(result, pair, false, &mut all, &mut findings);
+    let correlators = [64, 128, 256].map(Correlator::new);
+    let phases = [(true, &folder.train), (false, &folder.val)];
+    let pairs: Vec<(bool, &Pair)> = phases
+        .into_iter()
+        .flat_map(|(train, of)| of.iter().map(move |pair| (train, pair)))
+        .collect();
+    let looked: Vec<std::result::Result<Seen, Finding>> = pairs
+        .par_iter()
+        .map(|(train, pair)| look_at(pair, *train, domains, &correlators))
+        .collect();
+    let (mut all, mut findings) = (Vec::new(), Vec::new());
+    for result in looked {
+        match result {
+            Ok(seen) => all.push(seen),
+            Err(finding) => findings.push(finding),
+        }
     }
     for skipped in &folder.skipped {
         let name = skipped.path.display().to_string();
@@ -100,34 +101,17 @@ pub fn check(folder: &Folder, sides: &[FoundSide; 2]) -> Result<Report> {
     findings.extend(set_findings(folder));
     findings.sort_by_key(|finding| !finding.fault);
     let pairs = [folder.train.len(), folder.val.len(), folder.test.len()];
-    Ok(Report { pairs, sides: sides.clone(), findings })
+    Report { pairs, sides: sides.clone(), findings }
 }
 
-/// What was seen of a pair, without the pair.
-type Figures = ([Look; 2], bool, Option<Shift>, [usize; 2], bool);
-
-fn keep<'a>(
-    result: std::result::Result<Figures, Finding>,
+/// Reads a pair; a finding if that fails.
+fn look_at<'a>(
     pair: &'a Pair,
     train: bool,
-    all: &mut Vec<Seen<'a>>,
-    findings: &mut Vec<Finding>,
-) {
-    match result {
-        Ok((looks, equal, shift, soft, masked)) => {
-            all.push(Seen { pair, train, looks, equal, shift, soft, masked });
-        }
-        Err(finding) => findings.push(finding),
-    }
-}
-
-fn seen(
-    pair: &Pair,
-    _train: bool,
-    domains: [&crate::data::Domain; 2],
+    domains: [&Domain; 2],
     correlators: &[Correlator; 3],
-) -> std::result::Result<Figures, Finding> {
-    let wrong = |error: crate::error::Error| Finding {
+) -> std::result::Result<Seen<'a>, Finding> {
+    let wrong = |error: Error| Finding {
         fault: true,
         text: error.to_string(),
         pairs: vec![pair.name.clone()],
@@ -147,7 +131,7 @@ fn seen(
         _ => &correlators[2],
     };
     let shift = if side < 32 { None } else { correlator.shift(&a, &b) };
-    Ok((looks, a == b, shift, soft, masked))
+    Ok(Seen { pair, train, looks, equal: a == b, shift, soft, masked })
 }
 
 /// "3 of 10 pictures", "1 of 10 pictures".
@@ -249,10 +233,18 @@ fn in_words(Shift { right, down }: Shift) -> String {
 /// What concerns the set as a whole.
 fn set_findings(folder: &Folder) -> Vec<Finding> {
     let said = |fault: bool, text: String| Finding { fault, text, pairs: Vec::new() };
-    // Of validation pairs that are in train too more is said above.
-    let leak = |note: &String| note.contains("in train too");
-    let notes = folder.notes().into_iter().filter(|note| !leak(note) || note.contains(" test "));
-    let mut findings: Vec<Finding> = notes.map(|note| said(leak(&note), note)).collect();
+    // Those of `val` are among the pairs whose pictures were compared.
+    let leaks = folder.leaks.iter().filter(|(phase, _)| *phase != "val");
+    let mut findings: Vec<Finding> = leaks.map(|(_, leak)| said(true, leak.clone())).collect();
+    let is_leak = |note: &String| folder.leaks.iter().any(|(_, leak)| leak == note);
+    let notes = folder.notes().into_iter().filter(|note| !is_leak(note));
+    findings.extend(notes.map(|note| said(false, note)));
+    if !folder.test.is_empty() {
+        findings.push(said(
+            false,
+            format!("the pictures of {} of `test` were not looked at", count(folder.test.len())),
+        ));
+    }
     let n = folder.train.len();
     if n < FEW {
         findings.push(said(

@@ -77,6 +77,9 @@ impl Plan {
         );
         plan.add("epochs", epochs, epochs_reason(pairs.len(), epochs));
         plan.sides(sides, direction);
+        if direction == Direction::BToA {
+            plan.add("direction", "b2a", "as given: B is the input".to_string());
+        }
         Ok(plan)
     }
 

@@ -60,7 +60,8 @@ fn values(all: &[Seen], i: usize, name: &str, side: &FoundSide) -> Vec<Finding> 
             }));
         }
     }
-    let far = far(all, i);
+    // Light has one unit.
+    let far = if side.domain.is_light() { Vec::new() } else { far(all, i) };
     let ends = |s: &Seen| s.looks[i].ends.unwrap_or_default();
     findings.extend(finding(true, &far, |names| {
         let [low, high] = far.first().map(|s| ends(s)).unwrap_or_default();
@@ -94,7 +95,11 @@ fn far<'a, 'b>(all: &'a [Seen<'b>], i: usize) -> Vec<&'a Seen<'b>> {
         values[values.len() / 2]
     };
     let (low, high) = (median(&|e| e[0]), median(&|e| e[1]));
-    let width = (high - low).max(f64::MIN_POSITIVE);
+    let width = high - low;
+    if width <= 0.0 {
+        // Most pictures are constant, and any other one would be far.
+        return Vec::new();
+    }
     let is_far = |[l, h]: [f64; 2]| h > high + FAR * width || l < low - FAR * width;
     all.iter().filter(|s| s.looks[i].ends.is_some_and(is_far)).collect()
 }

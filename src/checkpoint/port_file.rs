@@ -6,6 +6,7 @@ use std::path::Path;
 use super::infer::{NetworkConfig, infer, plain};
 use super::weights::{HostTensor, Tensors, Weights, check_numbers, tensor};
 use super::{pth, refuse};
+use crate::model::Output;
 use crate::nn::Param;
 use crate::{Error, Result};
 
@@ -57,7 +58,7 @@ pub fn read_pth<R: Read + Seek>(mut state: pth::StateDict<R>, path: &Path) -> Re
 ///
 /// # Errors
 /// [`Error::Input`] for a network that the port does not have: the encoder-decoder, and a network
-/// without norm whose inner convolutions have a bias. [`Error::File`] if the disk fails.
+/// without norm whose inner convolutions have a bias, one that gives logits. [`Error::File`] if the disk fails.
 pub fn save_pth(path: &Path, weights: &Weights) -> Result<()> {
     let (params, tensors, kind) = match (&weights.generator, weights.discriminators.first()) {
         (Some((config, tensors)), _) => {
@@ -68,6 +69,14 @@ pub fn save_pth(path: &Path, weights: &Weights) -> Result<()> {
             return Err(Error::input(format!("{}: there is no network to write", path.display())));
         }
     };
+    // Weights do not tell what the last layer's numbers are: read back, they would go through tanh.
+    if matches!(&weights.generator, Some((config, _)) if config.output == Output::Logits) {
+        return Err(Error::input(format!(
+            "{}: the generators of the PyTorch port end in tanh, and this one gives logits of classes; write a \
+             .safetensors file",
+            path.display()
+        )));
+    }
     let mut stored = Vec::new();
     for param in params.iter() {
         let Some(port) = &param.port else {

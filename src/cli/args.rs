@@ -180,7 +180,7 @@ pub struct TrainArgs {
     /// RUN is its folder, or one of its checkpoints.
     #[arg(long, help_heading = RUN, value_name = "RUN")]
     pub resume: Option<PathBuf>,
-    /// Epochs, counted from the start of the run [default: 200, or as it was begun]
+    /// Epochs, counted from the start of the run [default: planned, at most 200, or as it was begun]
     #[arg(long, help_heading = RUN, conflicts_with = "steps", value_name = "N")]
     pub epochs: Option<u64>,
     /// Steps instead of epochs, counted from the start of the run

@@ -1,6 +1,8 @@
 //! `check`: says what is odd about a data set, and plans a training on it.
 
-use std::path::PathBuf;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::args::DATA;
@@ -28,7 +30,7 @@ pub struct CheckArgs {
     /// Also write the report as a page with pictures
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    /// Replace a plan that is there
+    /// Replace files that are there
     #[arg(long)]
     pub force: bool,
 }
@@ -42,7 +44,7 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
     }
     let direction = args.direction.unwrap_or(Direction::AToB);
     let sides = args.data.sides.find(&folder, direction)?;
-    let report = check(&folder, &sides)?;
+    let report = check(&folder, &sides);
     let [train, val, test] = report.pairs;
     say(format!(
         "data      {}: {train} pairs to train on, {val} to validate on, {test} to test on",
@@ -60,12 +62,14 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
     let mut plan = Plan::new(&folder, &sides, direction)?;
     plan.given(args.data.sides.typed());
     say_plan(&plan);
-    write(args, &plan)?;
     if let Some(path) = &args.html {
         let text = page(&folder, &report, &plan, &args.data.shown(), &lines)?;
-        put(path, &text)?;
+        put(args, path, &text, |old| old.starts_with(b"<!doctype html>"))?;
         say(format!("page      {}", path.display()));
     }
+    let text = plan.toml(&args.data.shown());
+    put(args, &args.plan, &text, |old| old == text.as_bytes())?;
+    say(format!("          the plan is written to {}", args.plan.display()));
     let data = args.data.typed();
     say(format!("train     {} train {data} --plan {}", super::program(), quoted(&args.plan)));
     let faults = report.findings.iter().any(|finding| finding.fault);
@@ -83,25 +87,25 @@ pub fn plan_line(first: bool, setting: &Setting) -> String {
     format!("{head:10}{} {}: {}", setting.key, setting.value, shown(&setting.reason))
 }
 
-/// Writes the plan, unless that would replace something else.
-fn write(args: &CheckArgs, plan: &Plan) -> Result<()> {
-    let (path, text) = (&args.plan, plan.toml(&args.data.shown()));
-    let old = std::fs::read_to_string(path).unwrap_or_default();
-    let changed = !old.is_empty() && old != text;
-    if changed && !args.force {
-        let what = if old.starts_with(HEAD) { "another plan" } else { "something else" };
-        return Err(Error::input(format!(
-            "{} holds {what}: name another file by --plan, or replace it by --force",
-            path.display()
-        )));
-    }
-    put(path, &text)?;
-    say(format!("          written to {}", path.display()));
-    Ok(())
-}
-
-fn put(path: &std::path::Path, text: &str) -> Result<()> {
-    use std::io::Write;
+/// Writes a file, unless that would replace one that it `may` not.
+///
+/// # Errors
+/// Another file in its place, without --force; a file that cannot be written.
+fn put(args: &CheckArgs, path: &Path, text: &str, may: impl Fn(&[u8]) -> bool) -> Result<()> {
     let io = |e| Error::file("write", path, e);
+    // Something that is no file is refused where it is written.
+    if path.is_file() && !args.force {
+        let old = fs::read(path).map_err(|e| Error::file("read", path, e))?;
+        if !old.is_empty() && !may(&old) {
+            let what = match old.starts_with(HEAD.as_bytes()) {
+                true => "another plan",
+                false => "something else",
+            };
+            return Err(Error::input(format!(
+                "{} holds {what}: name another file, or replace it by --force",
+                path.display()
+            )));
+        }
+    }
     atomic::replace(path, |sink| sink.write_all(text.as_bytes()).map_err(io))
 }

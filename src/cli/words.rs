@@ -156,12 +156,6 @@ pub fn trained(trained: &Trained) -> Vec<String> {
 pub fn side(found: &FoundSide, name: &str) -> Vec<String> {
     let mut lines = vec![format!("{name}: {}", domain(&found.domain))];
     lines.extend(found.lines.iter().map(|line| shown(line)));
-    if found.holes > 0.0 && !matches!(found.domain.kind, DomainKind::Labels { .. }) {
-        lines.push(format!(
-            "{:.3} % of its samples are NaN or no data: such pixels do not count",
-            100.0 * found.holes
-        ));
-    }
     lines
 }
 

@@ -107,7 +107,9 @@ pub struct Folder {
     pub kinds: [Kinds; 2],
     /// Pairs whose names are equal as text (Unicode NFC) and not as bytes.
     pub by_text: usize,
-    /// What is odd about the whole.
+    /// Pairs of `val` and of `test` that are byte for byte in `train`: the phase, and the sentence.
+    pub leaks: Vec<(&'static str, String)>,
+    /// What else is odd about the whole.
     odd: Vec<String>,
 }
 
@@ -177,6 +179,7 @@ impl Folder {
             counts: NoteCounts::default(),
             kinds: Default::default(),
             by_text: 0,
+            leaks: vec![],
             odd: vec![],
         };
         let mut bad = Vec::new();
@@ -295,6 +298,7 @@ impl Folder {
                 self.by_text
             ));
         }
+        notes.extend(self.leaks.iter().map(|(_, leak)| leak.clone()));
         notes.extend(self.odd.iter().cloned());
         if !self.skipped.is_empty() {
             notes.push(format!("{} bad pictures were skipped", self.skipped.len()));
@@ -371,9 +375,8 @@ impl Folder {
     fn survey(&mut self) {
         let all: Vec<&Pair> = self.pairs().collect();
         let mut odd: Vec<String> = odd_proportions(&all).into_iter().collect();
-        for (name, pairs) in [("val", &self.val), ("test", &self.test)] {
-            odd.extend(leak(&self.train, pairs, name));
-        }
+        let phases = [("val", &self.val), ("test", &self.test)];
+        let leaks = phases.map(|(name, pairs)| Some((name, leak(&self.train, pairs, name)?)));
         if self.layout == Layout::SideBySide && all.iter().all(|p| p.width * 2 == p.height) {
             odd.push(
                 "every picture is square, so A and B are narrow halves of it: if these are not \
@@ -381,7 +384,7 @@ impl Folder {
                     .to_string(),
             );
         }
-        self.odd = odd;
+        (self.odd, self.leaks) = (odd, leaks.into_iter().flatten().collect());
     }
 }
 

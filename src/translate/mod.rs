@@ -214,7 +214,14 @@ impl Translator {
             .map(|[width, height]| *width as u64 * *height as u64)
             .sum::<u64>();
         let Domains { input, target } = &self.domains;
-        Ok(program + pixels * (input.format().size() + target.format().size()) as u64)
+        // Of labels a byte for each class goes in, and a logit for each comes out.
+        let classes = |domain: &Domain, bytes: usize| match domain.kind {
+            DomainKind::Labels { .. } => bytes * domain.network_channels(),
+            _ => 0,
+        };
+        let pixel = input.format().size() + target.format().size();
+        let pixel = pixel + classes(input, 1) + classes(target, 4);
+        Ok(program + pixels * pixel as u64)
     }
 
     /// Refuses an image of this width and height if there is too little memory for it.

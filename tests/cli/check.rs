@@ -100,6 +100,17 @@ fn a_sound_set_has_no_fault() {
     let plan = planted.folder.path().join("plan.toml");
     let error = run(planted.folder.path(), &words("check data --range-a 0..100")).err;
     assert!(error.contains("holds another plan"), "{error}");
+    // No file of anybody else is replaced, text or not, by the plan or by the page.
+    for (flags, file) in [("--plan mine.bin", "mine.bin"), ("--html mine.bin", "mine.bin")] {
+        let mine = planted.folder.path().join(file);
+        fs::write(&mine, b"\xff\xfe\x00mine").unwrap();
+        let error = run(planted.folder.path(), &words(&format!("check data {flags}"))).err;
+        assert!(error.contains("holds something else"), "{flags}: {error}");
+        assert_eq!(fs::read(&mine).unwrap(), b"\xff\xfe\x00mine");
+    }
+    ok(planted.folder.path(), &words("check data --direction b2a --plan back.toml"));
+    let back = fs::read_to_string(planted.folder.path().join("back.toml")).unwrap();
+    assert!(back.contains("direction = \"b2a\""), "{back}");
     for (text, says) in [
         ("size = 64\nsise = 3\n", "`sise` is no setting of a training"),
         ("size = [3]\n", "`size` is [3], and takes a number or a text"),
@@ -256,6 +267,21 @@ fn faults_of_measurements_are_named() {
     planted.says("m4", "of A have no pixel that counts");
     planted.says("", "the 16 bits of B hold no more than 8");
     planted.check("");
+}
+
+/// Where most pictures are constant, the others are not of another unit.
+#[test]
+fn a_few_pictures_that_are_not_blank_are_no_fault() {
+    let planted = Planted::new(0, 0);
+    for i in 0..8 {
+        for side in ["A", "B"] {
+            let value = |k: usize| if i < 2 { (k * (i + 3) % 61) as f32 } else { 0.0 };
+            let floats: Vec<f32> = (0..64 * 64).map(value).collect();
+            let floats = Image::new(64, 64, 1, floats).unwrap();
+            write(&floats, StoredType::F32, &planted.path(side, "train", &format!("m{i}.tiff")));
+        }
+    }
+    assert!(!planted.check("").contains("another unit"));
 }
 
 #[test]

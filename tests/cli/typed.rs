@@ -154,6 +154,9 @@ fn labels_are_learnt_as_classes() {
     assert!(error.contains("learnt by cross entropy"), "{error}");
     let error = run(folder.path(), &words("translate run data/A/train/0.png --output out.jpg")).err;
     assert!(error.contains("loses detail"), "{error}");
+    let error = run(folder.path(), &words("convert run/model.safetensors model.pth")).err;
+    assert!(error.contains("gives logits of classes"), "{error}");
+    assert!(!folder.path().join("model.pth").exists());
 }
 
 /// Whatever pixels hold that do not count, the weights are the same to the bit.
@@ -196,6 +199,8 @@ fn pixels_that_do_not_count_change_no_weight() {
         (said, names.into_iter().map(|name| bits(reader.read(&name).unwrap())).collect::<Vec<_>>())
     };
     let (said, nan) = train("nan", "");
+    let lines = said.lines().filter(|line| line.contains("do not count"));
+    assert_eq!(lines.count(), 2, "once for A and once for B: {said}");
     assert!(said.contains("% of the samples are NaN and do not count"), "{said}");
     assert!(train("mark", "--nodata -9999").1 == nan, "marked as no data");
     assert!(train("low", "--mask masks").1 == nan, "masked, the low end");
