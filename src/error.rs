@@ -104,6 +104,7 @@ pub(crate) mod settings {
         RESUME = "resume",
         SAVE_MINUTES = "save_minutes",
         SCALE = "scale",
+        TILE = "tile",
         SIZE = "size",
         SKIP_BAD = "skip_bad",
         THREADS = "threads",

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use super::data::DataArgs;
 use super::device::DeviceArgs;
+use super::jobs::Shard;
 use super::values;
 use crate::data::{Direction, Fit};
 use crate::kernel::Statistics;
@@ -259,6 +260,25 @@ pub struct TranslateArgs {
     /// Translations are resized back. Models that do not tell what was done leave it as it is.
     #[arg(long, help_heading = DATA, default_value = "trained", allow_negative_numbers = true)]
     pub scale: Scale,
+    /// Height and width of tiles, in pixels; larger pictures are cut into such
+    ///
+    /// By default a picture is cut into tiles only where it does not fit into memory. Tiles overlap, and one passes
+    /// into the next; a TIFF is then read and written in parts, so that it may be larger than the memory.
+    #[arg(long, help_heading = DATA, value_name = "PIXELS")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub tile: Option<u32>,
+    /// Pixels that neighbouring tiles share [default: exact if that is half a tile at most, else a quarter]
+    #[arg(long, hide_short_help = true, help_heading = DATA, value_name = "PIXELS")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub overlap: Option<u32>,
+    /// Translate only part I of N of the pictures, such as 2/8: for a job array
+    ///
+    /// Every Nth picture, from the Ith, in the order of their names: N runs translate each once.
+    #[arg(long, help_heading = DATA, value_name = "I/N")]
+    pub shard: Option<Shard>,
+    /// Translate only pictures whose output does not exist
+    #[arg(long, help_heading = DATA)]
+    pub missing: bool,
     /// Statistics of batch norm [default: what validation found better, else batch]
     #[arg(long, help_heading = NETWORKS, value_name = "KIND")]
     #[arg(value_parser = values::one_of::<Statistics>())]

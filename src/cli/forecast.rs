@@ -6,7 +6,7 @@ use std::path::Path;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::progress::clock;
-use super::{bytes, say, with_flags};
+use super::{bytes, say, with_flags, words};
 use crate::error::{Error, Result};
 use crate::translate::{MEASURED, Translator};
 
@@ -28,9 +28,13 @@ pub fn announce(translator: &mut Translator, pictures: &[(&Path, [usize; 2])]) -
     by_pixels.sort_by(|a, b| b.0.total_cmp(&a.0));
     // From the largest down, until one fits: smaller ones fit too.
     let mut too_large = 0;
+    let mut tiling = None;
     for &(_, path, size) in &by_pixels {
-        match translator.check_memory(size) {
-            Ok(()) => break,
+        match translator.tiling(size) {
+            Ok(found) => {
+                tiling = found;
+                break;
+            }
             Err(error @ (Error::Input(_) | Error::Machine(_))) => {
                 say(format!("too large {}: {}", path.display(), with_flags(&error)));
                 too_large += 1;
@@ -38,11 +42,22 @@ pub fn announce(translator: &mut Translator, pictures: &[(&Path, [usize; 2])]) -
             Err(error) => return Err(error),
         }
     }
-    let Some(&(_, _, largest)) = by_pixels.get(too_large) else { return Ok(()) };
+    let Some(&(_, path, largest)) = by_pixels.get(too_large) else { return Ok(()) };
+    if let Some(tiling) = tiling {
+        let such = if by_pixels.len() > 1 {
+            format!("{} and others", path.display())
+        } else {
+            "it".to_string()
+        };
+        say(format!("tiles     {such}: {}", words::tiling(&tiling)));
+    }
     let work: f64 = by_pixels[too_large..].iter().map(|(pixels, ..)| pixels).sum();
     if work > (LONG * MEASURED * MEASURED) as f64 {
-        let memory = bytes(translator.memory(largest)?);
-        let seconds = translator.seconds_per_pixel()? * work;
+        let memory = bytes(match tiling {
+            Some(tiling) => tiling.bytes,
+            None => translator.memory(largest)?,
+        });
+        let seconds = translator.seconds_per_pixel()? * work * tiling.map_or(1.0, |t| t.work());
         let time = clock(seconds.max(1.0));
         let of = if by_pixels.len() > 1 { " for the largest picture" } else { "" };
         say(format!("work      {memory} of memory{of}, about {time} to compute"));
@@ -72,6 +87,23 @@ impl Bar {
                 bar.inc(1);
             }
             None => say(line),
+        }
+    }
+
+    /// Tells a terminal of the tiles of a picture, a line every tenth part elsewhere.
+    pub fn tiles<'a>(&'a self, path: &'a Path) -> impl FnMut(usize, usize) + 'a {
+        let mut said = 0;
+        move |done, all| {
+            let tenth = 10 * done / all.max(1);
+            // Few tiles are over before a line would be read.
+            if all >= 50 && tenth > said && tenth < 10 {
+                said = tenth;
+                let line = format!("{}: {done} of {all} tiles", path.display());
+                match &self.0 {
+                    Some(bar) => bar.suspend(|| say(line)),
+                    None => say(line),
+                }
+            }
         }
     }
 

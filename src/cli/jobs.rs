@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use super::args::TranslateArgs;
 use crate::data::{
@@ -10,6 +11,29 @@ use crate::data::{
     ScanOptions, WalkOptions, is_lossy, is_writable, stem, walk, writable_extensions,
 };
 use crate::error::{Error, Result};
+
+/// A part of the pictures: every [`Shard::of`]th from the [`Shard::part`]th, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Which part, from 1.
+    pub part: usize,
+    /// How many parts there are.
+    pub of: usize,
+}
+
+/// "2/8".
+impl FromStr for Shard {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Shard> {
+        let parts =
+            text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        match parts {
+            Some((part, of)) if (1..=of).contains(&part) => Ok(Shard { part, of }),
+            _ => Err(Error::input("it is a part of how many, such as 2/8, from 1/8 to 8/8")),
+        }
+    }
+}
 
 /// One picture to translate.
 pub struct Job {
@@ -257,7 +281,7 @@ impl Plan {
             .filter(|input| input.size.is_none())
             .map(|input| input.source.path().to_path_buf())
             .collect();
-        let mut headers = ImageHeader::read_all(&paths).into_iter();
+        let mut headers = ImageHeader::read_all_large(&paths).into_iter();
         for (Input { source, size, .. }, to) in inputs.into_iter().zip(outputs) {
             if let Some(size) = size {
                 self.jobs.push(Job { source, to, size, slices: 1 });

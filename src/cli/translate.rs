@@ -7,13 +7,14 @@ use std::process::ExitCode;
 
 use super::args::{Switch, TranslateArgs};
 use super::forecast::{self, Bar};
-use super::jobs::{Job, Plan};
+use super::jobs::{Job, Plan, Shard, Source};
 use super::{complain, say, stop, with_flags, words, written};
 use crate::checkpoint;
-use crate::data::{Direction, Image, NoteCounts, QUALITY, is_lossy};
+use crate::data::{Direction, Image, NoteCounts, QUALITY, is_large, is_lossy, write_rows};
 use crate::error::{Error, Result};
+use crate::tensor::Samples;
 use crate::train::{Tally, class_names};
-use crate::translate::{TranslateOptions, Translator};
+use crate::translate::{Tiled, TranslateOptions, Translator};
 
 /// The exit code where some pictures could not be translated, and are listed.
 pub(super) const SOME_FAILED: u8 = 3;
@@ -38,6 +39,18 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
     }
     args.device.start_threads()?;
     let Plan { mut jobs, mut failed, left_out, counts, renamed, free } = Plan::new(&args)?;
+    if let Some(Shard { part, of }) = args.shard {
+        let before = jobs.len();
+        let mut index = 0;
+        jobs.retain(|_| {
+            index += 1;
+            (index - 1) % of == part - 1
+        });
+        say(format!("shard     {part} of {of}: {} of {before} pictures", jobs.len()));
+        if jobs.is_empty() && failed.is_empty() {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
     let all = jobs.len() + failed.len();
     if jobs.is_empty() {
         return none_done(failed);
@@ -49,6 +62,8 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
         statistics: args.norm,
         dropout: args.dropout == Switch::On,
         seed: args.seed,
+        tile: args.tile.map(|side| side as usize),
+        overlap: args.overlap.map(|pixels| pixels as usize),
     };
     let mut translator = Translator::open(&model, options, backend)?;
     words::translator(&translator).iter().for_each(say);
@@ -69,8 +84,6 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
     if let Some(line) = small(&jobs, &translator) {
         say(format!("          {line}"));
     }
-    let sizes: Vec<_> = jobs.iter().map(|job| (job.source.path(), job.size)).collect();
-    forecast::announce(&mut translator, &sizes)?;
     let direction = translator.direction().unwrap_or(Direction::AToB);
     if free {
         let target = translator.domains().target.clone();
@@ -78,6 +91,13 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
             job.to = written::path(job, job.source.input(direction), &target);
         }
     }
+    if args.missing {
+        let before = jobs.len();
+        jobs.retain(|job| !job.to.exists());
+        say(format!("missing   {} of {before} have no output yet", jobs.len()));
+    }
+    let sizes: Vec<_> = jobs.iter().map(|job| (job.source.path(), job.size)).collect();
+    forecast::announce(&mut translator, &sizes)?;
     let labels = class_names(&translator.domains().target).is_some();
     if let Some(job) = jobs.iter().find(|job| labels && is_lossy(&job.to)) {
         return Err(Error::input(format!(
@@ -131,7 +151,11 @@ fn translate(
 ) -> Result<Done> {
     let direction = translator.direction().unwrap_or(Direction::AToB);
     let domains = translator.domains().clone();
+    if let Some(done) = stream(job, translator, lost, bar)? {
+        return Ok(done);
+    }
     let (mut outputs, mut of_pair) = (Vec::new(), None);
+    let mut tiled = None;
     for page in 0..job.slices {
         let ((a, b), notes) = match job.source.read(page, &domains, direction) {
             Ok(read) => read,
@@ -145,8 +169,11 @@ fn translate(
                 (input, Some(target))
             }
         };
-        let output = match translator.translate(&input) {
-            Ok(output) => output,
+        let output = match translator.translate_with(&input, &mut bar.tiles(job.source.path())) {
+            Ok((output, found)) => {
+                tiled = found;
+                output
+            }
             Err(error) => return Ok(Done::Failed(error)),
         };
         of_pair = target.map(|target| (output.clone(), target));
@@ -167,13 +194,16 @@ fn translate(
     let quality = args.quality.unwrap_or(QUALITY);
     let unkept = stop::whole(|| Image::write_pages(&pages, &attributes, &job.to, quality))?;
     unkept.into_iter().for_each(|what| *lost.entry(what).or_insert(0) += 1);
+    let computed = match tiled {
+        Some(tiled) => words::tiled(&tiled),
+        None => words::computed(translator, [output.width, output.height]),
+    };
     bar.done(format!(
-        "{} -> {} ({} x {}{})",
+        "{} -> {} ({} x {}{computed})",
         job.source.path().display(),
         job.to.display(),
         output.width,
         output.height,
-        words::computed(translator, [output.width, output.height])
     ));
     // Of what the network sees, so that channels with ranges of their own count alike.
     let Some((output, truth)) = of_pair else { return Ok(Done::Written) };
@@ -182,6 +212,87 @@ fn translate(
         Ok(()) => Ok(Done::Written),
         Err(error) => Ok(Done::Failed(error)),
     }
+}
+
+/// Translates a picture by tiles from file to file, if it is to be cut into tiles and both files can be read and
+/// written in parts; `None` if not, and nothing is written.
+///
+/// # Errors
+/// A file that cannot be written.
+fn stream(
+    job: &Job,
+    translator: &mut Translator,
+    lost: &mut BTreeMap<&'static str, usize>,
+    bar: &Bar,
+) -> Result<Option<Done>> {
+    let Source::Picture(path) = &job.source else { return Ok(None) };
+    let large = is_large(job.size[0], job.size[1]);
+    if job.slices > 1 || translator.resizing().size(job.size) != job.size {
+        // A picture that is resized is read whole, and too large a one is refused there.
+        return Ok(None);
+    }
+    let tiling = match translator.tiling(job.size) {
+        Ok(Some(tiling)) => tiling,
+        Ok(None) => return Ok(None),
+        Err(error) => return Ok(Some(Done::Failed(error))),
+    };
+    let target = translator.domains().target.clone();
+    let prepared = || {
+        let windows = translator.domains().input.windows(path)?;
+        // The palette does not depend on the pixels.
+        let format = target.format();
+        let pixel =
+            Image::new(1, 1, format.channels, Samples::zeros(format.samples, format.channels))?;
+        let (pixel, palette) = written::samples(pixel, &target);
+        Ok((windows, pixel.channels, written::attributes(path, &target, palette)?))
+    };
+    let (windows, channels, attributes) = match prepared() {
+        Ok(all) => all,
+        Err(error) => return Ok(Some(Done::Failed(error))),
+    };
+    let Some(mut windows) = windows else { return Ok(None) };
+    if let Some(folder) = job.to.parent().filter(|p| !p.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(|e| Error::file("create", folder, e))?;
+    }
+    let mut found = Tiled::default();
+    // What the translation reports is of this picture; what the file reports stops all.
+    let mut failed = None;
+    let written = write_rows(&job.to, job.size, channels, &attributes, |rows| {
+        let mut rows = written::Rows { target: &target, rows };
+        let progress = &mut bar.tiles(path);
+        match translator.translate_stream(&mut *windows, tiling, &mut rows, progress) {
+            Ok(tiled) => found = tiled,
+            Err(error @ Error::File { .. }) => return Err(error),
+            Err(error) => {
+                failed = Some(error);
+                return Err(Error::input("not translated"));
+            }
+        }
+        Ok(())
+    });
+    if let Some(error) = failed {
+        return Ok(Some(Done::Failed(error)));
+    }
+    let Some(unkept) = written? else {
+        if large {
+            return Ok(Some(Done::Failed(Error::input(format!(
+                "{} is too large to be held in memory, and only TIFF is written in parts: name an output that \
+                 ends in .tiff",
+                path.display()
+            )))));
+        }
+        return Ok(None);
+    };
+    unkept.into_iter().for_each(|what| *lost.entry(what).or_insert(0) += 1);
+    bar.done(format!(
+        "{} -> {} ({} x {}{})",
+        path.display(),
+        job.to.display(),
+        job.size[0],
+        job.size[1],
+        words::tiled(&found)
+    ));
+    Ok(Some(Done::Written))
 }
 
 /// What is said of pictures that the model sees much smaller than those of its training.

@@ -4,7 +4,7 @@ use super::shown;
 use crate::data::{Direction, Domain, DomainKind, Fit, FoundSide, SourceSizes, Spread, StoredType};
 use crate::kernel::Statistics;
 use crate::train::{Compared, RunConfig, Trained};
-use crate::translate::Translator;
+use crate::translate::{Tiled, Tiling, Translator};
 
 /// Said of a run whose validations cannot compare batch norm's statistics.
 pub const NOT_COMPARED: &str = "no validation compares batch norm's two statistics, so \
@@ -180,4 +180,31 @@ fn domain(domain: &Domain) -> String {
         }
         DomainKind::Labels { classes } => format!("labels of {} classes", classes.len()),
     }
+}
+
+/// How a picture is cut into tiles.
+pub fn tiling(tiling: &Tiling) -> String {
+    let Tiling { side, overlap, measured, exact, .. } = *tiling;
+    let result = match (exact, measured) {
+        (true, _) => "as in one piece, bit for bit",
+        (false, true) => "norms use statistics of the whole picture, measured by a pass before",
+        (false, false) => "tiles pass into each other where they overlap",
+    };
+    format!("{side} x {side} pixels that share {overlap}; {result}")
+}
+
+/// What came of the tiles, behind the size of a picture.
+pub fn tiled(tiled: &Tiled) -> String {
+    let Tiled { tiles, empty, repeated, seam } = *tiled;
+    let mut text = format!(", {tiles} tiles");
+    if empty > 0 {
+        text += &format!(", {empty} of them empty");
+    }
+    if repeated > 0 {
+        text += &format!(", {repeated} of one colour, as the one before");
+    }
+    if let Some(seam) = seam {
+        text += &format!(", seam {seam:.2}");
+    }
+    text
 }

@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use super::jobs::Job;
-use crate::data::{Attributes, Domain, DomainKind, Image, Picture, StoredType, holds, stem};
+use crate::data::{
+    Attributes, Domain, DomainKind, Image, Picture, RowSink, StoredType, holds, is_large, stem,
+};
 use crate::error::Result;
 
 /// The file of a job's output, where its extension is free: PNG for light, else the format of the input where
@@ -13,6 +15,10 @@ pub fn path(job: &Job, input: &Path, target: &Domain) -> PathBuf {
     let (channels, stored) = (target.channels.len(), target.stored());
     let labels = matches!(target.kind, DomainKind::Labels { .. });
     let light = (labels || target.is_light()) && matches!(stored, StoredType::U8 | StoredType::U16);
+    if is_large(job.size[0], job.size[1]) {
+        // The format that is written in parts.
+        return job.to.with_extension("tiff");
+    }
     if light && job.slices == 1 {
         return job.to.clone();
     }
@@ -66,4 +72,18 @@ pub fn attributes(
         place: of_input.place,
         ..Attributes::new(target.stored())
     })
+}
+
+/// Rows of an output on their way to a file.
+pub struct Rows<'a> {
+    /// The model's outputs.
+    pub target: &'a Domain,
+    /// Takes what is written.
+    pub rows: &'a mut dyn RowSink,
+}
+
+impl RowSink for Rows<'_> {
+    fn rows(&mut self, rows: &Image) -> Result<()> {
+        self.rows.rows(&samples(rows.clone(), self.target).0)
+    }
 }

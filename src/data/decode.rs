@@ -26,7 +26,7 @@ use super::format::{
     self, Alpha, Decoded, FileSource, Format, FormatError, Header, START, unread_by_content,
     unread_by_extension,
 };
-use super::limits::{METADATA, check_bytes, check_length, check_size};
+use super::limits::{METADATA, check_bytes, check_length, check_size, check_windowed_size};
 use super::notes::Notes;
 use super::{Attributes, Image, StoredType, WindowSource};
 use crate::error::{Error, Result};
@@ -77,7 +77,19 @@ impl ImageHeader {
         Ok(ImageHeader::of(&header))
     }
 
-    fn of(header: &Header) -> ImageHeader {
+    /// As [`ImageHeader::read`], but without a limit to the size where the file can be read by windows
+    /// ([`Domain::windows`](super::Domain::windows)).
+    ///
+    /// # Errors
+    /// As [`ImageHeader::read`], but for the size.
+    pub fn read_large(path: &Path) -> Result<ImageHeader> {
+        Ok(match large(path)? {
+            Some(Large { header, .. }) => ImageHeader::of(&header),
+            None => ImageHeader::read(path)?,
+        })
+    }
+
+    pub(super) fn of(header: &Header) -> ImageHeader {
         let [width, height] = header.upright();
         let Header { channels, stored, colours, pages, slices, .. } = *header;
         let (alpha, opacity, notes) = (header.alpha != Alpha::None, header.alpha, header.notes);
@@ -102,6 +114,11 @@ impl ImageHeader {
             Colours::Palette => "a palette".to_string(),
             _ => format!("{} channel{s} of {}", self.channels, self.stored),
         }
+    }
+
+    /// [`ImageHeader::read_large`] of many files, in parallel.
+    pub fn read_all_large(paths: &[PathBuf]) -> Vec<Result<ImageHeader>> {
+        paths.par_iter().map(|path| ImageHeader::read_large(path)).collect()
     }
 
     /// Reads the headers of many files, in parallel.
@@ -181,32 +198,47 @@ impl Picture {
         Ok(Picture { image, header, attributes })
     }
 
-    /// Opens the first page of a file to be read by windows; `None` if its format is read whole.
-    ///
-    /// # Errors
-    /// As [`Picture::read`].
-    pub fn windows(path: &Path) -> Result<Option<Box<dyn WindowSource>>> {
-        let (file, _) = open_regular(path, "read")?;
-        let mut source = BufReader::new(file);
-        let mut start = Vec::new();
-        let unreadable = |e| Error::file("read", path, e);
-        source.by_ref().take(START as u64).read_to_end(&mut start).map_err(unreadable)?;
-        let format = format_of(path, &start)?;
-        source.rewind().map_err(unreadable)?;
-        let header = guarded(path, || format.header(&mut source))?;
-        source.rewind().map_err(unreadable)?;
-        guarded(path, || format.windows(Box::new(source), &header))
-    }
-
     /// What a file says beside its samples, without reading those.
     ///
     /// # Errors
     /// As [`Picture::read`].
     pub fn read_attributes(path: &Path) -> Result<Attributes> {
+        // A picture that is read by windows may be larger than others.
+        if let Some(Large { attributes, .. }) = large(path)? {
+            return Ok(attributes);
+        }
         let Opened { mut source, format, header, .. } = open(path)?;
         source.rewind().map_err(|e| Error::file("read", path, e))?;
         guarded(path, || format.attributes(&mut source, &header))
     }
+}
+
+/// A file whose first page is read by windows.
+pub(super) struct Large {
+    pub windows: Box<dyn WindowSource>,
+    pub header: Header,
+    pub attributes: Attributes,
+}
+
+/// Opens the first page of a file to be read by windows; `None` if its format is only read whole.
+///
+/// # Errors
+/// As [`Picture::read`], but for the size.
+pub(super) fn large(path: &Path) -> Result<Option<Large>> {
+    let (file, _) = open_regular(path, "read")?;
+    let mut source = BufReader::new(file);
+    let unreadable = |e| Error::file("read", path, e);
+    let mut start = Vec::new();
+    source.by_ref().take(START as u64).read_to_end(&mut start).map_err(unreadable)?;
+    let format = format_of(path, &start)?;
+    source.rewind().map_err(unreadable)?;
+    let header = guarded(path, || format.header(&mut source))?;
+    check_windowed_size(path, header.width, header.height)?;
+    source.rewind().map_err(unreadable)?;
+    let attributes = guarded(path, || format.attributes(&mut source, &header))?;
+    source.rewind().map_err(unreadable)?;
+    let windows = guarded(path, || format.windows(Box::new(source), &header))?;
+    Ok(windows.map(|windows| Large { windows, header, attributes }))
 }
 
 fn open(path: &Path) -> Result<Opened> {

@@ -99,19 +99,22 @@ impl Image {
         if (width, height) == (self.width, self.height) {
             return self;
         }
-        let mirror = |i: usize, before: usize, len: usize| {
-            if len == 1 {
-                return 0;
-            }
-            let period = 2 * (len - 1);
-            let at = (i + period * before.div_ceil(period) - before) % period;
-            at.min(period - at)
-        };
         let taken = |len: usize, padded: usize| -> Vec<usize> {
-            (0..padded).map(|i| mirror(i, (padded - len) / 2, len)).collect()
+            (0..padded).map(|i| mirrored(i, len, padded)).collect()
         };
         self.gather(&taken(self.width, width), &taken(self.height, height))
     }
+}
+
+/// The pixel of a row of `len` that stands at `i` once the row is padded to `padded` by reflection.
+pub(crate) fn mirrored(i: usize, len: usize, padded: usize) -> usize {
+    if len == 1 {
+        return 0;
+    }
+    let before = (padded - len) / 2;
+    let period = 2 * (len - 1);
+    let at = (i + period * before.div_ceil(period) - before) % period;
+    at.min(period - at)
 }
 
 #[cfg(test)]

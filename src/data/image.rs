@@ -303,21 +303,10 @@ impl Image {
                 format::writable_extensions()
             ))
         })?;
-        let what = |e| match e {
-            FormatError::Unsupported(what) => Error::input(format!(
-                "{}: {} files hold no {what}: write another format",
-                path.display(),
-                format.name(),
-            )),
-            FormatError::TooLarge | FormatError::Metadata => {
-                Error::file("write", path, "the image is too large")
-            }
-            FormatError::CutShort => Error::file("write", path, "the disk took less"),
-            FormatError::Failed(cause) => Error::file("write", path, cause),
-        };
         let mut lost = Vec::new();
         atomic::replace(path, |sink| {
-            lost = format.encode(pages, attributes, sink, quality).map_err(what)?;
+            let failed = |e| unwritten(e, path, format);
+            lost = format.encode(pages, attributes, sink, quality).map_err(failed)?;
             Ok(())
         })?;
         Ok(lost)
@@ -341,5 +330,21 @@ impl Image {
                 FormatError::Failed(cause) => Error::file("write", path, cause),
             })
         })
+    }
+}
+
+/// What is said of a picture that a format did not write.
+pub(super) fn unwritten(error: FormatError, path: &Path, format: &dyn Format) -> Error {
+    match error {
+        FormatError::Unsupported(what) => Error::input(format!(
+            "{}: {} files hold no {what}: write another format",
+            path.display(),
+            format.name(),
+        )),
+        FormatError::TooLarge | FormatError::Metadata => {
+            Error::file("write", path, "the image is too large")
+        }
+        FormatError::CutShort => Error::file("write", path, "the disk took less"),
+        FormatError::Failed(cause) => Error::file("write", path, cause),
     }
 }

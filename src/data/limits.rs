@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 const MAX_SIDE: usize = 65_535;
 /// Most pixels that are read: 16,384 x 8,192, 400 MB as RGB.
 pub const MAX_PIXELS: usize = 1 << 27;
+/// Longest side of a picture that is read by windows, in pixels.
+const MAX_WINDOWED_SIDE: usize = 1 << 20;
 /// Most bytes of a volume or a stack that is read whole: 512 x 512 x 2,000 floats.
 pub const MAX_BYTES: u64 = 1 << 31;
 /// Most bytes of a file that hold no pixels: camera data, profiles, thumbnails, further pages. The
@@ -36,7 +38,7 @@ pub fn check_size(path: &Path, width: usize, height: usize) -> Result<()> {
     if width == 0 || height == 0 {
         return Err(Error::input(format!("{name} has no pixels ({width}x{height}): remove it")));
     }
-    if width.max(height) > MAX_SIDE || width * height > MAX_PIXELS {
+    if is_large(width, height) {
         return Err(Error::input(format!(
             "{name} is {width}x{height} pixels, and at most {MAX_SIDE} a side and {} megapixels \
              are read: cut it into tiles or make it smaller",
@@ -44,6 +46,25 @@ pub fn check_size(path: &Path, width: usize, height: usize) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Whether a picture is too large to be read whole.
+pub fn is_large(width: usize, height: usize) -> bool {
+    width.max(height) > MAX_SIDE || width.saturating_mul(height) > MAX_PIXELS
+}
+
+/// Refuses a picture that is empty, or larger than one that is read by windows may be.
+///
+/// # Errors
+/// [`Error::Input`] with the size and what may be.
+pub fn check_windowed_size(path: &Path, width: usize, height: usize) -> Result<()> {
+    if width > 0 && height > 0 && width.max(height) <= MAX_WINDOWED_SIDE {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "{} is {width}x{height} pixels, and 1 to {MAX_WINDOWED_SIDE} a side are read: cut it into tiles",
+        path.display()
+    )))
 }
 
 /// Refuses a file that is much longer than its pictures can be: 16 bytes a pixel, which is RGBA as 32-bit

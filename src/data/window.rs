@@ -1,7 +1,13 @@
 //! Images too large for memory: read by windows, written by rows.
 
-use super::{Image, PixelFormat};
-use crate::error::Result;
+use std::path::{Path, PathBuf};
+
+use super::decode::{Large, large};
+use super::format::{self, RowWriter};
+use super::image::unwritten;
+use super::{Attributes, Domain, Image, ImageHeader, Picture, PixelFormat};
+use crate::atomic;
+use crate::error::{Error, Result};
 
 /// An image of which a part can be read without the whole.
 pub trait WindowSource: Send {
@@ -39,5 +45,89 @@ impl WindowSource for Image {
 
     fn read(&mut self, x: usize, y: usize, width: usize, height: usize) -> Result<Image> {
         Ok(self.crop(x, y, width, height))
+    }
+}
+
+impl Domain {
+    /// Opens the first page of a file to be read by windows, as images of this domain; `None` if its format is
+    /// only read whole.
+    ///
+    /// # Errors
+    /// As [`Domain::read`], but for the size.
+    pub fn windows(&self, path: &Path) -> Result<Option<Box<dyn WindowSource>>> {
+        let Some(Large { windows, header, attributes }) = large(path)? else { return Ok(None) };
+        let (domain, path) = (self.clone(), path.to_path_buf());
+        let header = ImageHeader::of(&header);
+        Ok(Some(Box::new(DomainWindows { domain, path, windows, header, attributes })))
+    }
+}
+
+/// The windows of a file, as images of a domain.
+struct DomainWindows {
+    domain: Domain,
+    path: PathBuf,
+    windows: Box<dyn WindowSource>,
+    header: ImageHeader,
+    attributes: Attributes,
+}
+
+impl WindowSource for DomainWindows {
+    fn size(&self) -> [usize; 2] {
+        self.windows.size()
+    }
+
+    fn format(&self) -> PixelFormat {
+        self.domain.format()
+    }
+
+    fn read(&mut self, x: usize, y: usize, width: usize, height: usize) -> Result<Image> {
+        let image = self
+            .windows
+            .read(x, y, width, height)
+            .map_err(|e| Error::input(format!("{}: {e}", self.path.display())))?;
+        let header = ImageHeader { width, height, ..self.header };
+        let picture = Picture { image, header, attributes: self.attributes.clone() };
+        Ok(self.domain.converted(picture, &self.path)?.0)
+    }
+}
+
+/// Writes an image row by row to the format that the extension of `path` names, atomically, with these
+/// attributes; `body` gives the rows. Returns what of the attributes the format has no place for, or `None`
+/// where the format is only written whole, and `body` was not called.
+///
+/// # Errors
+/// What `body` returns; as [`Image::write_pages`]; fewer rows than the image has.
+pub fn write_rows(
+    path: &Path,
+    size: [usize; 2],
+    channels: usize,
+    attributes: &Attributes,
+    body: impl FnOnce(&mut dyn RowSink) -> Result<()>,
+) -> Result<Option<Vec<&'static str>>> {
+    let Some(format) = format::by_extension(path).filter(|format| format.writes_rows()) else {
+        return Ok(None);
+    };
+    let mut lost = Vec::new();
+    atomic::replace(path, |sink| {
+        let failed = |e| unwritten(e, path, format);
+        let writer = format.encode_rows(size, channels, attributes, sink).map_err(failed)?;
+        let Some(writer) = writer else { return Ok(()) };
+        let mut rows = FileRows { path, format, writer };
+        body(&mut rows)?;
+        lost = rows.writer.finish().map_err(failed)?;
+        Ok(())
+    })?;
+    Ok(Some(lost))
+}
+
+struct FileRows<'a> {
+    path: &'a Path,
+    format: &'static dyn format::Format,
+    writer: Box<dyn RowWriter + 'a>,
+}
+
+impl RowSink for FileRows<'_> {
+    fn rows(&mut self, rows: &Image) -> Result<()> {
+        self.writer.rows(rows).map_err(|e| unwritten(e, self.path, self.format))
     }
 }

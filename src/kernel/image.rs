@@ -105,7 +105,7 @@ pub trait ImageKernels {
 ///
 /// # Errors
 /// [`Error::NotFinite`] if any is.
-pub(super) fn check_finite(wrong: usize, of: usize) -> Result<()> {
+pub(crate) fn check_finite(wrong: usize, of: usize) -> Result<()> {
     if wrong == 0 {
         return Ok(());
     }

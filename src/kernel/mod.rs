@@ -33,6 +33,7 @@ pub use adam::{Adam, AdamKernels};
 pub use conv::{Conv, ConvArgs, ConvKernels, Pass};
 pub use cross_entropy::{CrossEntropyArgs, CrossEntropyGradArgs, CrossEntropyKernels};
 pub use dropout::{Dropout, DropoutKernels};
+pub(crate) use image::check_finite;
 pub use image::{ImageBatch, ImageKernels};
 pub use loss::{Loss, LossArgs, LossGradArgs, LossKernels, Target};
 pub use norm::{Norm, NormArgs, NormGradArgs, NormKernels, NormParams, NormScope, Statistics};

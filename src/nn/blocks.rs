@@ -31,6 +31,15 @@ pub enum Running {
     Move,
     /// Leaves them unchanged, as an evaluation must.
     Keep,
+    /// Leaves them unchanged and takes inputs of the tape in their place, named by [`shared_statistics`]:
+    /// they are set to the statistics of the batch, or used under [`Statistics::Running`]. Norms over single
+    /// pictures have such inputs too, and must be given one picture.
+    Shared,
+}
+
+/// The names of a block's mean and variance where they are inputs of the tape.
+pub fn shared_statistics(block: &str) -> [String; 2] {
+    ["mean", "var"].map(|which| format!("{block}.norm.{which}"))
 }
 
 impl Mode {
@@ -174,22 +183,40 @@ impl Block {
     fn norm_of(&self, params: &Params, tape: &mut Tape, mode: Mode) -> Option<(NormUse, NormVars)> {
         let dropout = self.dropout(mode);
         let activation = self.spec.activation;
-        Some(match self.norm? {
+        let norm = self.norm?;
+        let shared = (mode.running == Running::Shared).then(|| {
+            let vector = Shape::vector(self.spec.channels[1]);
+            shared_statistics(&self.spec.name).map(|name| tape.input_f32(&name, vector))
+        });
+        // Shared statistics become those of the pass, not a mean with those before.
+        let momentum = if shared.is_some() { 1.0 } else { NormUse::MOMENTUM };
+        let how = NormUse {
+            scope: NormScope::Batch,
+            statistics: mode.statistics,
+            momentum,
+            dropout,
+            activation,
+        };
+        Some(match norm {
             NormIndices::Batch(all) => {
                 let [weight, bias, mean, var] = all.map(|i| params.on(tape, i));
                 let untouched =
                     mode.statistics == Statistics::Batch && mode.running == Running::Keep;
-                let running = if untouched { None } else { Some([mean, var]) };
-                let vars = NormVars { affine: Some([weight, bias]), running };
+                let own = if untouched { None } else { Some([mean, var]) };
+                let vars = NormVars { affine: Some([weight, bias]), running: shared.or(own) };
                 let scope = match mode.runs {
                     1 => NormScope::Batch,
                     runs => NormScope::Runs(runs),
                 };
-                (NormUse { scope, statistics: mode.statistics, dropout, activation }, vars)
+                (NormUse { scope, ..how }, vars)
+            }
+            // The statistics of one picture are those of its batch.
+            NormIndices::Instance if shared.is_some() => {
+                (how, NormVars { affine: None, running: shared })
             }
             NormIndices::Instance => {
                 let (scope, statistics) = (NormScope::Instance, Statistics::Batch);
-                (NormUse { scope, statistics, dropout, activation }, NormVars::default())
+                (NormUse { scope, statistics, ..how }, NormVars::default())
             }
         })
     }

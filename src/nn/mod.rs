@@ -7,7 +7,7 @@ mod params;
 mod port;
 mod schedule;
 
-pub use blocks::{Block, BlockSpec, Mode, Running};
+pub use blocks::{Block, BlockSpec, Mode, Running, shared_statistics};
 pub use layer::Layer;
 pub use params::{Init, Param, Params, Placement};
 pub use port::{PortModules, PortTensor};

@@ -97,6 +97,17 @@ impl Op for Convolution {
         Ok(())
     }
 
+    fn margin(&self, inputs: &[usize]) -> usize {
+        let Conv { r, s, stride, pad, .. } = self.conv;
+        let window = r.max(s);
+        match self.transposed {
+            // Output i takes inputs stride i - pad and on, which must be at `margin` or behind.
+            false => (inputs[0] + pad).div_ceil(stride),
+            // Output o takes inputs from (o + pad - window + 1) / stride on, rounded up.
+            true => (stride * inputs[0] + window).saturating_sub(stride + pad),
+        }
+    }
+
     /// 2 x pixels x taps x c x k for each pass, with the pixels of the smaller of input and output.
     fn operations(&self, io: &Io, phase: Phase) -> u64 {
         let passes = match phase {

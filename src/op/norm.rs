@@ -10,8 +10,6 @@ use crate::tensor::{Shape, View};
 
 /// Added to the variance; the default of PyTorch and of Torch.
 const EPS: f32 = 1e-5;
-/// How far running statistics move in a step, as a fraction; PyTorch's default.
-const MOMENTUM: f32 = 0.1;
 
 #[derive(Debug)]
 struct Normalise {
@@ -175,10 +173,17 @@ pub struct NormUse {
     pub scope: NormScope,
     /// Which mean and variance normalise x.
     pub statistics: Statistics,
+    /// How far running statistics move, as a fraction; usually [`NormUse::MOMENTUM`].
+    pub momentum: f32,
     /// Rate of the dropout that follows, in 0..1; 0 for none.
     pub dropout: f32,
     /// Applied last.
     pub activation: Activation,
+}
+
+impl NormUse {
+    /// PyTorch's default momentum.
+    pub const MOMENTUM: f32 = 0.1;
 }
 
 impl Tape {
@@ -205,12 +210,12 @@ impl Tape {
     }
 
     fn normalise(&mut self, how: NormUse, x: Var, vars: NormVars) -> Result<(Normalise, Vec<Var>)> {
-        let NormUse { scope, statistics, dropout, activation } = how;
+        let NormUse { scope, statistics, momentum, dropout, activation } = how;
         if statistics == Statistics::Running && vars.running.is_none() {
             return Err(Error::shape("norm", "this norm has no running statistics"));
         }
         let dropout = if dropout > 0.0 { Some(self.next_dropout(dropout)?) } else { None };
-        let norm = Norm { scope, statistics, eps: EPS, momentum: MOMENTUM, dropout, activation };
+        let norm = Norm { scope, statistics, eps: EPS, momentum, dropout, activation };
         let op = Normalise { norm, affine: vars.affine.is_some(), running: vars.running.is_some() };
         let params = vars.affine.into_iter().chain(vars.running).flatten();
         Ok((op, std::iter::once(x).chain(params).collect()))

@@ -39,6 +39,10 @@ impl Op for ReflectionPad {
         b.reflection_pad_grad(&PadGradArgs { pad: self.pad, dy: io.dy, dx, mode })
     }
 
+    fn margin(&self, inputs: &[usize]) -> usize {
+        inputs[0] + self.pad
+    }
+
     fn reads_back(&self) -> Reads {
         Reads::NOTHING
     }

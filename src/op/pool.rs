@@ -52,6 +52,10 @@ impl Op for Pooling {
         }
     }
 
+    fn margin(&self, inputs: &[usize]) -> usize {
+        (inputs[0] + self.pool.pad).div_ceil(self.pool.stride)
+    }
+
     fn reads_back(&self) -> Reads {
         match self.reduce {
             Reduce::Max => Reads::INPUTS,

@@ -36,6 +36,10 @@ impl Op for Upsample {
         b.upsample_grad(&UpsampleGradArgs { factor: self.factor, dy: io.dy, dx, mode })
     }
 
+    fn margin(&self, inputs: &[usize]) -> usize {
+        inputs[0] * self.factor
+    }
+
     fn reads_back(&self) -> Reads {
         Reads::NOTHING
     }

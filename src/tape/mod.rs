@@ -159,6 +159,23 @@ impl Tape {
         self.value(&name, self.shape(v), Source::Detached(v))
     }
 
+    /// Pixels along each edge of `v` that are other numbers where the tape's inputs are parts of larger
+    /// pictures: how far the windows of all operations up to `v` take in what lies beyond an edge. Pixels
+    /// farther inside are those of the larger picture, as long as norms do not take their statistics from it.
+    ///
+    /// Inputs must begin at pixels of the larger picture that all strides divide.
+    pub fn margin(&self, v: Var) -> usize {
+        let mut margins = vec![0; self.values.len()];
+        for node in &self.nodes {
+            let of_inputs: Vec<usize> = node.inputs.iter().map(|v| margins[v.0]).collect();
+            let margin = node.op.margin(&of_inputs);
+            for output in [Some(node.output), node.skip].into_iter().flatten() {
+                margins[output.0] = margin;
+            }
+        }
+        margins[v.0]
+    }
+
     /// Keeps a value alive until the program ends, so that the host can read it by `name`.
     pub fn output(&mut self, name: &str, v: Var) {
         self.values[v.0].name = name.to_string();

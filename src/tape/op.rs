@@ -56,6 +56,13 @@ pub trait Op: Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Pixels along each edge of the output that are other numbers where the inputs are parts of larger
+    /// pictures, given those of the inputs: what a window takes from beyond the edge. By default the most of
+    /// the inputs, as of an operation on each pixel alone.
+    fn margin(&self, inputs: &[usize]) -> usize {
+        inputs.iter().copied().max().unwrap_or(0)
+    }
+
     /// Arithmetic operations, as [`Work`](super::Work) counts them.
     fn operations(&self, _io: &Io, _phase: Phase) -> u64 {
         0

@@ -6,8 +6,14 @@
 //! training and in the paper's tests (Isola et al. 2017, section 3.4), and dropout is off, where the
 //! paper keeps it on as its only noise: a translation is then a function of the image, and closer to
 //! the target on average. [`TranslateOptions`] switches each of them.
+//!
+//! A picture that does not fit into memory is translated by overlapping tiles ([`Tiling`]), and from file to file in
+//! bounded memory ([`Translator::translate_stream`]).
 
+mod grid;
 mod scale;
+mod strip;
+mod tiles;
 
 use std::path::Path;
 use std::time::Instant;
@@ -26,6 +32,7 @@ use crate::tensor::{Samples, Shape};
 use crate::train::Trained;
 
 pub use scale::{Resizing, Scale};
+pub use tiles::{Progress, Tiled, Tiling};
 
 /// How a model is run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -39,6 +46,12 @@ pub struct TranslateOptions {
     pub dropout: bool,
     /// Seed of the dropout masks.
     pub seed: u64,
+    /// Height and width of tiles, in pixels: larger pictures are cut into such. `None` for tiles only where a
+    /// picture does not fit into memory, of a side that does.
+    pub tile: Option<usize>,
+    /// Pixels that neighbouring tiles share; `None` for as many as make tiles exact, if they are no more than
+    /// half a tile, else a quarter.
+    pub overlap: Option<usize>,
 }
 
 /// A generator on a device, ready to translate.
@@ -62,9 +75,23 @@ pub struct Translator {
 struct Recorded {
     /// Width and height of what is computed.
     size: [usize; 2],
+    passage: Passage,
     program: Program,
     /// Bytes that it takes of the device, with workspace.
     bytes: u64,
+    /// How far the network takes in what lies beyond an edge, in pixels.
+    reach: usize,
+}
+
+/// Where norms have their statistics from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passage {
+    /// As for a picture in one piece.
+    Whole,
+    /// From what is translated, which the host reads.
+    Measured,
+    /// From the host.
+    Shared,
 }
 
 /// The longest side at which an image is translated, in pixels: larger ones are read from no file, and
@@ -205,7 +232,7 @@ impl Translator {
     /// An image that is computed at more than 2^20 pixels a side, or that the device cannot compute.
     pub fn memory(&mut self, image: [usize; 2]) -> Result<u64> {
         let computed = self.computed(image);
-        let program = self.record(computed)?.bytes;
+        let program = self.record(computed, Passage::Whole)?.bytes;
         if !self.backend.is_host() {
             return Ok(program);
         }
@@ -272,71 +299,107 @@ impl Translator {
         Ok(begun.elapsed().as_secs_f64() / (size[0] * size[1]) as f64)
     }
 
-    /// Translates an image into one of the same size. Where a model's training had pixels that do not count, an
-    /// input may have them: the output has none there, as [`Domain::without`] marks it.
+    /// Translates an image into one of the same size, by tiles where [`Translator::tiling`] says so. Where a
+    /// model's training had pixels that do not count, an input may have them: the output has none there, as
+    /// [`Domain::without`] marks it.
     ///
     /// # Errors
     /// An image whose channels or sample type differ from the input domain's; too little memory for
     /// one of this size.
     pub fn translate(&mut self, image: &Image) -> Result<Image> {
+        Ok(self.translate_with(image, &mut |_, _| {})?.0)
+    }
+
+    /// As [`Translator::translate`], with what came of the tiles, of which `progress` is told.
+    ///
+    /// # Errors
+    /// As [`Translator::translate`].
+    pub fn translate_with(
+        &mut self,
+        image: &Image,
+        progress: &mut Progress,
+    ) -> Result<(Image, Option<Tiled>)> {
         // Samples that are not finite are pixels that do not count.
         self.domains.input.format().check_format(image, "the picture")?;
         let size = [image.width, image.height];
-        self.check_memory(size)?;
+        let tiling = self.tiling(size)?;
         let [width, height] = self.resizing.size(size);
-        let [w, h] = self.computed(size);
         let Domains { input, target } = &self.domains;
         let (target, range) = (target.clone(), target.range());
         let (prepared, holes) = input.prepared(image.clone());
         if holes.is_some() && !self.trained.masked {
-            return Err(Error::input(
-                "the picture has pixels without a value or a class, and no picture of the model's training had \
-                 such: fill them first",
-            ));
+            return Err(not_masked());
         }
         let resized = match input.kind {
             DomainKind::Labels { .. } => prepared.resize_nearest(width, height),
             _ => prepared.resize(width, height),
         };
-        let output = self.compute(&resized.reflected(w, h), [w, h])?;
-        let output = output.crop((w - width) / 2, (h - height) / 2, width, height);
+        let (output, tiled) = match tiling {
+            Some(tiling) => {
+                let (output, tiled) =
+                    self.translate_tiles(&resized, holes.as_ref(), tiling, progress)?;
+                (output, Some(tiled))
+            }
+            None => {
+                let [w, h] = self.computed(size);
+                let output = self.compute(&resized.reflected(w, h), [w, h])?;
+                (output.crop((w - width) / 2, (h - height) / 2, width, height), None)
+            }
+        };
         let finish = |output: Image| match &holes {
             Some(mask) => target.without(target.restored(output), mask),
             None => target.restored(output),
         };
-        if (width, height) == (image.width, image.height) {
-            return Ok(finish(output));
-        }
-        if matches!(target.kind, DomainKind::Labels { .. }) {
-            return Ok(finish(output.resize_nearest(image.width, image.height)));
-        }
-        // The cubic overshoots at edges; a network's output does not.
-        Ok(finish(output.resize(image.width, image.height).clamped(range)))
+        let output = if (width, height) == (image.width, image.height) {
+            output
+        } else if matches!(target.kind, DomainKind::Labels { .. }) {
+            output.resize_nearest(image.width, image.height)
+        } else {
+            // The cubic overshoots at edges; a network's output does not.
+            output.resize(image.width, image.height).clamped(range)
+        };
+        Ok((finish(output), tiled))
     }
 
     /// Runs the generator on an image of a size that it takes.
-    fn compute(&mut self, image: &Image, [w, h]: [usize; 2]) -> Result<Image> {
-        self.record([w, h])?;
+    fn compute(&mut self, image: &Image, size: [usize; 2]) -> Result<Image> {
+        self.run(image, size, Passage::Whole, &[])?;
+        let program = &self.recorded.as_ref().expect("it has just run").program;
+        let target = &self.domains.target;
+        let (range, stored) = target.network_output();
+        let samples = self.backend.download_images(program.view("y")?, range, stored)?;
+        Ok(target.from_network(size[0], size[1], samples))
+    }
+
+    /// Runs the generator with these numbers in the inputs of these names.
+    fn run(
+        &mut self,
+        image: &Image,
+        size: [usize; 2],
+        passage: Passage,
+        given: &[(String, Vec<f32>)],
+    ) -> Result<()> {
+        self.record(size, passage)?;
         let Recorded { program, bytes, .. } = self.recorded.as_ref().expect("recorded just above");
         let backend = &mut *self.backend;
         backend.reserve(program.end())?;
         self.held = self.held.max(*bytes);
-        let Domains { input, target } = &self.domains;
         backend.set_state(StepState { seed: self.options.seed, step: 1, lr: 0.0, micro: 0 });
-        let (samples, range) = input.network_samples(&image.samples);
+        let (samples, range) = self.domains.input.network_samples(&image.samples);
         backend.upload_images(samples.as_slice(), range, program.view("x")?)?;
-        program.run(backend)?;
-        let (range, stored) = target.network_output();
-        let samples = backend.download_images(program.view("y")?, range, stored)?;
-        Ok(target.from_network(w, h, samples))
+        for (name, values) in given {
+            backend.upload(program.view(name)?, values)?;
+        }
+        program.run(backend)
     }
 
     /// The program for images of this width and height.
     ///
     /// # Errors
     /// As [`Translator::memory`].
-    fn record(&mut self, size: [usize; 2]) -> Result<&Recorded> {
-        if self.recorded.as_ref().is_none_or(|last| last.size != size) {
+    fn record(&mut self, size: [usize; 2], passage: Passage) -> Result<&Recorded> {
+        let known = |last: &Recorded| last.size == size && last.passage == passage;
+        if !self.recorded.as_ref().is_some_and(known) {
             let [w, h] = size;
             if w.max(h) > LONGEST {
                 return Err(Error::input(format!(
@@ -346,14 +409,26 @@ impl Translator {
             }
             let tape = &mut Tape::new();
             let x = tape.input("x", Shape::new(1, h, w, self.config.in_channels));
-            let (statistics, dropout) = (self.statistics, self.options.dropout);
-            let mode = Mode { statistics, dropout, running: Running::Keep, runs: 1 };
+            let (statistics, running) = match passage {
+                Passage::Whole => (self.statistics, Running::Keep),
+                Passage::Measured => (Statistics::Batch, Running::Shared),
+                Passage::Shared => (Statistics::Running, Running::Shared),
+            };
+            let mode = Mode { statistics, dropout: self.options.dropout, running, runs: 1 };
             let y = self.generator.forward(tape, x, mode)?;
             tape.output("y", y);
+            let reach = tape.margin(y);
             let program = tape.compile(&*self.backend, self.base)?;
             let bytes = 4 * (program.planned() + program.workspace(&*self.backend)) as u64;
-            self.recorded = Some(Recorded { size, program, bytes });
+            self.recorded = Some(Recorded { size, passage, program, bytes, reach });
         }
         Ok(self.recorded.as_ref().expect("recorded just above"))
     }
+}
+
+fn not_masked() -> Error {
+    Error::input(
+        "the picture has pixels without a value or a class, and no picture of the model's training had such: \
+         fill them first",
+    )
 }

@@ -20,5 +20,6 @@ mod resume;
 mod schedules;
 mod sight;
 mod signals;
+mod tiles;
 mod translate;
 mod typed;

@@ -13,6 +13,7 @@ mod mutate;
 mod mutated;
 mod notes;
 mod resize;
+mod tiles;
 mod translate;
 
 use std::path::{Path, PathBuf};

@@ -20,7 +20,7 @@ use pix2pix_engine::train::{
 };
 use pix2pix_engine::translate::{Scale, TranslateOptions, Translator};
 
-fn cpu() -> Box<dyn Backend> {
+pub fn cpu() -> Box<dyn Backend> {
     Box::new(Cpu::new(1).unwrap())
 }
 
@@ -42,7 +42,7 @@ fn heights() -> Domains {
     }
 }
 
-fn config(input: usize, output: usize) -> RunConfig {
+pub fn config(input: usize, output: usize) -> RunConfig {
     let mut config =
         RunConfig { size: 32.into(), discriminators: Vec::new(), ..RunConfig::default() };
     let generator = &mut config.generator;
@@ -52,7 +52,11 @@ fn config(input: usize, output: usize) -> RunConfig {
 }
 
 /// A generator's first values as a file of a run, with or without what it says of its images.
-fn save(path: &Path, config: &RunConfig, domains: Option<&Domains>) -> (GeneratorConfig, Tensors) {
+pub fn save(
+    path: &Path,
+    config: &RunConfig,
+    domains: Option<&Domains>,
+) -> (GeneratorConfig, Tensors) {
     let networks = Networks::new(&*config.recipe()).unwrap();
     let mut cpu = Cpu::new(1).unwrap();
     cpu.reserve(networks.end()).unwrap();

@@ -99,6 +99,23 @@ pub trait Format: Debug + Sync {
         Ok(None)
     }
 
+    /// Whether [`Format::encode_rows`] writes files.
+    fn writes_rows(&self) -> bool {
+        false
+    }
+
+    /// Begins a file of one page that is written row by row, as [`Format::encode`] writes one from memory;
+    /// `None` if the format cannot.
+    fn encode_rows<'a>(
+        &self,
+        _size: [usize; 2],
+        _channels: usize,
+        _attributes: &'a Attributes,
+        _sink: &'a mut Sink,
+    ) -> Result<Option<Box<dyn RowWriter + 'a>>, FormatError> {
+        Ok(None)
+    }
+
     /// Whether a file can hold pixels of so many channels of this type exactly.
     fn holds(&self, channels: usize, stored: StoredType) -> bool;
 
@@ -115,6 +132,15 @@ pub trait Format: Debug + Sync {
         sink: &mut Sink,
         quality: u8,
     ) -> Result<Vec<&'static str>, FormatError>;
+}
+
+/// A file that is written row by row.
+pub trait RowWriter {
+    /// Writes the next rows.
+    fn rows(&mut self, rows: &Image) -> Result<(), FormatError>;
+
+    /// Ends the file; returns what of the attributes it could not hold.
+    fn finish(self: Box<Self>) -> Result<Vec<&'static str>, FormatError>;
 }
 
 /// An image out of a file.

@@ -19,8 +19,8 @@ use image::ImageFormat;
 use image::metadata::Orientation;
 
 use super::{
-    Alpha, Colours, Decoded, FileSource, Format, FormatError, Header, image_crate, jpeg_scan,
-    metadata,
+    Alpha, Colours, Decoded, FileSource, Format, FormatError, Header, RowWriter, image_crate,
+    jpeg_scan, metadata,
 };
 use crate::atomic::Sink;
 use crate::data::{Attributes, Image, Notes, StoredType, WindowSource};
@@ -145,6 +145,23 @@ impl Format for Tiff {
         Ok(Some(Box::new(window::Windows::new(layout, source))))
     }
 
+    fn writes_rows(&self) -> bool {
+        true
+    }
+
+    fn encode_rows<'a>(
+        &self,
+        [width, height]: [usize; 2],
+        channels: usize,
+        attributes: &'a Attributes,
+        sink: &'a mut Sink,
+    ) -> Result<Option<Box<dyn RowWriter + 'a>>, FormatError> {
+        let samples = (width as u64).saturating_mul(height as u64).saturating_mul(channels as u64);
+        let mut writer = Writer::for_samples(sink, samples, attributes)?;
+        writer.begin(width, height, channels)?;
+        Ok(Some(Box::new(writer)))
+    }
+
     fn holds(&self, channels: usize, _stored: StoredType) -> bool {
         channels as u64 <= MAX_CHANNELS
     }
@@ -163,6 +180,17 @@ impl Format for Tiff {
             writer.end()?;
         }
         writer.finish()
+    }
+}
+
+impl RowWriter for Writer<'_> {
+    fn rows(&mut self, rows: &Image) -> Result<(), FormatError> {
+        Writer::rows(self, rows)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Vec<&'static str>, FormatError> {
+        self.end()?;
+        Writer::finish(*self)
     }
 }
 
