@@ -17,6 +17,9 @@ const CROSS_ENTROPY: &str = "g_cross_entropy";
 /// Seconds between two lines if stderr is no terminal.
 const QUIET: f64 = 10.0;
 
+/// Per cent of the time spent waiting for pictures above which it is worth a word.
+const WAITS: f64 = 5.0;
+
 /// Seconds beyond which the time left is not told.
 const LONGEST: f64 = 99.0 * 86400.0;
 
@@ -33,6 +36,8 @@ pub struct ProgressReport {
     last: Option<Instant>,
     /// What the validation that is about to be shown found of batch norm's statistics.
     compared: Option<Compared>,
+    /// Seconds in which steps waited for pictures, and the steps.
+    waited: Option<(f64, u64)>,
 }
 
 impl ProgressReport {
@@ -50,7 +55,17 @@ impl ProgressReport {
             ProgressBar::new(0).with_style(style)
         });
         let (batch, begun, compared) = (config.batch_size, Instant::now(), None);
-        ProgressReport { bar, batch, epochs, distance, begun, first, last: None, compared }
+        ProgressReport {
+            bar,
+            batch,
+            epochs,
+            distance,
+            begun,
+            first,
+            last: None,
+            compared,
+            waited: None,
+        }
     }
 
     /// Removes the bar and prints a line with the last step.
@@ -63,6 +78,19 @@ impl ProgressReport {
                 say(format!("step {step}/{total} {}", bar.message()));
             }
         }
+    }
+
+    /// How long a step waited for its pictures, of a run that had more than one.
+    pub fn waiting(&self) -> Option<String> {
+        let (seconds, steps) = self.waited.filter(|(_, steps)| *steps > 0)?;
+        let share = 100.0 * seconds / self.begun.elapsed().as_secs_f64().max(1e-9);
+        let cure = if share >= WAITS {
+            ": reading the pictures takes longer than the steps; smaller files or a faster disk would help"
+        } else {
+            ""
+        };
+        let each = 1e3 * seconds / steps as f64;
+        Some(format!("a step waited {each:.2} ms for its pictures, {share:.1} % of the time{cure}"))
     }
 
     /// A loss for people: the distance to the target without its weight, so that it is on the scale
@@ -120,6 +148,10 @@ impl Observer for ProgressReport {
 
     fn compared(&mut self, _epoch: u64, compared: &Compared) {
         self.compared = Some(*compared);
+    }
+
+    fn waited(&mut self, seconds: f64, steps: u64) {
+        self.waited = Some((seconds, steps));
     }
 
     fn warned(&mut self, warning: &Warning) {

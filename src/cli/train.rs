@@ -185,6 +185,9 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         }
         return Err(Error::machine(format!("cannot write standard output ({error}); {next}")));
     }
+    if let Some(waiting) = report.waiting() {
+        say(format!("data      {waiting}"));
+    }
     let samples = out.join(SAMPLES).join(format!("step-{:07}.png", done.step));
     say(format!("pictures  {} (input, output, target)", samples.display()));
     say(format!("model     {}", out.join(MODEL).display()));

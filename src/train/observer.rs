@@ -12,6 +12,9 @@ pub trait Observer {
     fn compared(&mut self, _epoch: u64, _compared: &Compared) {}
     /// After the validation of epoch `epoch`, from 1; `best` if its L1 is the lowest so far.
     fn validated(&mut self, _epoch: u64, _scores: &Scores, _best: bool) {}
+    /// At the end: the seconds in which steps waited for their pictures, and how many steps there were. The first
+    /// batch of a run, for which there was no step to read it behind, is not among them.
+    fn waited(&mut self, _seconds: f64, _steps: u64) {}
     /// Something that the user should know while the run goes on: one sentence.
     fn warned(&mut self, _warning: &Warning) {}
 }

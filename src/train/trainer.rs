@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use super::health::{Health, diverged};
 use super::pending::Pending;
@@ -227,9 +228,19 @@ impl Trainer {
         let save_every = self.plan.options.save_every.filter(|&every| every > 0);
         let (total, per_epoch) = (self.plan.total_steps(), self.plan.steps_per_epoch());
         let mut pending = Pending::new(&self.plan.step.losses, total);
+        let (mut waited, mut fetched) = (0.0, 0);
         let mut failed = None;
         while self.progress.step < total && !stop.load(Ordering::Relaxed) {
-            let next = first.take().map_or_else(|| loader.next_batch_unless(stop), |b| Ok(Some(b)));
+            let next = first.take().map_or_else(
+                || {
+                    let asked = Instant::now();
+                    let next = loader.next_batch_unless(stop);
+                    waited += asked.elapsed().as_secs_f64();
+                    fetched += 1;
+                    next
+                },
+                |batch| Ok(Some(batch)),
+            );
             let batch = match next {
                 Ok(Some(batch)) => batch,
                 Ok(None) => break,
@@ -265,6 +276,7 @@ impl Trainer {
             }
         }
         self.flush(&mut pending, files, observer, unsaved)?;
+        observer.waited(waited, fetched);
         failed.map_or(Ok(()), Err)
     }
 

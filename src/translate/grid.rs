@@ -145,10 +145,8 @@ mod tests {
     fn tiles_cover_an_axis_and_begin_at_multiples() {
         for (length, side, overlap) in [(64, 64, 32), (96, 64, 32), (1024, 256, 64), (992, 256, 96)]
         {
-            for (reach, align, least) in
-                [(0, 32, side), (15, 32, 32), (31, 32, side), (500, 64, 64)]
-            {
-                let overlap = if align > overlap { align } else { overlap };
+            for (reach, least) in [(0, side), (15, 32), (31, side), (500, 64)] {
+                let align = 32;
                 let axis = Axis::new(length, Cut { side, overlap, align, least, reach });
                 let last = axis.origins.len() - 1;
                 assert_eq!(axis.origins[0], 0);

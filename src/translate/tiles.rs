@@ -16,7 +16,7 @@
 use super::grid::{Axis, Cut, RAMP};
 use super::strip::{Rows, Strip, Taken, Window};
 use super::{Passage, Translator};
-use crate::data::{Image, Mask, RowSink, WindowSource};
+use crate::data::{Image, Mask, RowSink, WindowSource, is_large};
 use crate::error::settings::{SCALE, TILE};
 use crate::error::{Error, Result};
 use crate::kernel::{Statistics, check_finite};
@@ -150,11 +150,9 @@ impl Translator {
             }
             last = Some(tiling);
         }
-        match last {
-            Some(tiling) => Err(no_room(image, &tiling, most)),
-            // It is no larger than the smallest tile.
-            None => self.check_memory(image).map(|()| None),
-        }
+        // Where it is scaled up, or no larger than the smallest tile, a smaller scale is the cure.
+        self.check_memory(image)?;
+        last.map_or(Ok(None), |tiling| Err(no_room(image, &tiling, most)))
     }
 
     /// Bytes that are free, with those that earlier pictures took, which are used again.
@@ -199,6 +197,14 @@ impl Translator {
             let (input, target) = (self.domains.input.format().size(), self.config.out_channels);
             let strips = (tile[1] + overlap) * computed[0] * (4 * target + 1);
             bytes += (strips + 2 * tile[1] * image[0] * input) as u64;
+            // A picture that is resized, or of a format that is read whole, is in memory as read and resized, and
+            // its output likewise.
+            let sizes = self.resizing.size(image);
+            if sizes != image || !is_large(image[0], image[1]) {
+                let pixels = |[width, height]: [usize; 2]| width as u64 * height as u64;
+                let pixel = input + self.domains.target.format().size();
+                bytes += (pixels(image) + pixels(sizes)) * pixel as u64;
+            }
         }
         Ok(Tiling { computed, side, overlap, measured, exact, bytes, cut })
     }
