@@ -15,7 +15,7 @@
 
 use super::grid::{Axis, Cut, RAMP};
 use super::strip::{Rows, Strip, Taken, Window};
-use super::{Passage, Translator};
+use super::{LONGEST, Passage, Translator};
 use crate::data::{Image, Mask, RowSink, WindowSource, is_large};
 use crate::error::settings::{SCALE, TILE};
 use crate::error::{Error, Result};
@@ -112,8 +112,12 @@ impl Translator {
     pub fn tiling(&mut self, image: [usize; 2]) -> Result<Option<Tiling>> {
         let step = self.generator.multiple();
         let sizes = self.resizing.size(image);
-        let computed = sizes.map(|side| side.next_multiple_of(step));
+        let computed = sizes.map(|side| side.checked_next_multiple_of(step).unwrap_or(side));
         let longest = computed[0].max(computed[1]);
+        if longest > LONGEST {
+            // No picture is computed as large, by tiles or not.
+            return self.check_memory(image).map(|()| None);
+        }
         let multiple = |pixels: usize| pixels.next_multiple_of(step);
         if let Some(side) = self.options.tile {
             let side = multiple(side).max(2 * step);
