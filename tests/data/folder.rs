@@ -320,7 +320,8 @@ fn names_that_are_equal_as_text_are_pairs() {
 
 #[test]
 fn a_partner_in_a_format_that_is_not_read_is_named() {
-    for (name, says) in [("1.gif", "GIF"), ("1.HEIC", "HEIC"), ("1.ppm", "PNM"), ("1.mp4", "film")]
+    for (name, says) in
+        [("1.gif", "GIF"), ("1.HEIC", "HEIC"), ("1.jxl", "JPEG XL"), ("1.mp4", "film")]
     {
         let folder = data(&["A/1.png", "A/2.png", "B/2.png"]);
         fs::write(folder.path().join("B").join(name), "x").unwrap();
@@ -335,7 +336,7 @@ fn formats_are_known_by_extension_or_content() {
     let folder = data(&["1.png"]);
     let contents: [(&str, &[u8], &str); 12] = [
         ("a", b"GIF89a", "1 GIF picture"),
-        ("b.dat", b"P6\n2 2\n255\n", "1 PNM picture"),
+        ("b.dat", b"PF\n2 2\n-1\n", "1 PFM picture"),
         ("c", b"\0\0\0\x18ftypheic\0\0", "1 HEIC picture"),
         ("d.bin", b"\0\0\0\x18ftypavif\0\0", "1 AVIF picture"),
         ("e", b"%PDF-1.4", "1 PDF document"),

@@ -127,7 +127,7 @@ fn bad_pictures_are_refused_by_name_with_the_cure() {
         ("many.png", huge_png(60_000, 60_000), &["megapixels", "make it smaller"]),
         ("none.bmp", bmp_header(0, 5), &["none.bmp"]),
         ("huge.bmp", bmp_header(60_000, 60_000), &["60000x60000"]),
-        ("notes.txt", b"hello".to_vec(), &["JPEG, PNG, BMP, TIFF, WebP, NPY, NPZ, NIfTI"]),
+        ("notes.txt", b"hello".to_vec(), &["JPEG, PNG, BMP, TIFF, WebP, PNM, NPY, NPZ, NIfTI"]),
     ];
     for (name, bytes, says) in cases {
         let path = folder.path().join(name);
@@ -258,7 +258,7 @@ fn every_format_writes_what_it_holds_and_refuses_the_rest() {
     let text = rgb.write(&folder.path().join("out.gif")).unwrap_err().to_string();
     assert!(
         text.contains(
-            "written as .jpg, .png, .bmp, .tiff, .webp, .npy, .npz, .nii, .nii.gz or .mha"
+            "written as .jpg, .png, .bmp, .tiff, .webp, .ppm, .npy, .npz, .nii, .nii.gz or .mha"
         ),
         "{text}"
     );

@@ -15,6 +15,7 @@ mod metaimage;
 mod nifti;
 mod npy;
 mod png;
+mod pnm;
 mod tiff;
 mod unread;
 mod webp;
@@ -34,12 +35,13 @@ use super::{Attributes, Image, StoredType, WindowSource};
 use crate::atomic::Sink;
 
 /// All formats, in the order in which messages name them.
-pub static FORMATS: [&dyn Format; 10] = [
+pub static FORMATS: [&dyn Format; 11] = [
     &jpeg::Jpeg,
     &PNG,
     &bmp::Bmp,
     &tiff::Tiff,
     &webp::WebP,
+    &pnm::Pnm,
     &npy::Npy,
     &npy::Npz,
     &nifti::Nifti { gzipped: false },

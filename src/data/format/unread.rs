@@ -43,8 +43,8 @@ fn text(b: &[u8], words: &[&[u8]]) -> bool {
     words.iter().any(|w| b.starts_with(w))
 }
 
-fn pnm(b: &[u8]) -> bool {
-    matches!(b, [b'P', b'1'..=b'7' | b'F' | b'f', c, ..] if c.is_ascii_whitespace() || *c == b'#')
+fn pfm(b: &[u8]) -> bool {
+    matches!(b, [b'P', b'F' | b'f', c, ..] if c.is_ascii_whitespace())
 }
 
 fn svg(b: &[u8]) -> bool {
@@ -54,7 +54,7 @@ fn svg(b: &[u8]) -> bool {
 /// In the order in which their content is looked at.
 static UNREAD: [Unread; 26] = [
     unread("GIF picture", CONVERT, &["gif"], |b| b.starts_with(b"GIF8")),
-    unread("PNM picture", CONVERT, &["ppm", "pgm", "pbm", "pnm", "pam", "pfm"], pnm),
+    unread("PFM picture", "save {} as TIFF with floats", &["pfm"], pfm),
     unread("AVIF picture", CONVERT, &["avif", "avifs"], |b| matches!(brand(b), b"avif" | b"avis")),
     unread("HEIC picture", CONVERT, &["heic", "heif", "hif", "heics"], |b| {
         matches!(brand(b), b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"mif1" | b"msf1")
