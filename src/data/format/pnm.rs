@@ -411,7 +411,8 @@ mod tests {
                 let image = Image::new(3, 2, channels, samples).unwrap();
                 let stored = StoredType::of(image.samples.sample_type());
                 let attributes = Attributes { bits, ..Attributes::new(stored) };
-                Image::write_pages(&[image.clone()], &attributes, &path, 95).unwrap();
+                let pages = std::slice::from_ref(&image);
+                Image::write_pages(pages, &attributes, &path, 95).unwrap();
                 let picture = Picture::read(&path, 0).unwrap();
                 assert_eq!(picture.image, image, "{channels} {bits:?}");
                 assert_eq!(picture.attributes.bits, bits);
