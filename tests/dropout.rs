@@ -116,13 +116,7 @@ fn neighbours_are_independent() {
 #[test]
 fn dropout_inside_a_norm_draws_the_same_mask() {
     let (scope, statistics) = (NormScope::Batch, Statistics::Batch);
-    let how = |dropout, activation| NormUse {
-        scope,
-        statistics,
-        momentum: NormUse::MOMENTUM,
-        dropout,
-        activation,
-    };
+    let how = |dropout, activation| NormUse { scope, statistics, dropout, activation };
     let none = NormVars::default();
     let x = [("x", Shape::new(2, 5, 7, 3))];
     let (identity, leaky) = (Activation::Identity, Activation::LeakyRelu(0.2));

@@ -147,17 +147,7 @@ fn norms_with_dropout_and_activation() {
                         affine: affine.then(|| [v[1], v[2]]),
                         running: moves.then(|| [v[at], v[at + 1]]),
                     };
-                    tape.norm(
-                        NormUse {
-                            scope,
-                            statistics,
-                            momentum: NormUse::MOMENTUM,
-                            dropout,
-                            activation,
-                        },
-                        v[0],
-                        vars,
-                    )
+                    tape.norm(NormUse { scope, statistics, dropout, activation }, v[0], vars)
                 });
                 // Deviation 1, so that a move of h is h of the deviation; a seed with which no
                 // element comes within a move of a kink.
@@ -186,13 +176,8 @@ fn norms_with_a_skip() {
     for way in 0..3 {
         let mut op = Harness::op(&[("x", x)], &[], |tape, v| {
             let (scope, statistics) = (NormScope::Batch, Statistics::Batch);
-            let how = NormUse {
-                scope,
-                statistics,
-                momentum: NormUse::MOMENTUM,
-                dropout: 0.0,
-                activation: Activation::LeakyRelu(0.2),
-            };
+            let how =
+                NormUse { scope, statistics, dropout: 0.0, activation: Activation::LeakyRelu(0.2) };
             let (y, skip) = tape.norm_and_skip(how, v[0], NormVars::default())?;
             let y = tape.tanh(y)?;
             match way {

@@ -26,38 +26,39 @@ pub fn announce(translator: &mut Translator, pictures: &[(&Path, [usize; 2])]) -
         by_pixels.push((width as f64 * height as f64, path, size));
     }
     by_pixels.sort_by(|a, b| b.0.total_cmp(&a.0));
-    // From the largest down, until one fits: smaller ones fit too.
-    let mut too_large = 0;
-    let mut tiling = None;
-    for &(_, path, size) in &by_pixels {
+    // From the largest down, until one fits in one piece: smaller ones fit too.
+    let (mut too_large, mut tiled, mut first) = (0, 0, None);
+    let mut work: f64 = by_pixels.iter().map(|(pixels, ..)| pixels).sum();
+    for &(pixels, path, size) in &by_pixels {
         match translator.tiling(size) {
-            Ok(found) => {
-                tiling = found;
-                break;
+            Ok(None) => break,
+            Ok(Some(tiling)) => {
+                first.get_or_insert((path, tiling));
+                tiled += 1;
+                work += pixels * (tiling.work() - 1.0);
             }
             Err(error @ (Error::Input(_) | Error::Machine(_))) => {
                 say(format!("too large {}: {}", path.display(), with_flags(&error)));
                 too_large += 1;
+                work -= pixels;
             }
             Err(error) => return Err(error),
         }
     }
-    let Some(&(_, path, largest)) = by_pixels.get(too_large) else { return Ok(()) };
-    if let Some(tiling) = tiling {
-        let such = if by_pixels.len() > 1 {
-            format!("{} and others", path.display())
-        } else {
-            "it".to_string()
+    let Some(&(_, _, largest)) = by_pixels.get(too_large) else { return Ok(()) };
+    if let Some((path, tiling)) = first {
+        let such = match tiled {
+            1 => path.display().to_string(),
+            n => format!("{n} pictures, such as {}", path.display()),
         };
         say(format!("tiles     {such}: {}", words::tiling(&tiling)));
     }
-    let work: f64 = by_pixels[too_large..].iter().map(|(pixels, ..)| pixels).sum();
     if work > (LONG * MEASURED * MEASURED) as f64 {
-        let memory = bytes(match tiling {
-            Some(tiling) => tiling.bytes,
+        let memory = bytes(match first {
+            Some((_, tiling)) => tiling.bytes,
             None => translator.memory(largest)?,
         });
-        let seconds = translator.seconds_per_pixel()? * work * tiling.map_or(1.0, |t| t.work());
+        let seconds = translator.seconds_per_pixel()? * work;
         let time = clock(seconds.max(1.0));
         let of = if by_pixels.len() > 1 { " for the largest picture" } else { "" };
         say(format!("work      {memory} of memory{of}, about {time} to compute"));
@@ -90,7 +91,7 @@ impl Bar {
         }
     }
 
-    /// Tells a terminal of the tiles of a picture, a line every tenth part elsewhere.
+    /// Prints a line for every tenth part of the tiles of a picture.
     pub fn tiles<'a>(&'a self, path: &'a Path) -> impl FnMut(usize, usize) + 'a {
         let mut said = 0;
         move |done, all| {

@@ -117,6 +117,8 @@ pub struct Plan {
     pub counts: NoteCounts,
     /// Whether the extensions of outputs were not asked for, so that they follow what is written.
     pub free: bool,
+    /// Pictures that were found, in all shards.
+    pub found: usize,
     /// Names that were changed so that no output replaces another: the first, and how many.
     pub renamed: Option<(PathBuf, usize)>,
 }
@@ -193,6 +195,16 @@ impl Plan {
         let named =
             single && args.output.as_deref().is_some_and(|to| is_writable(to) && !to.is_dir());
         plan.free = !named && !quality;
+        plan.found = inputs.len();
+        // Names are those of all pictures, so that shards do not get in each other's way.
+        let part = |i: usize| args.shard.is_none_or(|Shard { part, of }| i % of == part - 1);
+        let (inputs, outputs) = inputs
+            .into_iter()
+            .zip(outputs)
+            .enumerate()
+            .filter(|(i, _)| part(*i))
+            .map(|(_, job)| job)
+            .unzip();
         plan.headers(inputs, outputs, args.pairs);
         Ok(plan)
     }

@@ -38,15 +38,9 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
         )));
     }
     args.device.start_threads()?;
-    let Plan { mut jobs, mut failed, left_out, counts, renamed, free } = Plan::new(&args)?;
+    let Plan { mut jobs, mut failed, left_out, counts, renamed, free, found } = Plan::new(&args)?;
     if let Some(Shard { part, of }) = args.shard {
-        let before = jobs.len();
-        let mut index = 0;
-        jobs.retain(|_| {
-            index += 1;
-            (index - 1) % of == part - 1
-        });
-        say(format!("shard     {part} of {of}: {} of {before} pictures", jobs.len()));
+        say(format!("shard     {part} of {of}: {} of {found} pictures", jobs.len()));
         if jobs.is_empty() && failed.is_empty() {
             return Ok(ExitCode::SUCCESS);
         }
@@ -151,7 +145,7 @@ fn translate(
 ) -> Result<Done> {
     let direction = translator.direction().unwrap_or(Direction::AToB);
     let domains = translator.domains().clone();
-    if let Some(done) = stream(job, translator, lost, bar)? {
+    if let Some(done) = stream(job, translator, (pixels, lost), bar)? {
         return Ok(done);
     }
     let (mut outputs, mut of_pair) = (Vec::new(), None);
@@ -222,7 +216,7 @@ fn translate(
 fn stream(
     job: &Job,
     translator: &mut Translator,
-    lost: &mut BTreeMap<&'static str, usize>,
+    (pixels, lost): (&mut NoteCounts, &mut BTreeMap<&'static str, usize>),
     bar: &Bar,
 ) -> Result<Option<Done>> {
     let Source::Picture(path) = &job.source else { return Ok(None) };
@@ -255,25 +249,19 @@ fn stream(
         fs::create_dir_all(folder).map_err(|e| Error::file("create", folder, e))?;
     }
     let mut found = Tiled::default();
-    // What the translation reports is of this picture; what the file reports stops all.
-    let mut failed = None;
     let written = write_rows(&job.to, job.size, channels, &attributes, |rows| {
         let mut rows = written::Rows { target: &target, rows };
-        let progress = &mut bar.tiles(path);
-        match translator.translate_stream(&mut *windows, tiling, &mut rows, progress) {
-            Ok(tiled) => found = tiled,
-            Err(error @ Error::File { .. }) => return Err(error),
-            Err(error) => {
-                failed = Some(error);
-                return Err(Error::input("not translated"));
-            }
-        }
+        found =
+            translator.translate_stream(&mut windows, tiling, &mut rows, &mut bar.tiles(path))?;
         Ok(())
     });
-    if let Some(error) = failed {
-        return Ok(Some(Done::Failed(error)));
-    }
-    let Some(unkept) = written? else {
+    // A file that cannot be written stops all, anything else this picture.
+    let written = match written {
+        Err(error @ Error::File { .. }) => return Err(error),
+        Err(error) => return Ok(Some(Done::Failed(error))),
+        Ok(written) => written,
+    };
+    let Some(unkept) = written else {
         if large {
             return Ok(Some(Done::Failed(Error::input(format!(
                 "{} is too large to be held in memory, and only TIFF is written in parts: name an output that \
@@ -283,6 +271,7 @@ fn stream(
         }
         return Ok(None);
     };
+    pixels.add_pixels(windows.notes(), path);
     unkept.into_iter().for_each(|what| *lost.entry(what).or_insert(0) += 1);
     bar.done(format!(
         "{} -> {} ({} x {}{})",

@@ -15,7 +15,7 @@ use super::format::Alpha;
 use super::notes::{DIM, Notes};
 use super::{Colours, Image, Picture};
 use crate::error::{Error, Result};
-use crate::tensor::{SampleType, Samples};
+use crate::tensor::{SampleType, Samples, with_samples};
 
 /// What a picture is to look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,20 @@ impl Light for u16 {
 /// # Errors
 /// A picture whose samples are not unsigned integers of up to 16 bits, or whose channels are no colours.
 pub fn colours(picture: Picture, look: Look, path: &Path) -> Result<(Image, Notes)> {
+    let unseen = is_unseen(&picture.image, picture.header.opacity);
+    part_as_colours(picture, look, unseen, path)
+}
+
+/// As [`colours`], of a part of a picture of which is known whether its alpha hides it.
+///
+/// # Errors
+/// As [`colours`].
+pub fn part_as_colours(
+    picture: Picture,
+    look: Look,
+    unseen: bool,
+    path: &Path,
+) -> Result<(Image, Notes)> {
     let Picture { image, header, attributes } = picture;
     let mut notes = header.notes;
     let Image { height, width, channels, samples } = image;
@@ -97,11 +111,6 @@ pub fn colours(picture: Picture, look: Look, path: &Path) -> Result<(Image, Note
             )));
         }
         other => other,
-    };
-    let unseen = match &samples {
-        Samples::U8(v) => unseen(v, channels, alpha),
-        Samples::U16(v) => unseen(v, channels, alpha),
-        Samples::F32(_) => unreachable!("refused above"),
     };
     notes.alpha &= !look.alpha;
     notes.grey = colours == 3 && !look.rgb;
@@ -196,9 +205,48 @@ fn over<T: Light>(c: T, a: T, alpha: Alpha) -> T {
 
 /// Whether alpha is 0 everywhere and hides a picture: always in a BMP, whose fourth byte may be padding,
 /// else where the colours differ.
-fn unseen<T: Light>(v: &[T], channels: usize, alpha: Alpha) -> bool {
-    let last = channels - 1;
-    let clear = || v.chunks_exact(channels).all(|p| p[last] == T::default());
-    let differ = || v.chunks_exact(channels).any(|p| p[..last] != v[..last]);
-    alpha != Alpha::None && clear() && (alpha == Alpha::Unsure || differ())
+fn is_unseen(image: &Image, alpha: Alpha) -> bool {
+    alpha != Alpha::None && {
+        let mut hidden = Hidden::default();
+        hidden.add(image);
+        hidden.is_unseen(alpha)
+    }
+}
+
+/// Looks at a picture, whole or part by part, for whether its alpha is 0 everywhere.
+#[derive(Clone, Debug)]
+pub struct Hidden {
+    /// Alpha has been 0 so far.
+    clear: bool,
+    /// The first pixel.
+    first: Option<Vec<f64>>,
+    /// Colours differed.
+    differ: bool,
+}
+
+impl Default for Hidden {
+    fn default() -> Self {
+        Hidden { clear: true, first: None, differ: false }
+    }
+}
+
+impl Hidden {
+    /// Adds pixels whose last channel is alpha; returns whether it is still 0 everywhere.
+    pub fn add(&mut self, image: &Image) -> bool {
+        let last = image.channels - 1;
+        with_samples!(Samples, &image.samples, all => {
+            let colour = |pixel: &[_]| pixel[..last].iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
+            let first = self.first.get_or_insert_with(|| colour(&all[..image.channels]));
+            self.clear &= all.chunks_exact(image.channels).all(|p| f64::from(p[last]) == 0.0);
+            self.differ |= self.clear && all.chunks_exact(image.channels).any(|p| {
+                p[..last].iter().zip(&*first).any(|(&v, &w)| f64::from(v) != w)
+            });
+        });
+        self.clear
+    }
+
+    /// Whether alpha of this kind hides the picture.
+    pub fn is_unseen(&self, alpha: Alpha) -> bool {
+        alpha != Alpha::None && self.clear && (alpha == Alpha::Unsure || self.differ)
+    }
 }

@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use super::colours::{Look, colours};
+use super::colours::{Look, colours, part_as_colours};
 use super::{Colours, Domain, DomainKind, Image, Notes, Picture, StoredType};
 use crate::error::{Error, Result};
 use crate::tensor::{SampleType, Samples, with_samples};
@@ -78,17 +78,42 @@ impl Domain {
     pub fn converted(&self, picture: Picture, path: &Path) -> Result<(Image, Notes)> {
         match self.way() {
             Way::Colours(look) => {
-                if look.samples == SampleType::U16
-                    && picture.header.stored != StoredType::U16
-                    && matches!(self.kind, DomainKind::Values { .. })
-                {
-                    return Err(self.refused(&picture, path, "samples of 16 bits"));
-                }
+                self.check_depth(&picture, look, path)?;
                 colours(picture, look, path)
             }
             Way::Values => self.values(picture, path),
             Way::Labels => self.classes(picture, path),
         }
+    }
+
+    /// As [`Domain::converted`], of a part of a picture of which is known whether its alpha hides it.
+    pub(super) fn part_converted(
+        &self,
+        picture: Picture,
+        unseen: bool,
+        path: &Path,
+    ) -> Result<(Image, Notes)> {
+        match self.way() {
+            Way::Colours(look) => {
+                self.check_depth(&picture, look, path)?;
+                part_as_colours(picture, look, unseen, path)
+            }
+            _ => self.converted(picture, path),
+        }
+    }
+
+    /// Whether its images show no opacity, so that an alpha channel is composited.
+    pub(super) fn composites(&self) -> bool {
+        matches!(self.way(), Way::Colours(Look { alpha: false, .. }))
+    }
+
+    /// Refuses a picture of 8 bits where 16 have a range of their own.
+    fn check_depth(&self, picture: &Picture, look: Look, path: &Path) -> Result<()> {
+        let narrow = look.samples == SampleType::U16 && picture.header.stored != StoredType::U16;
+        if narrow && matches!(self.kind, DomainKind::Values { .. }) {
+            return Err(self.refused(picture, path, "samples of 16 bits"));
+        }
+        Ok(())
     }
 
     fn values(&self, picture: Picture, path: &Path) -> Result<(Image, Notes)> {

@@ -26,7 +26,9 @@ use super::format::{
     self, Alpha, Decoded, FileSource, Format, FormatError, Header, START, unread_by_content,
     unread_by_extension,
 };
-use super::limits::{METADATA, check_bytes, check_length, check_size, check_windowed_size};
+use super::limits::{
+    METADATA, check_bytes, check_length, check_size, check_windowed_size, is_large,
+};
 use super::notes::Notes;
 use super::{Attributes, Image, StoredType, WindowSource};
 use crate::error::{Error, Result};
@@ -83,10 +85,15 @@ impl ImageHeader {
     /// # Errors
     /// As [`ImageHeader::read`], but for the size.
     pub fn read_large(path: &Path) -> Result<ImageHeader> {
-        Ok(match large(path)? {
-            Some(Large { header, .. }) => ImageHeader::of(&header),
-            None => ImageHeader::read(path)?,
-        })
+        let Opened { source, length, format, header } = opened(path)?;
+        if !is_large(header.width, header.height) {
+            check_whole(path, length, &header)?;
+        } else if guarded(path, || format.windows(Box::new(source), &header))?.is_some() {
+            check_windowed_size(path, header.width, header.height)?;
+        } else {
+            check_size(path, header.width, header.height)?;
+        }
+        Ok(ImageHeader::of(&header))
     }
 
     pub(super) fn of(header: &Header) -> ImageHeader {
@@ -156,7 +163,8 @@ impl Image {
     /// No image, one that is damaged or too large, or one that cannot be converted to 8-bit RGB.
     pub fn decode(bytes: &[u8], path: &Path) -> Result<(Image, Notes)> {
         let source = &mut Cursor::new(bytes);
-        let (format, header) = header_of(source, path, bytes.len() as u64)?;
+        let (format, header) = header_of(source, path)?;
+        check_whole(path, bytes.len() as u64, &header)?;
         pixels(bytes, path, format, &header)
     }
 }
@@ -198,16 +206,12 @@ impl Picture {
         Ok(Picture { image, header, attributes })
     }
 
-    /// What a file says beside its samples, without reading those.
+    /// What a file says beside its samples, without reading those: of a picture of any size.
     ///
     /// # Errors
     /// As [`Picture::read`].
     pub fn read_attributes(path: &Path) -> Result<Attributes> {
-        // A picture that is read by windows may be larger than others.
-        if let Some(Large { attributes, .. }) = large(path)? {
-            return Ok(attributes);
-        }
-        let Opened { mut source, format, header, .. } = open(path)?;
+        let Opened { mut source, format, header, .. } = opened(path)?;
         source.rewind().map_err(|e| Error::file("read", path, e))?;
         guarded(path, || format.attributes(&mut source, &header))
     }
@@ -225,15 +229,9 @@ pub(super) struct Large {
 /// # Errors
 /// As [`Picture::read`], but for the size.
 pub(super) fn large(path: &Path) -> Result<Option<Large>> {
-    let (file, _) = open_regular(path, "read")?;
-    let mut source = BufReader::new(file);
-    let unreadable = |e| Error::file("read", path, e);
-    let mut start = Vec::new();
-    source.by_ref().take(START as u64).read_to_end(&mut start).map_err(unreadable)?;
-    let format = format_of(path, &start)?;
-    source.rewind().map_err(unreadable)?;
-    let header = guarded(path, || format.header(&mut source))?;
+    let Opened { mut source, format, header, .. } = opened(path)?;
     check_windowed_size(path, header.width, header.height)?;
+    let unreadable = |e| Error::file("read", path, e);
     source.rewind().map_err(unreadable)?;
     let attributes = guarded(path, || format.attributes(&mut source, &header))?;
     source.rewind().map_err(unreadable)?;
@@ -241,29 +239,37 @@ pub(super) fn large(path: &Path) -> Result<Option<Large>> {
     Ok(windows.map(|windows| Large { windows, header, attributes }))
 }
 
+/// Opens a file that is to be read whole, within the limits of such.
 fn open(path: &Path) -> Result<Opened> {
+    let opened = opened(path)?;
+    check_whole(path, opened.length, &opened.header)?;
+    Ok(opened)
+}
+
+/// Opens a file of a picture of any size.
+fn opened(path: &Path) -> Result<Opened> {
     let (file, length) = open_regular(path, "read")?;
     let mut source = BufReader::new(file);
-    let (format, header) = header_of(&mut source, path, length)?;
+    let (format, header) = header_of(&mut source, path)?;
     Ok(Opened { source, length, format, header })
 }
 
-/// The format and the header of a file, checked against the limits.
-fn header_of(
-    source: &mut dyn FileSource,
-    path: &Path,
-    length: u64,
-) -> Result<(&'static dyn Format, Header)> {
+/// The format and the header of a file.
+fn header_of(source: &mut dyn FileSource, path: &Path) -> Result<(&'static dyn Format, Header)> {
     let unreadable = |e| Error::file("read", path, e);
     let mut start = Vec::new();
     source.take(START as u64).read_to_end(&mut start).map_err(unreadable)?;
     let format = format_of(path, &start)?;
     source.rewind().map_err(unreadable)?;
     let header = guarded(path, || format.header(source))?;
-    check_size(path, header.width, header.height)?;
-    check_length(path, length, &header)?;
-    check_bytes(path, &header)?;
     Ok((format, header))
+}
+
+/// Checks a header against the limits of what is read whole.
+fn check_whole(path: &Path, length: u64, header: &Header) -> Result<()> {
+    check_size(path, header.width, header.height)?;
+    check_length(path, length, header)?;
+    check_bytes(path, header)
 }
 
 fn pixels(

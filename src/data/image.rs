@@ -316,18 +316,14 @@ impl Image {
         atomic::replace(path, |sink| {
             let attributes = Attributes::new(StoredType::of(self.samples.sample_type()));
             let pages = std::slice::from_ref(self);
-            format.encode(pages, &attributes, sink, quality).map(drop).map_err(|e| match e {
-                FormatError::Unsupported(_) => Error::input(format!(
-                    "{}: {} files hold no {}: write another format",
-                    path.display(),
-                    format.name(),
-                    self.format()
-                )),
-                FormatError::TooLarge | FormatError::Metadata => {
-                    Error::file("write", path, "the image is too large")
-                }
-                FormatError::CutShort => Error::file("write", path, "the disk took less"),
-                FormatError::Failed(cause) => Error::file("write", path, cause),
+            format.encode(pages, &attributes, sink, quality).map(drop).map_err(|e| {
+                let e = match e {
+                    FormatError::Unsupported(_) => {
+                        FormatError::Unsupported(self.format().to_string())
+                    }
+                    other => other,
+                };
+                unwritten(e, path, format)
             })
         })
     }

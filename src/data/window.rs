@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::colours::Hidden;
 use super::decode::{Large, large};
 use super::format::{self, RowWriter};
 use super::image::unwritten;
-use super::{Attributes, Domain, Image, ImageHeader, Picture, PixelFormat};
+use super::{Attributes, Domain, Image, ImageHeader, Notes, Picture, PixelFormat};
 use crate::atomic;
 use crate::error::{Error, Result};
 
@@ -22,6 +23,11 @@ pub trait WindowSource: Send {
     /// # Errors
     /// A file that cannot be read or is damaged there.
     fn read(&mut self, x: usize, y: usize, width: usize, height: usize) -> Result<Image>;
+
+    /// Samples that had to be rounded to be held in memory, of all that was read so far; some may be counted twice.
+    fn rounded(&self) -> usize {
+        0
+    }
 }
 
 /// Takes an image row by row, from top to bottom.
@@ -54,21 +60,57 @@ impl Domain {
     ///
     /// # Errors
     /// As [`Domain::read`], but for the size.
-    pub fn windows(&self, path: &Path) -> Result<Option<Box<dyn WindowSource>>> {
+    pub fn windows(&self, path: &Path) -> Result<Option<DomainWindows>> {
         let Some(Large { windows, header, attributes }) = large(path)? else { return Ok(None) };
         let (domain, path) = (self.clone(), path.to_path_buf());
         let header = ImageHeader::of(&header);
-        Ok(Some(Box::new(DomainWindows { domain, path, windows, header, attributes })))
+        let notes = header.notes;
+        let mut opened =
+            DomainWindows { domain, path, windows, header, attributes, unseen: false, notes };
+        if header.alpha && self.composites() {
+            opened.unseen = opened.is_unseen()?;
+        }
+        Ok(Some(opened))
     }
 }
 
 /// The windows of a file, as images of a domain.
-struct DomainWindows {
+pub struct DomainWindows {
     domain: Domain,
     path: PathBuf,
     windows: Box<dyn WindowSource>,
     header: ImageHeader,
     attributes: Attributes,
+    /// Whether alpha is 0 in the whole picture, and ignored.
+    unseen: bool,
+    notes: Notes,
+}
+
+impl DomainWindows {
+    /// Rows of a window in which a picture is looked through.
+    const LINES: usize = 64;
+
+    /// What reading changed so far, but for [`Notes::dim`], which only a whole picture is.
+    pub fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    /// Whether alpha is 0 everywhere: as a rule the first rows tell that it is not.
+    fn is_unseen(&mut self) -> Result<bool> {
+        let [width, height] = self.size();
+        let mut hidden = Hidden::default();
+        for y in (0..height).step_by(DomainWindows::LINES) {
+            if !hidden.add(&self.stored(0, y, width, DomainWindows::LINES.min(height - y))?) {
+                break;
+            }
+        }
+        Ok(hidden.is_unseen(self.header.opacity))
+    }
+
+    fn stored(&mut self, x: usize, y: usize, width: usize, height: usize) -> Result<Image> {
+        let image = self.windows.read(x, y, width, height);
+        image.map_err(|e| Error::input(format!("{}: {e}", self.path.display())))
+    }
 }
 
 impl WindowSource for DomainWindows {
@@ -81,13 +123,18 @@ impl WindowSource for DomainWindows {
     }
 
     fn read(&mut self, x: usize, y: usize, width: usize, height: usize) -> Result<Image> {
-        let image = self
-            .windows
-            .read(x, y, width, height)
-            .map_err(|e| Error::input(format!("{}: {e}", self.path.display())))?;
+        let image = self.stored(x, y, width, height)?;
         let header = ImageHeader { width, height, ..self.header };
         let picture = Picture { image, header, attributes: self.attributes.clone() };
-        Ok(self.domain.converted(picture, &self.path)?.0)
+        let (image, notes) = self.domain.part_converted(picture, self.unseen, &self.path)?;
+        self.notes = Notes {
+            rounded: self.windows.rounded(),
+            soft: self.notes.soft.max(notes.soft),
+            no_class: self.notes.no_class.max(notes.no_class),
+            dim: None,
+            ..notes
+        };
+        Ok(image)
     }
 }
 
@@ -111,7 +158,6 @@ pub fn write_rows(
     atomic::replace(path, |sink| {
         let failed = |e| unwritten(e, path, format);
         let writer = format.encode_rows(size, channels, attributes, sink).map_err(failed)?;
-        let Some(writer) = writer else { return Ok(()) };
         let mut rows = FileRows { path, format, writer };
         body(&mut rows)?;
         lost = rows.writer.finish().map_err(failed)?;

@@ -141,6 +141,12 @@ impl ConvArgs {
 
 /// Convolutions on a device.
 pub trait ConvKernels {
+    /// Where a convolution of a part of a picture gives the bits of that of the whole; `None` where the device
+    /// does not promise it.
+    fn conv_parts(&self) -> Option<Parts> {
+        None
+    }
+
     /// Computes one pass.
     ///
     /// # Errors
@@ -157,6 +163,15 @@ pub trait ConvKernels {
     fn conv_supports(&self, _args: &ConvArgs) -> Result<()> {
         Ok(())
     }
+}
+
+/// Parts of a picture whose convolutions give the bits of those of the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// They begin at a multiple of so many outputs: outputs are computed in groups, counted from the edge.
+    pub align: usize,
+    /// They and the whole have so many outputs a side at least: for fewer, other algorithms are faster.
+    pub least: usize,
 }
 
 /// The CPU's algorithms for a pass.
@@ -186,6 +201,10 @@ impl Way {
 }
 
 impl ConvKernels for Cpu {
+    fn conv_parts(&self) -> Option<Parts> {
+        Some(winograd::PARTS)
+    }
+
     fn conv(&mut self, args: &ConvArgs) -> Result<()> {
         match (Way::of(args), args.pass) {
             (Way::Narrow, Pass::Fprop) => narrow::fprop(self, args),

@@ -30,7 +30,7 @@ mod weigh;
 mod winograd;
 
 pub use adam::{Adam, AdamKernels};
-pub use conv::{Conv, ConvArgs, ConvKernels, Pass};
+pub use conv::{Conv, ConvArgs, ConvKernels, Parts, Pass};
 pub use cross_entropy::{CrossEntropyArgs, CrossEntropyGradArgs, CrossEntropyKernels};
 pub use dropout::{Dropout, DropoutKernels};
 pub(crate) use image::check_finite;

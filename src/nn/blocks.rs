@@ -188,15 +188,8 @@ impl Block {
             let vector = Shape::vector(self.spec.channels[1]);
             shared_statistics(&self.spec.name).map(|name| tape.input_f32(&name, vector))
         });
-        // Shared statistics become those of the pass, not a mean with those before.
-        let momentum = if shared.is_some() { 1.0 } else { NormUse::MOMENTUM };
-        let how = NormUse {
-            scope: NormScope::Batch,
-            statistics: mode.statistics,
-            momentum,
-            dropout,
-            activation,
-        };
+        let how =
+            NormUse { scope: NormScope::Batch, statistics: mode.statistics, dropout, activation };
         Some(match norm {
             NormIndices::Batch(all) => {
                 let [weight, bias, mean, var] = all.map(|i| params.on(tape, i));

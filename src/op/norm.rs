@@ -10,6 +10,8 @@ use crate::tensor::{Shape, View};
 
 /// Added to the variance; the default of PyTorch and of Torch.
 const EPS: f32 = 1e-5;
+/// How far running statistics move in a step, as a fraction; PyTorch's default.
+const MOMENTUM: f32 = 0.1;
 
 #[derive(Debug)]
 struct Normalise {
@@ -162,7 +164,8 @@ pub struct NormVars {
     /// Scale and shift.
     pub affine: Option<[Var; 2]>,
     /// Running mean and variance: updated under [`Statistics::Batch`], used under
-    /// [`Statistics::Running`].
+    /// [`Statistics::Running`]. Those that are inputs of the tape have no past, and are set to the statistics of the
+    /// pass.
     pub running: Option<[Var; 2]>,
 }
 
@@ -173,17 +176,10 @@ pub struct NormUse {
     pub scope: NormScope,
     /// Which mean and variance normalise x.
     pub statistics: Statistics,
-    /// How far running statistics move, as a fraction; usually [`NormUse::MOMENTUM`].
-    pub momentum: f32,
     /// Rate of the dropout that follows, in 0..1; 0 for none.
     pub dropout: f32,
     /// Applied last.
     pub activation: Activation,
-}
-
-impl NormUse {
-    /// PyTorch's default momentum.
-    pub const MOMENTUM: f32 = 0.1;
 }
 
 impl Tape {
@@ -210,11 +206,13 @@ impl Tape {
     }
 
     fn normalise(&mut self, how: NormUse, x: Var, vars: NormVars) -> Result<(Normalise, Vec<Var>)> {
-        let NormUse { scope, statistics, momentum, dropout, activation } = how;
+        let NormUse { scope, statistics, dropout, activation } = how;
         if statistics == Statistics::Running && vars.running.is_none() {
             return Err(Error::shape("norm", "this norm has no running statistics"));
         }
         let dropout = if dropout > 0.0 { Some(self.next_dropout(dropout)?) } else { None };
+        let given = vars.running.is_some_and(|[mean, _]| self.is_input(mean));
+        let momentum = if given { 1.0 } else { MOMENTUM };
         let norm = Norm { scope, statistics, eps: EPS, momentum, dropout, activation };
         let op = Normalise { norm, affine: vars.affine.is_some(), running: vars.running.is_some() };
         let params = vars.affine.into_iter().chain(vars.running).flatten();

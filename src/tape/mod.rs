@@ -117,6 +117,11 @@ impl Tape {
         var
     }
 
+    /// Whether the host writes a value before every run.
+    pub(crate) fn is_input(&self, v: Var) -> bool {
+        self.inputs.contains(&v)
+    }
+
     /// [`Tape::input`] of numbers that are f32 on every device: labels, say, of which bf16 would
     /// round those above 256.
     pub fn input_f32(&mut self, name: &str, shape: Shape) -> Var {

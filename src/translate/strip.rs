@@ -163,7 +163,8 @@ impl Rows {
             to(&values, mask, lines)?;
         }
         let done = next - top;
-        self.strip.values.drain(..done * whole * c);
+        // Not drained: that keeps the memory of the whole strip beside the next one.
+        self.strip.values = self.strip.values[done * whole * c..].to_vec();
         self.strip.counts.clear();
         self.strip.lines -= done;
         Ok(())

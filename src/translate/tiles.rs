@@ -9,8 +9,8 @@
 //! mean = sum n_t mean_t / sum n_t,   var = sum n_t (var_t + mean_t^2) / sum n_t - mean^2
 //! ```
 //!
-//! which are those of the whole picture for the first norm, and near them behind others, whose inputs were
-//! normalised tile by tile. With running statistics and an overlap of more than twice the network's reach
+//! which are near those of the whole picture: a tile has zeros beyond its edges, and norms behind the first see what
+//! was normalised tile by tile. With running statistics and an overlap of more than twice the network's reach
 //! ([`Tape::margin`](crate::tape::Tape::margin)), every number is that of a translation in one piece.
 
 use super::grid::{Axis, Cut, RAMP};
@@ -19,8 +19,9 @@ use super::{LONGEST, Passage, Translator};
 use crate::data::{Image, Mask, RowSink, WindowSource, is_large};
 use crate::error::settings::{SCALE, TILE};
 use crate::error::{Error, Result};
-use crate::kernel::{Statistics, check_finite};
+use crate::kernel::{Parts, Statistics, check_finite};
 use crate::limits::bytes;
+use crate::model::NormKind;
 use crate::nn::shared_statistics;
 use crate::tensor::{Samples, Shape, with_samples};
 
@@ -28,13 +29,6 @@ use crate::tensor::{Samples, Shape, with_samples};
 const LARGEST: usize = 2048;
 /// Bytes that a translation by tiles takes where that is enough for tiles of a useful size.
 const USUAL: u64 = 1_000_000_000;
-
-/// The CPU's convolutions compute 2 or 3 outputs at once, counted from the edge, and round alike where these groups
-/// begin alike.
-const GRIDS: usize = 6;
-/// The innermost level has at least so many pixels a side, so that each convolution is computed in the same way for
-/// a tile and for the whole: small ones in another.
-const LEVEL: usize = 17;
 
 /// How a picture is cut into tiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,27 +113,30 @@ impl Translator {
             return self.check_memory(image).map(|()| None);
         }
         let multiple = |pixels: usize| pixels.next_multiple_of(step);
+        // What cannot be read whole is cut, if into one tile.
+        let must = sizes == image && is_large(image[0], image[1]);
+        let free = self.free_bytes();
         if let Some(side) = self.options.tile {
             let side = multiple(side).max(2 * step);
-            if side >= longest {
+            if side >= longest && !must {
                 return Ok(None);
             }
-            let free = self.free_bytes();
             let tiling = self.tiling_of(image, computed, side)?;
             return match free.filter(|free| tiling.bytes > *free) {
-                Some(free) => Err(no_room(image, &tiling, free)),
+                Some(free) => Err(no_room(image, &tiling, free, &format!("use a smaller {TILE}"))),
                 None => Ok(Some(tiling)),
             };
         }
-        let free = self.free_bytes();
-        match self.memory(image) {
-            Ok(needed) if free.is_none_or(|free| needed <= free) => return Ok(None),
-            Ok(_) | Err(Error::Input(_) | Error::Machine(_)) => {}
-            Err(other) => return Err(other),
+        if !must {
+            match self.memory(image) {
+                Ok(needed) if free.is_none_or(|free| needed <= free) => return Ok(None),
+                Ok(_) | Err(Error::Input(_) | Error::Machine(_)) => {}
+                Err(other) => return Err(other),
+            }
         }
         let sides = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32].map(|part| LARGEST / part);
         let mut sides: Vec<usize> = sides.map(|side| multiple(side).max(2 * step)).to_vec();
-        sides.retain(|side| *side < longest);
+        sides.retain(|side| *side < longest || must);
         sides.dedup();
         // A fifth is left to what else the machine does.
         let most = free.map_or(u64::MAX, |free| free / 5 * 4);
@@ -156,7 +153,7 @@ impl Translator {
         }
         // Where it is scaled up, or no larger than the smallest tile, a smaller scale is the cure.
         self.check_memory(image)?;
-        last.map_or(Ok(None), |tiling| Err(no_room(image, &tiling, most)))
+        last.map_or(Ok(None), |tiling| Err(no_room(image, &tiling, most, "free some")))
     }
 
     /// Bytes that are free, with those that earlier pictures took, which are used again.
@@ -178,20 +175,27 @@ impl Translator {
         let (program, reach) = (recorded.bytes, recorded.reach);
         let whole = (2 * reach + RAMP).next_multiple_of(step);
         let wanted = self.options.overlap.map(|pixels| pixels.next_multiple_of(step));
-        let thin = computed.iter().any(|&length| length < LEVEL * step);
-        let exact = if measured || thin || !self.backend.is_host() {
-            None
-        } else {
-            exact_overlap(side, step, wanted.unwrap_or(whole)).filter(|overlap| match wanted {
+        // In pixels: the innermost level has one for a step.
+        let parts = self
+            .backend
+            .conv_parts()
+            .map(|p| Parts { align: p.align * step, least: p.least * step });
+        let parts =
+            parts.filter(|p| !measured && side.min(computed[0]).min(computed[1]) >= p.least);
+        let exact = parts.and_then(|parts| {
+            let stride = side.checked_sub(wanted.unwrap_or(whole))? / parts.align * parts.align;
+            let overlap = side - stride;
+            let fits = match wanted {
                 Some(wanted) => wanted > 2 * reach,
-                None => *overlap <= side / 2,
-            })
-        };
+                None => overlap <= side / 2,
+            };
+            (stride > 0 && fits).then_some((overlap, parts))
+        });
         let usual = (side / 4).next_multiple_of(step);
-        let (overlap, align, least) = match exact {
-            Some(overlap) => (overlap, GRIDS * step, LEVEL * step),
-            None => (wanted.unwrap_or(usual).clamp(step, side - step), step, side),
-        };
+        let (overlap, Parts { align, least }) = exact.unwrap_or_else(|| {
+            let overlap = wanted.unwrap_or(usual).clamp(step, side - step);
+            (overlap, Parts { align: step, least: side })
+        });
         let cut = Cut { side, overlap, align, least, reach };
         let exact = exact.is_some() && computed.iter().all(|&l| Axis::new(l, cut).is_exact(reach));
         let mut bytes = program;
@@ -215,7 +219,7 @@ impl Translator {
 
     /// Whether norms take statistics from the picture.
     fn measures(&self) -> bool {
-        self.statistics == Statistics::Batch && self.config.norm != crate::model::NormKind::None
+        self.statistics == Statistics::Batch && self.config.norm != NormKind::None
     }
 
     /// Translates a picture that is read by windows into rows, in bounded memory, by tiles as
@@ -451,17 +455,9 @@ impl Translator {
     }
 }
 
-/// What tiles of this side share where they begin at multiples of [`GRIDS`] steps and share at least `wanted`
-/// pixels; `None` if they cannot.
-fn exact_overlap(side: usize, step: usize, wanted: usize) -> Option<usize> {
-    let stride = side.checked_sub(wanted)? / (GRIDS * step) * (GRIDS * step);
-    (stride > 0 && side >= LEVEL * step).then(|| side - stride)
-}
-
-fn no_room(image: [usize; 2], tiling: &Tiling, free: u64) -> Error {
+fn no_room(image: [usize; 2], tiling: &Tiling, free: u64, cure: &str) -> Error {
     Error::machine(format!(
-        "a picture of {} x {} pixels in tiles of {} pixels, the smallest here, needs {} of memory, and {} are \
-         there for it; free memory, or give smaller tiles by {TILE}",
+        "a picture of {} x {} pixels in tiles of {} pixels needs {} of memory, and there are {} for it: {cure}",
         image[0],
         image[1],
         tiling.side,

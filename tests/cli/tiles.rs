@@ -52,6 +52,12 @@ fn a_tiff_may_be_larger_than_what_is_read_whole() {
     let line = "translate run wide.tiff --scale native --norm running --tile 512";
     let said = ok(folder.path(), &words(line)).out;
     assert!(said.contains("wide-translated.tiff (70000 x 40"), "{said}");
+    // It would fit into memory, but no picture of that size is read whole.
+    for tile in ["", "--tile 100000"] {
+        let line = format!("translate run wide.tiff --scale native {tile} --output w.tiff");
+        let said = ok(folder.path(), &words(&line)).out;
+        assert!(said.contains("w.tiff (70000 x 40"), "{said}");
+    }
     let refused = run(folder.path(), &words(&format!("{line} --output wide.png")));
     assert_ne!(refused.code, Some(0));
     assert!(refused.err.contains("name an output that ends in .tiff"), "{refused:?}");
@@ -77,6 +83,14 @@ fn shards_translate_each_picture_once_and_missing_does_the_rest() {
     all.sort();
     let every: Vec<String> = (0..7).map(|i| format!("{i}.png")).collect();
     assert_eq!(all, every);
+    // A picture that cannot be read is told of by its own shard alone.
+    fs::write(folder.path().join("in/7.png"), b"\x89PNG\r\n\x1a\nbroken").unwrap();
+    let codes = [1, 2, 3].map(|part| {
+        let line = format!("translate run in --shard {part}/3 --output again");
+        run(folder.path(), &words(&line)).code
+    });
+    assert_eq!(codes, [Some(0), Some(3), Some(0)]);
+    fs::remove_file(folder.path().join("in/7.png")).unwrap();
     // More parts than pictures: the last have nothing to do, which is no failure.
     ok(folder.path(), &words("translate run in --shard 9/9 --output none"));
     for wrong in ["0/3", "4/3", "3", "a/b", "1/0"] {

@@ -153,8 +153,7 @@ fn norms() -> Vec<Case> {
             (Activation::LeakyRelu(0.2), 0.0),
         ] {
             let moves = scope != NormScope::Instance;
-            let how =
-                NormUse { scope, statistics, momentum: NormUse::MOMENTUM, dropout, activation };
+            let how = NormUse { scope, statistics, dropout, activation };
             let what = format!("norm {scope:?} {statistics:?} {activation:?} {dropout}");
             let case = Case::new(what, &[("x", x), ("w", c), ("b", c)], move |tape, v| {
                 let affine = Some([v[1], v[2]]);
@@ -196,20 +195,13 @@ fn norms() -> Vec<Case> {
     let wide = Shape::new(1, 33, 32, 3);
     all.push(Case::new("large norm", &[("x", wide), ("w", c), ("b", c)], |tape, v| {
         let (scope, statistics) = (NormScope::Batch, Statistics::Batch);
-        let how = NormUse {
-            scope,
-            statistics,
-            momentum: NormUse::MOMENTUM,
-            dropout: 0.0,
-            activation: Activation::Identity,
-        };
+        let how = NormUse { scope, statistics, dropout: 0.0, activation: Activation::Identity };
         tape.norm(how, v[0], NormVars { affine: Some([v[1], v[2]]), running: None })
     }));
     all.push(Case::new("norm with a skip", &[("x", x)], |tape, v| {
         let (scope, statistics) = (NormScope::Batch, Statistics::Batch);
         let activation = Activation::LeakyRelu(0.2);
-        let how =
-            NormUse { scope, statistics, momentum: NormUse::MOMENTUM, dropout: 0.0, activation };
+        let how = NormUse { scope, statistics, dropout: 0.0, activation };
         let (y, skip) = tape.norm_and_skip(how, v[0], NormVars::default())?;
         let y = tape.copy(y)?;
         tape.concat(&[skip, y])

@@ -23,7 +23,8 @@ fn a_translation_is_the_cpus_within_a_grey_level() {
     // One picture of a size that the network takes, and one that must be padded.
     save(&cwd.join("in/even.png"), &picture(64, 32, 5));
     save(&cwd.join("in/odd.png"), &picture(37, 45, 6));
-    for flags in ["", "--norm running", "--dropout on --seed 9"] {
+    // By tiles statistics are measured on the device in one pass and given to it in the next.
+    for flags in ["", "--norm running", "--dropout on --seed 9", "--scale 2 --tile 64"] {
         let line = format!("translate run in --output cpu --device cpu {flags}");
         crate::program::ok(cwd, &words(&line));
         // bf16 holds a value in -1..1 to 2^-9 at best, half a grey level, before anything is

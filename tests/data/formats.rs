@@ -71,7 +71,7 @@ fn every_type_survives_every_format_that_holds_it() {
                 _ => Samples::F32(values.iter().map(|&v| v as f32).collect()),
             };
             let image = Image::new(9, 6, channels, samples).unwrap();
-            for extension in ["png", "tiff", "npy", "npz", "nii", "nii.gz", "mha"] {
+            for extension in ["png", "pam", "tiff", "npy", "npz", "nii", "nii.gz", "mha"] {
                 let path = folder.path().join(format!("x.{extension}"));
                 if !pix2pix_engine::data::holds(&path, channels, stored) {
                     continue;

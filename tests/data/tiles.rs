@@ -1,7 +1,9 @@
 //! Translation by tiles: that it is the one in one piece where it must be, and how near it is elsewhere.
 
 use pix2pix_engine::checkpoint::Tensors;
-use pix2pix_engine::data::{Domain, DomainKind, Domains, Image, RowSink};
+use pix2pix_engine::data::{
+    Attributes, Domain, DomainKind, Domains, Image, RowSink, StoredType, WindowSource,
+};
 use pix2pix_engine::kernel::Statistics;
 use pix2pix_engine::model::{GeneratorConfig, GeneratorKind, NormKind};
 use pix2pix_engine::tensor::{SampleType, Samples};
@@ -104,10 +106,11 @@ fn a_smaller_overlap_is_not_said_to_be_exact_and_is_not() {
     });
     let image = picture(420, 300);
     let whole = translator(&network, TranslateOptions::default()).translate(&image).unwrap();
-    let options =
-        TranslateOptions { tile: Some(192), overlap: Some(24), ..TranslateOptions::default() };
-    let of =
-        |overlap, tile| TranslateOptions { overlap: Some(overlap), tile: Some(tile), ..options };
+    let of = |overlap, tile| TranslateOptions {
+        overlap: Some(overlap),
+        tile: Some(tile),
+        ..TranslateOptions::default()
+    };
     let mut parts = translator(&network, of(24, 160));
     assert!(!parts.tiling([420, 300]).unwrap().unwrap().exact);
     let (output, tiled) = by_tiles(&mut parts, &image);
@@ -173,4 +176,47 @@ fn a_picture_that_fits_a_tile_is_whole_and_sides_are_multiples() {
     let tiling = parts.tiling([113, 90]).unwrap().unwrap();
     assert_eq!((tiling.side, tiling.computed), (112, [128, 96]));
     assert!(tiling.overlap.is_multiple_of(16) && tiling.work() > 2.0, "{tiling:?}");
+}
+
+/// What a part of a picture alone does not show is what the whole picture shows: opacity that is 0 in the part only
+/// is composited, 0 everywhere it is ignored. And what reading changed is told of both.
+#[test]
+fn windows_of_a_picture_are_parts_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, channels: usize, stored: StoredType, sample: &dyn Fn(usize) -> f64| {
+        let path = folder.path().join(name);
+        let samples: Vec<f64> = (0..90 * 70 * channels).map(sample).collect();
+        let samples = match stored {
+            StoredType::U8 => Samples::U8(samples.iter().map(|&v| v as u8).collect()),
+            _ => Samples::F32(samples.iter().map(|&v| v as f32).collect()),
+        };
+        let names = if channels == 4 { &["red", "green", "blue", "alpha"][..] } else { &[] };
+        let channel_names = names.iter().map(|n| n.to_string()).collect();
+        let attributes = Attributes { channels: channel_names, ..Attributes::new(stored) };
+        let image = Image::new(90, 70, channels, samples).unwrap();
+        Image::write_pages(&[image], &attributes, &path, 95).unwrap();
+        path
+    };
+    let rgba = |alpha: fn(usize) -> f64| {
+        move |i: usize| if i % 4 == 3 { alpha(i / 4 % 90) } else { (i * 31 % 256) as f64 }
+    };
+    let values = Domain { channels: vec!["v".into()], ..values().input };
+    let cases = [
+        (
+            write("half.tif", 4, StoredType::U8, &rgba(|x| if x < 45 { 0.0 } else { 200.0 })),
+            Domain::default(),
+        ),
+        (write("none.tif", 4, StoredType::U8, &rgba(|_| 0.0)), Domain::default()),
+        (write("rgb.tif", 3, StoredType::U8, &|i| (i % 251) as f64), Domain::default()),
+        (write("v.npy", 1, StoredType::F64, &|i| i as f64 * 1.5), values),
+    ];
+    for (path, domain) in cases {
+        let (whole, notes) = domain.read(&path, 0).unwrap();
+        let mut windows = domain.windows(&path).unwrap().expect("a format of windows");
+        assert_eq!(windows.size(), [90, 70]);
+        for [x, y, w, h] in [[0, 0, 40, 30], [50, 40, 40, 30], [0, 0, 90, 70], [44, 69, 2, 1]] {
+            assert_eq!(windows.read(x, y, w, h).unwrap(), whole.crop(x, y, w, h), "{path:?}");
+        }
+        assert_eq!(windows.notes(), &notes, "{path:?}");
+    }
 }

@@ -179,6 +179,17 @@ def volumes():
     note("two.nii", data[:, :, 1].T, 1)
 
 
+def pnm():
+    # A PBM, in which 1 is black, is read as light.
+    one = rng.integers(0, 2, (H, W)).astype(bool)
+    Image.fromarray(one).save(OUT / "bits.pbm")
+    note("bits.pbm", one)
+    for name, dtype, shape in (("grey8.pgm", "uint8", (H, W)), ("grey16.pgm", "uint16", (H, W)), ("rgb8.ppm", "uint8", (H, W, 3))):
+        data = content(dtype, shape)
+        Image.fromarray(data).save(OUT / name)
+        note(name, data)
+
+
 if __name__ == "__main__":
     OUT.mkdir(exist_ok=True)
     for old in OUT.iterdir():
@@ -187,6 +198,7 @@ if __name__ == "__main__":
     tiff()
     arrays()
     volumes()
+    pnm()
     lines = ",\n".join(json.dumps(entry) for entry in manifest)
     (OUT / "manifest.json").write_text(f"[\n{lines}\n]\n")
     print(len({e["file"] for e in manifest}), "files,", sum(p.stat().st_size for p in OUT.iterdir()), "bytes")

@@ -124,17 +124,7 @@ fn norms(kind: &str, scope: NormScope, statistics: Statistics) {
                 _ => NormVars::default(),
             };
             let activation = Activation::Identity;
-            tape.norm(
-                NormUse {
-                    scope,
-                    statistics,
-                    momentum: NormUse::MOMENTUM,
-                    dropout: 0.0,
-                    activation,
-                },
-                v[0],
-                vars,
-            )
+            tape.norm(NormUse { scope, statistics, dropout: 0.0, activation }, v[0], vars)
         });
         op.set("x", &x);
         for (leaf, t) in

@@ -15,13 +15,7 @@ fn descriptions() -> (Vec<Describe>, String) {
     let small = tape.conv(Conv::HALVE, x, w, None).unwrap();
     let scope = NormScope::Runs(2);
     let activation = Activation::LeakyRelu(0.2);
-    let how = NormUse {
-        scope,
-        statistics: Statistics::Batch,
-        momentum: NormUse::MOMENTUM,
-        dropout: 0.5,
-        activation,
-    };
+    let how = NormUse { scope, statistics: Statistics::Batch, dropout: 0.5, activation };
     let normed = tape.norm(how, small, NormVars::default()).unwrap();
     let y = tape.conv_transpose(Conv::HALVE, normed, back, None).unwrap();
     let y = tape.leaky_relu(0.1, y).unwrap();

@@ -30,13 +30,7 @@ fn wide_norm(b: &dyn Backend) -> Result<Program> {
     let tape = &mut Tape::new();
     let x = tape.input("x", Shape::new(1, 2, 1, 32_769));
     let (scope, statistics) = (NormScope::Batch, Statistics::Batch);
-    let how = NormUse {
-        scope,
-        statistics,
-        momentum: NormUse::MOMENTUM,
-        dropout: 0.0,
-        activation: Activation::Relu,
-    };
+    let how = NormUse { scope, statistics, dropout: 0.0, activation: Activation::Relu };
     tape.norm(how, x, NormVars::default())?;
     tape.compile(b, 0)
 }
@@ -158,13 +152,7 @@ fn the_workspace_of_large_norms_is_announced() {
             let tape = &mut Tape::new();
             let (x, target) = (params.on(tape, 0), tape.input("target", shape));
             let (statistics, activation) = (Statistics::Batch, Activation::Relu);
-            let how = NormUse {
-                scope,
-                statistics,
-                momentum: NormUse::MOMENTUM,
-                dropout: 0.0,
-                activation,
-            };
+            let how = NormUse { scope, statistics, dropout: 0.0, activation };
             let y = tape.norm(how, x, NormVars::default()).unwrap();
             let loss = tape.l2(y, target).unwrap();
             tape.backward(&[(1.0, loss)], params.group(), Write::Set).unwrap();

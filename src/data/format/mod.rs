@@ -106,16 +106,15 @@ pub trait Format: Debug + Sync {
         false
     }
 
-    /// Begins a file of one page that is written row by row, as [`Format::encode`] writes one from memory;
-    /// `None` if the format cannot.
+    /// Begins a file of one page that is written row by row, as [`Format::encode`] writes one from memory.
     fn encode_rows<'a>(
         &self,
         _size: [usize; 2],
         _channels: usize,
         _attributes: &'a Attributes,
         _sink: &'a mut Sink,
-    ) -> Result<Option<Box<dyn RowWriter + 'a>>, FormatError> {
-        Ok(None)
+    ) -> Result<Box<dyn RowWriter + 'a>, FormatError> {
+        Err(FormatError::Unsupported("pictures that come row by row".to_string()))
     }
 
     /// Whether a file can hold pixels of so many channels of this type exactly.

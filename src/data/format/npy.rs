@@ -329,7 +329,11 @@ impl Format for Npy {
     ) -> Result<Option<Box<dyn WindowSource>>, FormatError> {
         let array = Array::read(&mut *source)?;
         let shape = array.images()?;
-        Ok(Some(Box::new(Windows { array, shape, source })))
+        let [_, column, channel] =
+            strides(array.fortran, shape.axes, [shape.height, shape.width, shape.channels]);
+        // Where pixels of a row lie apart, each would be read on its own.
+        let rows = column == 1 || (channel == 1 && column == shape.channels);
+        Ok(rows.then(|| Box::new(Windows { array, shape, source, rounded: 0 }) as Box<_>))
     }
 
     fn holds(&self, channels: usize, _stored: StoredType) -> bool {
@@ -353,6 +357,7 @@ struct Windows {
     array: Array,
     shape: Shape,
     source: Box<dyn FileSource + Send>,
+    rounded: usize,
 }
 
 impl WindowSource for Windows {
@@ -384,14 +389,25 @@ impl WindowSource for Windows {
                 run(line * row + x * column, width * c, &mut bytes)?;
                 continue;
             }
-            for at in x..x + width {
+            // A run of the row for each channel, which are then put side by side.
+            let mut planes = Vec::with_capacity(width * c * size);
+            for k in 0..c {
+                run(line * row + x + k * channel, width, &mut planes)?;
+            }
+            for at in 0..width {
                 for k in 0..c {
-                    run(line * row + at * column + k * channel, 1, &mut bytes)?;
+                    let from = (k * width + at) * size;
+                    bytes.extend_from_slice(&planes[from..from + size]);
                 }
             }
         }
-        let (samples, _) = samples_of(&bytes, self.array.stored, self.array.order);
+        let (samples, rounded) = samples_of(&bytes, self.array.stored, self.array.order);
+        self.rounded += rounded;
         Image::new(width, height, c, samples)
+    }
+
+    fn rounded(&self) -> usize {
+        self.rounded
     }
 }
 

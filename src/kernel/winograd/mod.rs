@@ -31,7 +31,7 @@ use self::grid::{Stacked, TileGrid};
 use self::pixels::{transform_windows, write_tiles};
 use self::tile::{Tile, transpose};
 use super::product::{Mat, product};
-use super::{Conv, ConvArgs, Pass, Workspace};
+use super::{Conv, ConvArgs, Parts, Pass, Workspace};
 use crate::device::{Cpu, Resources, grown};
 use crate::tensor::{Shape, View};
 
@@ -41,6 +41,12 @@ const LANES: usize = 16;
 const COLUMNS: usize = 256;
 /// Fewest output pixels for which the transforms pay off.
 const MANY: usize = 14 * 14;
+
+/// Output rows up to which stride 2 takes the smaller tile.
+const FEW_ROWS: usize = 16;
+/// All tiles have 2 or 3 outputs a side, and more rows than these take one kind of tile in this module.
+pub(super) const PARTS: Parts = Parts { align: 6, least: FEW_ROWS + 1 };
+const _: () = assert!(PARTS.least * PARTS.least >= MANY);
 
 /// Whether this module computes the passes of a layer with the filter (k,r,s,c) and the output `y`.
 pub(super) fn serves(conv: Conv, filter: Shape, y: Shape) -> bool {
@@ -60,7 +66,7 @@ macro_rules! with_tile {
         if $conv.stride == 1 {
             let $tile = Tile::<3, 4, 6>::new(&[0.0, 1.0, -1.0, 2.0, -0.5]);
             $body
-        } else if $rows <= 16 {
+        } else if $rows <= FEW_ROWS {
             let $tile = Tile::<2, 2, 3>::new(&[0.0, 1.0]);
             $body
         } else {
@@ -249,6 +255,7 @@ mod tests {
 
     /// The identity of minimal filtering: A^T [(G g) . (B^T d)] is the correlation of d with g.
     fn check<const M: usize, const R: usize, const A: usize>(tile: Tile<M, R, A>) {
+        assert!(PARTS.align.is_multiple_of(M), "parts would begin within a tile of {M} outputs");
         let g: [f32; R] = std::array::from_fn(|i| 0.5 + i as f32);
         let d: [f32; A] = std::array::from_fn(|i| 1.0 / (1.0 + i as f32));
         for m in 0..M {
@@ -266,8 +273,8 @@ mod tests {
 
     #[test]
     fn every_tile_is_a_correlation() {
-        with_tile!(Conv::PATCH, 0, |tile| check(tile));
-        with_tile!(Conv::HALVE, 16, |tile| check(tile));
-        with_tile!(Conv::HALVE, 17, |tile| check(tile));
+        with_tile!(Conv::PATCH, 1, |tile| check(tile));
+        with_tile!(Conv::HALVE, FEW_ROWS, |tile| check(tile));
+        with_tile!(Conv::HALVE, PARTS.least, |tile| check(tile));
     }
 }

@@ -155,11 +155,11 @@ impl Format for Tiff {
         channels: usize,
         attributes: &'a Attributes,
         sink: &'a mut Sink,
-    ) -> Result<Option<Box<dyn RowWriter + 'a>>, FormatError> {
+    ) -> Result<Box<dyn RowWriter + 'a>, FormatError> {
         let samples = (width as u64).saturating_mul(height as u64).saturating_mul(channels as u64);
         let mut writer = Writer::for_samples(sink, samples, attributes)?;
         writer.begin(width, height, channels)?;
-        Ok(Some(Box::new(writer)))
+        Ok(Box::new(writer))
     }
 
     fn holds(&self, channels: usize, _stored: StoredType) -> bool {

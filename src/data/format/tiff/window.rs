@@ -12,12 +12,13 @@ pub struct Windows {
     layout: Layout,
     source: Box<dyn FileSource + Send>,
     kept: Vec<([usize; 3], Samples)>,
+    rounded: usize,
 }
 
 impl Windows {
     /// The windows of a page.
     pub fn new(layout: Layout, source: Box<dyn FileSource + Send>) -> Self {
-        Windows { layout, source, kept: Vec::new() }
+        Windows { layout, source, kept: Vec::new(), rounded: 0 }
     }
 }
 
@@ -48,7 +49,12 @@ impl WindowSource for Windows {
                     let known = self.kept.iter().position(|(of, _)| *of == at);
                     let samples = match known {
                         Some(i) => self.kept.swap_remove(i).1,
-                        None => layout.chunk(&mut *self.source, at).map_err(damaged)?.0,
+                        None => {
+                            let read = layout.chunk(&mut *self.source, at);
+                            let (samples, rounded) = read.map_err(damaged)?;
+                            self.rounded += rounded;
+                            samples
+                        }
                     };
                     layout.place(&samples, at, &mut image, [x, y]);
                     touched.push((at, samples));
@@ -57,6 +63,10 @@ impl WindowSource for Windows {
         }
         self.kept = touched;
         Ok(image)
+    }
+
+    fn rounded(&self) -> usize {
+        self.rounded
     }
 }
 
