@@ -114,6 +114,15 @@ fn volumes_keep_their_place() {
         Image::write_pages(std::slice::from_ref(&picture.image), &picture.attributes, &to, 95);
     assert_eq!(lost.unwrap(), Vec::<&str>::new());
     assert_eq!(Picture::read(&to, 0).unwrap(), picture);
+    // What describes the layout of the input is not said of another one, and that is told.
+    for name in ["planar5-uint16.tif", "channels.ome.tif"] {
+        let Picture { image, attributes, .. } =
+            Picture::read(&golden("formats").join(name), 0).unwrap();
+        let lost = Image::write_pages(&[image], &attributes, &to, 95).unwrap();
+        assert!(lost.iter().any(|what| what.contains("tifffile description")), "{name}: {lost:?}");
+        let place = Picture::read(&to, 0).unwrap().attributes.place;
+        assert!(place.tags.iter().all(|tag| tag.tag != 270), "{name}");
+    }
     let names = Picture::read(&golden("formats").join("channels.ome.tif"), 0).unwrap();
     assert_eq!(names.attributes.channels, ["DAPI", "GFP"]);
 }

@@ -285,9 +285,11 @@ impl<'a> Writer<'a> {
             let is_text = carried.tag == tag::DESCRIPTION;
             let text = String::from_utf8_lossy(&carried.bytes);
             // What describes other channels or samples than those that are written would be wrong.
-            if is_text && (text.contains("<OME") || text.contains("ImageJ=")) {
-                self.lost
-                    .push("its OME-XML or ImageJ description, which is of the input's channels");
+            let marks = ["<OME", "ImageJ=", "{\"shape\":"];
+            if is_text && marks.iter().any(|mark| text.contains(mark)) {
+                self.lost.push(
+                    "its OME-XML, ImageJ or tifffile description, which is of the input's channels",
+                );
                 continue;
             }
             if carried.tag == tag::GDAL_METADATA && text.contains("sample=") {
