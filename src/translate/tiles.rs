@@ -412,6 +412,13 @@ impl Translator {
                 square: vec![0.0; shape.c],
             })
             .collect();
+        // The kernel multiplies what was there by 0, and memory that was never written may hold NaN.
+        let nothing: Shared = norms
+            .iter()
+            .flat_map(|sums| {
+                sums.names.each_ref().map(|name| (name.clone(), vec![0.0; sums.mean.len()]))
+            })
+            .collect();
         let (mut total, mut done) = (0.0, 0);
         for (row, &top) in down.origins.iter().enumerate() {
             for (column, &left) in across.origins.iter().enumerate() {
@@ -424,7 +431,7 @@ impl Translator {
                 }
                 let weight = (across.new_pixels(column) * down.new_pixels(row)) as f64;
                 total += weight;
-                self.run(&image, tile, Passage::Measured, &Shared::new())?;
+                self.run(&image, tile, Passage::Measured, &nothing)?;
                 let program = &self.recorded.as_ref().expect("it has just run").program;
                 for Sums { names, pixels, mean, square } in &mut norms {
                     let mut of = [vec![0.0; mean.len()], vec![0.0; mean.len()]];
