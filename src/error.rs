@@ -89,6 +89,7 @@ pub(crate) mod settings {
         DEVICE = "device",
         DISCRIMINATOR_CHANNELS = "discriminator_channels",
         DISTANCE = "distance",
+        FILL = "fill",
         GAN = "gan",
         INIT_DISCRIMINATOR = "init_discriminator",
         LAMBDA = "lambda",

@@ -67,6 +67,7 @@
 //!   PatchGAN.
 //! - [`train`]: the recipe of what is learnt, and the run. [`translate`]: applies a model to images
 //!   of any size.
+//! - [`prepare`]: makes data sets of pictures, with the feature `edges` also edges.
 //! - [`data`]: turns folders and lists of pairs into batches. [`metric`]: L1, PSNR, SSIM.
 //!   [`checkpoint`]: safetensors, and PyTorch's `.pth`.
 //! - [`verify`]: compares a GPU with the CPU.
@@ -138,6 +139,7 @@ pub mod model;
 pub mod nn;
 mod one_of;
 pub mod op;
+pub mod prepare;
 mod printable;
 pub mod random;
 mod regular;

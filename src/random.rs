@@ -21,6 +21,8 @@ pub enum Purpose {
     Augment = 4,
     /// Noise and brightness of inputs.
     Noise = 5,
+    /// Holes of pictures.
+    Holes = 6,
 }
 
 /// Lowest bits of the counter's last word, which hold the [`Purpose`]; a use may count in the others.

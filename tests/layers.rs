@@ -57,6 +57,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "metric",
         ],
     ),
+    // Data sets are made of pictures.
+    ("prepare", &["tensor", "data"]),
     (
         "translate",
         &[
@@ -94,6 +96,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "limits",
             "metric",
             "train",
+            "prepare",
             "translate",
             "check",
             "verify",
@@ -111,13 +114,14 @@ const EVERYONES: &[&str] = &["error", "random", "one_of", "Error", "Result"];
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("pulp", &["device", "kernel"]),
     ("gemm", &["kernel"]),
-    ("rayon", &["device", "kernel", "data", "check"]),
+    ("rayon", &["device", "kernel", "data", "check", "prepare"]),
     ("cudarc", &["device"]),
     // The library is used without a terminal.
     ("clap", &["cli"]),
     ("signal_hook", &["cli"]),
     ("rustix", &["limits", "regular"]),
     ("indicatif", &["cli"]),
+    ("imageproc", &["prepare"]),
 ];
 
 /// The files that may contain `unsafe`.

@@ -42,6 +42,11 @@ pub enum Command {
     Check(Box<super::check::CheckArgs>),
     /// Translate pictures with a trained model.
     Translate(TranslateArgs),
+    /// Make a data set of pictures: pairs, pieces, sizes, phases, or inputs such as edges.
+    Prepare {
+        #[command(subcommand)]
+        what: super::prepare::Prepare,
+    },
     /// Convert a model between .safetensors and PyTorch's .pth, either way.
     Convert {
         /// The file to read.

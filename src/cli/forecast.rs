@@ -91,6 +91,13 @@ impl Bar {
         }
     }
 
+    /// Counts a picture that is done.
+    pub fn advance(&self) {
+        if let Some(bar) = &self.0 {
+            bar.inc(1);
+        }
+    }
+
     /// Prints a line for every tenth part of the tiles of a picture.
     pub fn tiles<'a>(&'a self, path: &'a Path) -> impl FnMut(usize, usize) + 'a {
         let mut said = 0;

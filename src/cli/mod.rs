@@ -10,6 +10,7 @@ mod hint;
 mod jobs;
 mod plan_file;
 mod port_flags;
+mod prepare;
 mod progress;
 mod resume;
 mod settings;
@@ -46,7 +47,7 @@ Exit codes:
   0    done
   1    wrong input: a flag, a picture, a data folder, a model
   2    a machine or a file failed; standard output could not be written
-  3    done but for some pictures, which are listed (translate); faults were found (check)
+  3    done but for some pictures, which are listed (translate, prepare); faults were found (check)
   129, 130, 143
        ended by SIGHUP, SIGINT (Ctrl-C) or SIGTERM; a run in progress is saved
        first, and a second signal ends it at once
@@ -93,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(*args),
         Command::Check(args) => check::run(&args),
         Command::Translate(args) => translate::run(args),
+        Command::Prepare { what } => prepare::run(&what),
         Command::Convert { from, to } => {
             let weights = checkpoint::convert(&from, &to)?;
             let ours = to.extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors"));

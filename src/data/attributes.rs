@@ -71,6 +71,89 @@ pub struct VolumeHeader {
     pub bytes: Vec<u8>,
 }
 
+impl Place {
+    /// GeoTIFF's scale of pixels, points of the raster on the map, map from raster to world, and keys.
+    const SCALE: u16 = 33_550;
+    const POINTS: u16 = 33_922;
+    const TRANSFORM: u16 = 34_264;
+    const KEYS: u16 = 34_735;
+    /// The key that says whether a pixel's number is that of its corner (1) or of its centre (2).
+    const RASTER_TYPE: u16 = 1025;
+
+    /// The place of a picture whose pixel coordinates `r` became `(r - first) / scale`, in pixels from the upper left
+    /// corner: a part that begins at `first`, and whose pixels are `scale` of the old ones. Also what of it cannot be
+    /// kept then.
+    pub fn mapped(&self, scale: [f64; 2], first: [f64; 2]) -> (Place, Vec<&'static str>) {
+        if (scale, first) == ([1.0; 2], [0.0; 2]) {
+            return (self.clone(), Vec::new());
+        }
+        let by_centre = self.tag(Place::KEYS).is_some_and(|keys| {
+            let numbers: Vec<u16> = keys
+                .bytes
+                .chunks_exact(2)
+                .map(|two| u16::from_le_bytes(two.try_into().expect("two bytes")))
+                .collect();
+            numbers.chunks_exact(4).skip(1).any(|key| key[0] == Place::RASTER_TYPE && key[3] == 2)
+        });
+        let centre = if by_centre { 0.5 } else { 0.0 };
+        let mut lost = Vec::new();
+        let mut place = Place::default();
+        for tag in &self.tags {
+            let mut tag = tag.clone();
+            match tag.tag {
+                Place::SCALE => tag.change(|all| (0..2).for_each(|i| all[i] *= scale[i])),
+                Place::POINTS => tag.change(|all| {
+                    for point in all.chunks_exact_mut(6) {
+                        for i in 0..2 {
+                            point[i] = (point[i] + centre - first[i]) / scale[i] - centre;
+                        }
+                    }
+                }),
+                Place::TRANSFORM => tag.change(|all| {
+                    for row in all.chunks_exact_mut(4).take(3) {
+                        for i in 0..2 {
+                            row[3] += row[i] * (first[i] + centre * scale[i] - centre);
+                            row[i] *= scale[i];
+                        }
+                    }
+                }),
+                270 if String::from_utf8_lossy(&tag.bytes).contains("<OME") => {
+                    lost.push("the OME description, which states the size");
+                    continue;
+                }
+                282 | 283 | 296 if scale != [1.0; 2] => {
+                    lost.push("the resolution");
+                    continue;
+                }
+                _ => {}
+            }
+            place.tags.push(tag);
+        }
+        if self.volume.is_some() {
+            lost.push("the header of its volume, which states the size");
+        }
+        (place, lost)
+    }
+
+    fn tag(&self, number: u16) -> Option<&Tag> {
+        self.tags.iter().find(|tag| tag.tag == number)
+    }
+}
+
+impl Tag {
+    /// Changes values that are doubles, at least two.
+    fn change(&mut self, change: impl FnOnce(&mut [f64])) {
+        /// TIFF's number of the type.
+        const DOUBLE: u16 = 12;
+        let value = |eight: &[u8]| f64::from_le_bytes(eight.try_into().expect("eight bytes"));
+        let mut all: Vec<f64> = self.bytes.chunks_exact(8).map(value).collect();
+        if self.kind == DOUBLE && all.len() >= 2 {
+            change(&mut all);
+            self.bytes = all.iter().flat_map(|v| v.to_le_bytes()).collect();
+        }
+    }
+}
+
 impl Attributes {
     /// Those of samples of this type of which nothing else is known.
     pub fn new(stored: StoredType) -> Attributes {

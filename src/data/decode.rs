@@ -114,6 +114,11 @@ impl ImageHeader {
         }
     }
 
+    /// Pages or frames behind the first that are of another size or kind than it, or that are not read at all.
+    pub fn other_pages(&self) -> usize {
+        (self.notes.more_frames + 1).saturating_sub(self.pages)
+    }
+
     /// "3 channels of u16", "a palette".
     pub fn describe(&self) -> String {
         let s = if self.channels == 1 { "" } else { "s" };
@@ -214,6 +219,74 @@ impl Picture {
         let Opened { mut source, format, header, .. } = opened(path)?;
         source.rewind().map_err(|e| Error::file("read", path, e))?;
         guarded(path, || format.attributes(&mut source, &header))
+    }
+}
+
+/// All pages of a file that are of one size and kind, as the file holds them.
+#[derive(Clone, Debug)]
+pub struct PictureStack {
+    /// The pages; at least one.
+    pub pages: Vec<Image>,
+    /// What the header says.
+    pub header: ImageHeader,
+    /// What else the file says.
+    pub attributes: Attributes,
+}
+
+impl PictureStack {
+    /// Reads all pages: the slices of a volume, the pages of a TIFF, one of most other files.
+    ///
+    /// # Errors
+    /// As [`Picture::read`].
+    pub fn read(path: &Path) -> Result<PictureStack> {
+        let Opened { mut source, length, format, header } = open(path)?;
+        let unreadable = |e| Error::file("read", path, e);
+        source.rewind().map_err(unreadable)?;
+        let attributes = guarded(path, || format.attributes(&mut source, &header))?;
+        source.rewind().map_err(unreadable)?;
+        let mut bytes = Vec::with_capacity(length as usize);
+        source.take(length).read_to_end(&mut bytes).map_err(unreadable)?;
+        let page = |page| guarded(path, || format.decode(&bytes, &header, page));
+        let pages: Vec<Decoded> = (0..header.pages).map(page).collect::<Result<_>>()?;
+        let mut header = ImageHeader::of(&header);
+        header.notes.rounded = pages.iter().map(|page| page.rounded).sum();
+        let pages = pages.into_iter().map(|page| page.image).collect();
+        Ok(PictureStack { pages, header, attributes })
+    }
+
+    /// Its pages as pictures.
+    pub fn into_pictures(self) -> impl Iterator<Item = Picture> {
+        let PictureStack { pages, header, attributes } = self;
+        pages.into_iter().map(move |image| Picture {
+            image,
+            header,
+            attributes: attributes.clone(),
+        })
+    }
+}
+
+/// A file that is read by windows, as it holds its samples.
+pub struct PictureWindows {
+    /// Reads parts of the first page.
+    pub windows: Box<dyn WindowSource>,
+    /// What the header says.
+    pub header: ImageHeader,
+    /// What else the file says.
+    pub attributes: Attributes,
+}
+
+impl PictureWindows {
+    /// Opens a file; `None` if its format is only read whole.
+    ///
+    /// # Errors
+    /// As [`Picture::read`], but for the size.
+    pub fn open(path: &Path) -> Result<Option<PictureWindows>> {
+        let opened = large(path)?;
+        Ok(opened.map(|Large { windows, header, attributes }| PictureWindows {
+            windows,
+            header: ImageHeader::of(&header),
+            attributes,
+        }))
     }
 }
 

@@ -67,7 +67,7 @@ impl Fit {
 
     /// The picture resized by `resize` as [`Fit::resized`] says, and filled up to the size where it is
     /// smaller.
-    pub(super) fn apply(
+    pub(crate) fn apply(
         self,
         image: &Image,
         to: Size,

@@ -160,6 +160,25 @@ impl Image {
         Image { height, width, channels: c, samples }
     }
 
+    /// The image with another on its right.
+    ///
+    /// # Panics
+    /// If the other has another height or pixel format.
+    pub fn beside(&self, right: &Image) -> Image {
+        assert_eq!(
+            (self.height, self.format()),
+            (right.height, right.format()),
+            "images side by side"
+        );
+        let row = (self.width + right.width) * self.channels;
+        let mut samples = Samples::zeros(self.samples.sample_type(), row * self.height);
+        for y in 0..self.height {
+            samples.copy_at(y * row, self.row(y));
+            samples.copy_at(y * row + self.width * self.channels, right.row(y));
+        }
+        Image { width: self.width + right.width, samples, ..*self }
+    }
+
     /// The image mirrored left to right.
     pub fn mirror(&self) -> Image {
         let columns: Vec<usize> = (0..self.width).rev().collect();

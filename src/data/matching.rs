@@ -24,6 +24,16 @@ pub struct Matched {
     pub by_text: usize,
 }
 
+impl Matched {
+    /// The pairs as files of A and B.
+    pub fn files(&self) -> impl Iterator<Item = (PathBuf, [PathBuf; 2])> + '_ {
+        self.pairs.iter().filter_map(|(name, source)| match source {
+            PairSource::Two { a, b } => Some((name.clone(), [a.clone(), b.clone()])),
+            PairSource::SideBySide(_) => None,
+        })
+    }
+}
+
 type Names = BTreeMap<OsString, Found>;
 
 /// Pairs the pictures below two folders by their path without the extension: `A/x/7.png` with

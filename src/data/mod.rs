@@ -41,9 +41,10 @@ mod window;
 
 pub use attributes::{Attributes, Axes, Place, Tag, VolumeHeader};
 pub use augment::{Augment, Turn};
+pub(crate) use colours::{Look, colours};
 #[cfg(feature = "cli")]
 pub(crate) use decode::is_guarded;
-pub use decode::{ImageHeader, Picture};
+pub use decode::{ImageHeader, Picture, PictureStack, PictureWindows};
 pub use domain::{Class, Domain, DomainKind, Domains};
 pub use find::{FoundSide, ReadAs, SideOptions, find};
 pub use fingerprint::Fingerprint;
@@ -55,6 +56,7 @@ pub use image::{Image, PixelFormat, QUALITY};
 pub use kinds::{Kind, Kinds};
 pub use limits::is_large;
 pub use loader::{Batch, Loader, LoaderOptions};
+pub(crate) use matching::match_folders;
 pub use noise::Shading;
 pub use notes::{NoteCounts, Notes};
 pub use order::Order;

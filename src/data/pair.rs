@@ -121,7 +121,7 @@ impl Pair {
         match &self.source {
             PairSource::SideBySide(path) => {
                 let (image, notes) = Image::read_with_notes(path)?;
-                Ok((split(&image, path)?, [Some((path.clone(), notes)), None]))
+                Ok((image.halves(path)?, [Some((path.clone(), notes)), None]))
             }
             PairSource::Two { a, b } => {
                 let (of_a, notes_a) = Image::read_with_notes(a)?;
@@ -147,7 +147,7 @@ impl Pair {
         let path = self.half(half);
         let mut picture = Picture::read(path, self.page)?;
         if let PairSource::SideBySide(path) = &self.source {
-            let (a, b) = split(&picture.image, path)?;
+            let (a, b) = picture.image.halves(path)?;
             picture.image = if half == Half::A { a } else { b };
         }
         Ok((picture, path.to_path_buf()))
@@ -170,11 +170,11 @@ impl Pair {
         match &self.source {
             PairSource::SideBySide(path) if of_a == of_b => {
                 let (image, notes) = of_a.read(path, self.page)?;
-                Ok((split(&image, path)?, [Some((path.clone(), notes)), None]))
+                Ok((image.halves(path)?, [Some((path.clone(), notes)), None]))
             }
             PairSource::SideBySide(path) => {
                 let picture = Picture::read(path, self.page)?;
-                let (a, b) = split(&picture.image, path)?;
+                let (a, b) = picture.image.halves(path)?;
                 let (a, notes_a) = of_a.converted(Picture { image: a, ..picture.clone() }, path)?;
                 let (b, notes_b) = of_b.converted(Picture { image: b, ..picture }, path)?;
                 Ok(((a, b), [Some((path.clone(), notes_a)), Some((path.clone(), notes_b))]))
@@ -224,11 +224,16 @@ impl Pair {
     }
 }
 
-/// The left and the right half.
-fn split(picture: &Image, path: &Path) -> Result<(Image, Image)> {
-    check_width(path, picture.width)?;
-    let (half, height) = (picture.width / 2, picture.height);
-    Ok((picture.crop(0, 0, half, height), picture.crop(half, 0, half, height)))
+impl Image {
+    /// The left and the right half; `path` only serves for the message.
+    ///
+    /// # Errors
+    /// An odd width.
+    pub fn halves(&self, path: &Path) -> Result<(Image, Image)> {
+        check_width(path, self.width)?;
+        let (half, height) = (self.width / 2, self.height);
+        Ok((self.crop(0, 0, half, height), self.crop(half, 0, half, height)))
+    }
 }
 
 /// A side-by-side picture has an even width.

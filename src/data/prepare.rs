@@ -15,6 +15,46 @@ use crate::tensor::{Sample, SampleRange, SampleType, Samples, with_samples};
 /// Which pixels count: one channel of u8, 1 where a pixel counts and 0 where it does not.
 pub type Mask = Image;
 
+impl Image {
+    /// Which pixels count: those all of whose samples are finite and not `none`. `None` if all do.
+    pub(crate) fn counted(&self, none: Option<f64>) -> Option<Mask> {
+        if none.is_none() && self.samples.sample_type() != SampleType::F32 {
+            return None;
+        }
+        // Single precision holds the file's value rounded, so the mark is rounded alike.
+        let none = none.map(|v| v as f32);
+        let known = |v: f32| v.is_finite() && Some(v) != none;
+        let counts: Vec<u8> = with_samples!(Samples, &self.samples, all => {
+            all.chunks_exact(self.channels)
+                .map(|p| u8::from(p.iter().all(|&v| known(f64::from(v) as f32))))
+                .collect()
+        });
+        if counts.iter().all(|&c| c == 1) {
+            return None;
+        }
+        let (width, height) = (self.width, self.height);
+        Some(Image { height, width, channels: 1, samples: Samples::U8(counts) })
+    }
+
+    /// Sets all samples of the pixels that do not count to the one nearest to `value`.
+    ///
+    /// # Panics
+    /// If the mask has another size.
+    pub(crate) fn fill_uncounted(&mut self, mask: &Mask, value: f32) {
+        assert_eq!((self.width, self.height), (mask.width, mask.height), "the mask of the image");
+        let Samples::U8(counts) = &mask.samples else { panic!("masks are of u8") };
+        let channels = self.channels;
+        with_samples!(Samples, &mut self.samples, all => {
+            let fill = Sample::nearest(value);
+            for (pixel, &counts) in all.chunks_exact_mut(channels).zip(counts) {
+                if counts == 0 {
+                    pixel.fill(fill);
+                }
+            }
+        });
+    }
+}
+
 impl Domain {
     /// The image as the network's side holds it, and which of its pixels count if not all do.
     pub fn prepared(&self, mut image: Image) -> (Image, Option<Mask>) {
@@ -37,21 +77,13 @@ impl Domain {
     /// # Panics
     /// If the mask has another size.
     pub fn blank(&self, image: &mut Image, mask: &Mask) {
-        assert_eq!((image.width, image.height), (mask.width, mask.height), "the mask of the image");
-        let Samples::U8(counts) = &mask.samples else { panic!("masks are of u8") };
-        let value = match self.kind {
-            DomainKind::Labels { .. } => f32::from(self.no_class()),
-            _ => self.range().low as f32,
-        };
-        let channels = image.channels;
-        with_samples!(Samples, &mut image.samples, all => {
-            let fill = Sample::nearest(value);
-            for (pixel, &counts) in all.chunks_exact_mut(channels).zip(counts) {
-                if counts == 0 {
-                    pixel.fill(fill);
-                }
-            }
-        });
+        image.fill_uncounted(
+            mask,
+            match self.kind {
+                DomainKind::Labels { .. } => f32::from(self.no_class()),
+                _ => self.range().low as f32,
+            },
+        );
     }
 
     /// The samples of prepared images as a network is given them, and the two that it sees as -1 and 1: of
@@ -125,8 +157,6 @@ impl Domain {
     /// # Panics
     /// If the mask has another size.
     pub fn without(&self, mut image: Image, mask: &Mask) -> Image {
-        assert_eq!((image.width, image.height), (mask.width, mask.height), "the mask of the image");
-        let Samples::U8(counts) = &mask.samples else { panic!("masks are of u8") };
         let mark = match (&self.kind, self.samples) {
             (DomainKind::Labels { .. }, _) => f32::from(self.no_class()),
             (_, SampleType::F32) => self.nodata.map_or(f32::NAN, |mark| mark as f32),
@@ -135,11 +165,7 @@ impl Domain {
                 None => return image,
             },
         };
-        let channels = image.channels;
-        with_samples!(Samples, &mut image.samples, all => {
-            let pixels = all.chunks_exact_mut(channels).zip(counts);
-            pixels.filter(|(_, counts)| **counts == 0).for_each(|(p, _)| p.fill(Sample::nearest(mark)));
-        });
+        image.fill_uncounted(mask, mark);
         image
     }
 
@@ -160,26 +186,10 @@ impl Domain {
 
     /// Which pixels count; `None` if all do. A pixel counts if all its samples do.
     fn counting(&self, image: &Image) -> Option<Mask> {
-        let none = match self.kind {
+        image.counted(match self.kind {
             DomainKind::Labels { .. } => Some(f64::from(self.no_class())),
             _ => self.nodata,
-        };
-        if none.is_none() && image.samples.sample_type() != SampleType::F32 {
-            return None;
-        }
-        // Single precision holds the file's value rounded, so the mark is rounded alike.
-        let none = none.map(|v| v as f32);
-        let known = |v: f32| v.is_finite() && Some(v) != none;
-        let counts: Vec<u8> = with_samples!(Samples, &image.samples, all => {
-            all.chunks_exact(image.channels)
-                .map(|p| u8::from(p.iter().all(|&v| known(f64::from(v) as f32))))
-                .collect()
-        });
-        if counts.iter().all(|&c| c == 1) {
-            return None;
-        }
-        let (width, height) = (image.width, image.height);
-        Some(Image { height, width, channels: 1, samples: Samples::U8(counts) })
+        })
     }
 
     fn on_one_range(&self, image: &Image, ranges: &[[f64; 2]], clip: bool) -> Image {

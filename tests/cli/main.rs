@@ -15,6 +15,7 @@ mod not_finite;
 mod objectives;
 mod output;
 mod port_flags;
+mod prepare;
 mod program;
 mod resume;
 mod schedules;
