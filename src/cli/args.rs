@@ -245,7 +245,7 @@ pub struct TranslateArgs {
     pub input: Vec<PathBuf>,
     /// Where to write: a picture's name for one picture, else a folder
     ///
-    /// The name ends in .png, .jpg, .bmp, .tiff, .webp, .ppm, .npy, .npz, .nii, .nii.gz or .mha. Without it light is
+    /// The name ends in .png, .jpg, .bmp, .gif, .tiff, .webp, .ppm, .npy, .npz, .nii, .nii.gz or .mha. Without it light is
     /// written as PNG, anything else as the input is, or as TIFF. Without a path one picture becomes
     /// NAME-translated.png beside you, several are written to the folder translated.
     #[arg(long, short, help_heading = DATA, value_name = "PATH")]

@@ -27,7 +27,7 @@ use super::format::{
     unread_by_extension,
 };
 use super::limits::{
-    METADATA, check_bytes, check_length, check_size, check_windowed_size, is_large,
+    MAX_BYTES, METADATA, check_bytes, check_length, check_size, check_windowed_size, is_large,
 };
 use super::notes::Notes;
 use super::{Attributes, Image, StoredType, WindowSource};
@@ -65,6 +65,35 @@ struct Opened {
     length: u64,
     format: &'static dyn Format,
     header: Header,
+    /// The file of the samples with its length and path, where it is another one.
+    data: Option<(File, u64, PathBuf)>,
+}
+
+impl Opened {
+    /// What the file says beside its samples.
+    fn attributes(&mut self, path: &Path) -> Result<Attributes> {
+        self.source.rewind().map_err(|e| Error::file("read", path, e))?;
+        guarded(path, || self.format.attributes(&mut self.source, &self.header))
+    }
+
+    /// All its bytes, with those of its data file where it has one. A file that grows meanwhile is read as long
+    /// as it was.
+    fn bytes(self, path: &Path) -> Result<Vec<u8>> {
+        let Opened { mut source, length, format, data, .. } = self;
+        let whole = |source: &mut dyn Read, length: u64, path: &Path| -> Result<Vec<u8>> {
+            let mut bytes = Vec::with_capacity(length as usize);
+            let read = source.take(length).read_to_end(&mut bytes);
+            read.map(|_| bytes).map_err(|e| Error::file("read", path, e))
+        };
+        source.rewind().map_err(|e| Error::file("read", path, e))?;
+        let bytes = whole(&mut source, length, path)?;
+        match data {
+            None => Ok(bytes),
+            Some((mut file, length, path)) => {
+                Ok(format.joined(bytes, whole(&mut file, length, &path)?))
+            }
+        }
+    }
 }
 
 impl ImageHeader {
@@ -85,7 +114,7 @@ impl ImageHeader {
     /// # Errors
     /// As [`ImageHeader::read`], but for the size.
     pub fn read_large(path: &Path) -> Result<ImageHeader> {
-        let Opened { source, length, format, header } = opened(path)?;
+        let Opened { source, length, format, header, .. } = opened(path)?;
         if !is_large(header.width, header.height) {
             check_whole(path, length, &header)?;
         } else if guarded(path, || format.windows(Box::new(source), &header))?.is_some() {
@@ -153,13 +182,9 @@ impl Image {
     /// # Errors
     /// As [`Image::read`].
     pub fn read_with_notes(path: &Path) -> Result<(Image, Notes)> {
-        let Opened { mut source, length, format, header } = open(path)?;
-        let unreadable = |e| Error::file("read", path, e);
-        source.rewind().map_err(unreadable)?;
-        let mut bytes = Vec::with_capacity(length as usize);
-        // A file that grows meanwhile is read as long as it was.
-        source.take(length).read_to_end(&mut bytes).map_err(unreadable)?;
-        pixels(&bytes, path, format, &header)
+        let opened = open(path)?;
+        let (format, header) = (opened.format, opened.header);
+        pixels(&opened.bytes(path)?, path, format, &header)
     }
 
     /// Decodes the bytes of an image file to 8-bit RGB; `path` only serves for messages.
@@ -191,7 +216,8 @@ impl Picture {
     /// # Errors
     /// As [`Image::read`], but for what is only refused since it is no colour; a page that is not there.
     pub fn read(path: &Path, page: usize) -> Result<Picture> {
-        let Opened { mut source, length, format, header } = open(path)?;
+        let mut opened = open(path)?;
+        let (format, header) = (opened.format, opened.header);
         if page >= header.pages {
             return Err(Error::input(format!(
                 "{} has {} pages and no page {page}, counted from 0",
@@ -199,12 +225,8 @@ impl Picture {
                 header.pages
             )));
         }
-        let unreadable = |e| Error::file("read", path, e);
-        source.rewind().map_err(unreadable)?;
-        let attributes = guarded(path, || format.attributes(&mut source, &header))?;
-        source.rewind().map_err(unreadable)?;
-        let mut bytes = Vec::with_capacity(length as usize);
-        source.take(length).read_to_end(&mut bytes).map_err(unreadable)?;
+        let attributes = opened.attributes(path)?;
+        let bytes = opened.bytes(path)?;
         let Decoded { image, rounded } = guarded(path, || format.decode(&bytes, &header, page))?;
         let mut header = ImageHeader::of(&header);
         header.notes.rounded = rounded;
@@ -216,9 +238,7 @@ impl Picture {
     /// # Errors
     /// As [`Picture::read`].
     pub fn read_attributes(path: &Path) -> Result<Attributes> {
-        let Opened { mut source, format, header, .. } = opened(path)?;
-        source.rewind().map_err(|e| Error::file("read", path, e))?;
-        guarded(path, || format.attributes(&mut source, &header))
+        opened(path)?.attributes(path)
     }
 }
 
@@ -239,13 +259,10 @@ impl PictureStack {
     /// # Errors
     /// As [`Picture::read`].
     pub fn read(path: &Path) -> Result<PictureStack> {
-        let Opened { mut source, length, format, header } = open(path)?;
-        let unreadable = |e| Error::file("read", path, e);
-        source.rewind().map_err(unreadable)?;
-        let attributes = guarded(path, || format.attributes(&mut source, &header))?;
-        source.rewind().map_err(unreadable)?;
-        let mut bytes = Vec::with_capacity(length as usize);
-        source.take(length).read_to_end(&mut bytes).map_err(unreadable)?;
+        let mut opened = open(path)?;
+        let (format, header) = (opened.format, opened.header);
+        let attributes = opened.attributes(path)?;
+        let bytes = opened.bytes(path)?;
         let page = |page| guarded(path, || format.decode(&bytes, &header, page));
         let pages: Vec<Decoded> = (0..header.pages).map(page).collect::<Result<_>>()?;
         let mut header = ImageHeader::of(&header);
@@ -302,12 +319,11 @@ pub(super) struct Large {
 /// # Errors
 /// As [`Picture::read`], but for the size.
 pub(super) fn large(path: &Path) -> Result<Option<Large>> {
-    let Opened { mut source, format, header, .. } = opened(path)?;
-    check_windowed_size(path, header.width, header.height)?;
-    let unreadable = |e| Error::file("read", path, e);
-    source.rewind().map_err(unreadable)?;
-    let attributes = guarded(path, || format.attributes(&mut source, &header))?;
-    source.rewind().map_err(unreadable)?;
+    let mut opened = opened(path)?;
+    check_windowed_size(path, opened.header.width, opened.header.height)?;
+    let attributes = opened.attributes(path)?;
+    let Opened { mut source, format, header, .. } = opened;
+    source.rewind().map_err(|e| Error::file("read", path, e))?;
     let windows = guarded(path, || format.windows(Box::new(source), &header))?;
     Ok(windows.map(|windows| Large { windows, header, attributes }))
 }
@@ -324,7 +340,22 @@ fn opened(path: &Path) -> Result<Opened> {
     let (file, length) = open_regular(path, "read")?;
     let mut source = BufReader::new(file);
     let (format, header) = header_of(&mut source, path)?;
-    Ok(Opened { source, length, format, header })
+    let data = match guarded(path, || format.data_file(&mut source))? {
+        None => None,
+        Some(name) => {
+            let beside = path.with_file_name(name);
+            let (file, length) = open_regular(&beside, "read")?;
+            // Packed voxels may be larger than plain ones by little.
+            if length > MAX_BYTES + MAX_BYTES / 100 {
+                return Err(Error::input(format!(
+                    "{} has {length} bytes, more than a picture may: cut it",
+                    beside.display()
+                )));
+            }
+            Some((file, length, beside))
+        }
+    };
+    Ok(Opened { source, length, format, header, data })
 }
 
 /// The format and the header of a file.

@@ -149,6 +149,9 @@ impl LeftOut {
 const ADDED: [&str; 5] =
     ["@eaDir", "__MACOSX", "lost+found", "$RECYCLE.BIN", "System Volume Information"];
 
+/// Extensions of the files beside a `.mhd` that hold its voxels.
+const VOXELS: [&str; 2] = ["raw", "zraw"];
+
 /// Lists the pictures of a folder, and with [`WalkOptions::deep`] of all folders below it. A folder that
 /// links reach twice is walked once.
 ///
@@ -222,6 +225,12 @@ impl Walk {
         let relative = path.strip_prefix(root).unwrap_or(&path).to_path_buf();
         if format::by_extension(Path::new(name)).is_some() {
             self.pictures.push(Found { relative, path });
+            return;
+        }
+        // The voxels of the volume of that name.
+        let voxels =
+            path.extension().is_some_and(|e| VOXELS.iter().any(|v| e.eq_ignore_ascii_case(v)));
+        if voxels && path.with_extension("mhd").exists() {
             return;
         }
         let content = || content(&path);

@@ -40,8 +40,8 @@ fn fixture() -> tempfile::TempDir {
     fs::write(at("zero/1.png"), "").unwrap();
     fs::create_dir_all(at("renamed")).unwrap();
     fs::write(at("renamed/1.jpg"), "this is text, whatever its name says").unwrap();
-    fs::create_dir_all(at("gifs")).unwrap();
-    fs::write(at("gifs/1.gif"), "GIF89a").unwrap();
+    fs::create_dir_all(at("raws")).unwrap();
+    fs::write(at("raws/1.psd"), "8BPS").unwrap();
     save(&at("pixel/1.png"), &picture(1, 1, 0));
     save(&at("val/val/1.png"), &picture(64, 32, 0));
     save(&at("deeper/more/1.png"), &picture(64, 32, 0));
@@ -59,7 +59,7 @@ fn data_that_cannot_be_used_is_named_with_the_cure() {
             row("train file.png", &["file.png is a file", "give the folder"]),
             row("train empty", &["empty has no files", "put pictures there"]),
             row("train texts", &["texts has no picture", "notes.txt", "put JPEG"]),
-            row("train gifs", &["1.gif", "convert it to PNG"]),
+            row("train raws", &["1.psd", "convert it to PNG"]),
             row("train odd", &["odd/1.png is 63 pixels wide", "folders A and B"]),
             row("train alone", &["alone/A/1.png has no partner", "add a picture named 1"]),
             row("train half", &["half has a folder A but no folder B", "add it"]),

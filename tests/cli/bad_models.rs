@@ -107,7 +107,7 @@ const TRANSLATE: [Refused; 15] = [
     row("translate run gone.png", &["gone.png does not exist", "check the path"]),
     row("translate run text.png", &["text.png is no picture", "copy it again"]),
     row("translate run nothing", &["nothing has no files", "put pictures there"]),
-    row("translate run p.png --output o.gif", &["o.gif", "written as .jpg, .png"]),
+    row("translate run p.png --output o.heic", &["o.heic", "written as .jpg, .png"]),
     row("translate run p.png q.png --output o.png", &["o.png", "give a folder"]),
     row("translate run p.png --output p.png", &["p.png", "overwritten", "another --output"]),
     row("translate inst p.png --norm running", &["no running statistics", "--norm batch"]),

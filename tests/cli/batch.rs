@@ -42,14 +42,14 @@ fn bad_pictures_are_listed_at_the_end_and_the_others_translated() {
     fs::write(at("in/text.jpg"), "text").unwrap();
     let whole = fs::read(at("in/z.png")).unwrap();
     fs::write(at("in/m/cut.png"), &whole[..whole.len() - 30]).unwrap();
-    fs::write(at("in/b.gif"), "GIF89a").unwrap();
+    fs::write(at("in/b.psd"), "8BPS").unwrap();
     fs::write(at("in/notes.txt"), "x").unwrap();
     let ended = run(folder.path(), &words("translate run in --output out"));
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert_eq!(files(&at("out")), ["a.png", "m/b.png", "z.png"]);
     for says in [
         "4 to translate, 0.00 megapixels, the largest 22 x 16",
-        "not used: 1 GIF picture, in/b.gif (convert it",
+        "not used: 1 Photoshop picture, in/b.psd (convert it",
         "not used: 1 file that is no picture, in/notes.txt",
     ] {
         assert!(ended.out.contains(says), "no {says:?} in {}", ended.out);

@@ -97,7 +97,7 @@ fn a_pair_is_read_from_one_file_or_two() {
 #[test]
 fn what_is_no_picture_is_passed_over_and_counted() {
     let folder = data(&["1.png", ".hidden.png"]);
-    for name in ["notes.txt", "Thumbs.db", "x.gif", ".DS_Store"] {
+    for name in ["notes.txt", "Thumbs.db", "x.psd", ".DS_Store"] {
         fs::write(folder.path().join(name), "x").unwrap();
     }
     let found = Folder::scan(folder.path(), STRICT).unwrap();
@@ -106,7 +106,7 @@ fn what_is_no_picture_is_passed_over_and_counted() {
     assert_eq!(
         found.notes(),
         [
-            format!("not used: 1 GIF picture, {root}/x.gif (convert it to PNG or JPEG)"),
+            format!("not used: 1 Photoshop picture, {root}/x.psd (convert it to PNG or JPEG)"),
             format!("not used: 2 files that are no pictures, such as {root}/Thumbs.db"),
         ]
     );
@@ -134,8 +134,8 @@ fn wrong_data_sets_are_named_with_the_cure() {
     for i in 0..12 {
         fs::write(texts.path().join(format!("{i}.txt")), "x").unwrap();
     }
-    let gifs = tempfile::tempdir().unwrap();
-    fs::write(gifs.path().join("1.heic"), "x").unwrap();
+    let photos = tempfile::tempdir().unwrap();
+    fs::write(photos.path().join("1.heic"), "x").unwrap();
     let empty_val = data(&["train/1.png"]);
     fs::create_dir(empty_val.path().join("val")).unwrap();
     let bad = data(&["1.png"]);
@@ -151,7 +151,7 @@ fn wrong_data_sets_are_named_with_the_cure() {
         (&file, &["1.png is a file", "give the folder"]),
         (none.path(), &["has no files", "put pictures there"]),
         (texts.path(), &["no picture that can be read among 12 files"]),
-        (gifs.path(), &["1.heic", "convert it to PNG"]),
+        (photos.path(), &["1.heic", "convert it to PNG"]),
         (empty_val.path(), &["val has no files"]),
         (odd.path(), &["odd.png is 15 pixels wide", "equal widths"]),
         (sizes.path(), &["A/1.png is 8x8", "B/1.png is 9x8", "resize or remove"]),
@@ -321,7 +321,7 @@ fn names_that_are_equal_as_text_are_pairs() {
 #[test]
 fn a_partner_in_a_format_that_is_not_read_is_named() {
     for (name, says) in
-        [("1.gif", "GIF"), ("1.HEIC", "HEIC"), ("1.jxl", "JPEG XL"), ("1.mp4", "film")]
+        [("1.psd", "Photoshop"), ("1.HEIC", "HEIC"), ("1.jxl", "JPEG XL"), ("1.mp4", "film")]
     {
         let folder = data(&["A/1.png", "A/2.png", "B/2.png"]);
         fs::write(folder.path().join("B").join(name), "x").unwrap();
@@ -335,7 +335,7 @@ fn a_partner_in_a_format_that_is_not_read_is_named() {
 fn formats_are_known_by_extension_or_content() {
     let folder = data(&["1.png"]);
     let contents: [(&str, &[u8], &str); 12] = [
-        ("a", b"GIF89a", "1 GIF picture"),
+        ("a", b"gimp xcf v011", "1 GIMP picture"),
         ("b.dat", b"PF\n2 2\n-1\n", "1 PFM picture"),
         ("c", b"\0\0\0\x18ftypheic\0\0", "1 HEIC picture"),
         ("d.bin", b"\0\0\0\x18ftypavif\0\0", "1 AVIF picture"),

@@ -236,7 +236,7 @@ REFUSED = [
     "train atlas --out none --device cpu --precision bf16",
     "translate unet-instance-lsgan odd --norm running --device cpu",
     "translate pth/patch3_batch.pth odd --device cpu",
-    "translate unet-batch odd/37x45.png --output none.gif --device cpu",
+    "translate unet-batch odd/37x45.png --output none.heic --device cpu",
     "translate unet-batch odd/37x45.png --output none.png --pairs --device cpu",
     "convert unet-batch none.onnx",
     "convert encoder-decoder-instance none.pth",

@@ -2,7 +2,7 @@
 
     python tests/golden/formats.py
 
-Needs numpy, Pillow, tifffile, imagecodecs, rasterio, nibabel. Each file is 7 x 5 pixels with the extremes of its
+Needs numpy, Pillow, tifffile, imagecodecs, rasterio, nibabel, SimpleITK. Each file is 7 x 5 pixels with the extremes of its
 type; integers of 32 and 64 bits stay within 2^24, which single precision holds. `manifest.json` has the samples,
 row by row, channels last. Read by tests/data/formats.rs.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import rasterio
+import SimpleITK
 import tifffile
 from PIL import Image
 from rasterio.transform import from_origin
@@ -190,6 +191,47 @@ def pnm():
         note(name, data)
 
 
+def more():
+    one = rng.integers(0, 2, (H, W)).astype(bool)
+    Image.fromarray(one).save(OUT / "grey1.bmp")
+    note("grey1.bmp", one.astype(np.uint8) * 255)
+    for extension in ("bmp", "gif"):
+        data = content("uint8", (H, W))
+        Image.fromarray(data).save(OUT / f"grey8.{extension}")
+        note(f"grey8.{extension}", data)
+        indices = rng.integers(0, 5, (H, W)).astype(np.uint8)
+        # Every entry is used, and keeps its place: Pillow sorts nothing of a palette that it is given.
+        indices.flat[:5] = range(5)
+        image = Image.fromarray(indices, "P")
+        image.putpalette([1, 2, 3, 40, 50, 60, 70, 80, 90, 255, 0, 9, 11, 22, 33])
+        image.save(OUT / f"palette.{extension}", **({"optimize": False} if extension == "gif" else {}))
+        note(f"palette.{extension}", indices)
+    image.save(OUT / "clear.gif", transparency=3, optimize=False)
+    note("clear.gif", np.stack([indices, np.where(indices == 3, 0, 255).astype(np.uint8)], -1))
+    for mode, shape in (("RGB", (H, W, 3)), ("RGBA", (H, W, 4))):
+        data = content("uint8", shape)
+        if mode == "RGBA":
+            # What cannot be seen is not kept by all.
+            data[..., 3] |= 1
+        Image.fromarray(data, mode).save(OUT / f"{mode}.webp", lossless=True, exact=True)
+        note(f"{mode}.webp", data)
+    for name, dtype, shape, compressed in (
+        ("volume.mha", "int16", (3, H, W), False),
+        ("packed.mha", "float32", (3, H, W), True),
+        ("beside.mhd", "uint16", (3, H, W), False),
+        ("beside-packed.mhd", "float64", (3, H, W), True),
+        ("flat.mha", "uint8", (H, W), False),
+    ):
+        data = content(dtype, shape)
+        image = SimpleITK.GetImageFromArray(data)
+        image.SetSpacing([0.5, 0.75, 2.0][: data.ndim])
+        SimpleITK.WriteImage(image, str(OUT / name), compressed)
+        note(name, data[2] if data.ndim == 3 else data, 2 if data.ndim == 3 else 0)
+    data = content("float32", (3, H, W, 2))
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(data, isVector=True), str(OUT / "vectors.mha"))
+    note("vectors.mha", data[1], 1)
+
+
 if __name__ == "__main__":
     OUT.mkdir(exist_ok=True)
     for old in OUT.iterdir():
@@ -199,6 +241,7 @@ if __name__ == "__main__":
     arrays()
     volumes()
     pnm()
+    more()
     lines = ",\n".join(json.dumps(entry) for entry in manifest)
     (OUT / "manifest.json").write_text(f"[\n{lines}\n]\n")
     print(len({e["file"] for e in manifest}), "files,", sum(p.stat().st_size for p in OUT.iterdir()), "bytes")

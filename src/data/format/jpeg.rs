@@ -3,10 +3,11 @@
 //! A JPEG whose data end early or do not decode is refused. The decoder fills with grey what it misses
 //! and makes something of any bits, so the scans are checked before it ([`jpeg_scan`]).
 
+use std::collections::BTreeMap;
 use std::io::{Read, SeekFrom};
 
-use image::ImageFormat;
 use image::codecs::jpeg::JpegEncoder;
+use image::{ImageEncoder, ImageError, ImageFormat};
 
 use super::{
     Alpha, Colours, Decoded, FileSource, Format, FormatError, Header, image_crate, jpeg_scan,
@@ -22,6 +23,9 @@ pub struct Jpeg;
 
 /// See [`Format::name`].
 pub const NAME: &str = "JPEG";
+
+/// What a segment with a part of a colour profile begins with.
+const PROFILE: &[u8] = b"ICC_PROFILE\0";
 
 /// The end of an image.
 const END: [u8; 2] = [0xff, 0xd9];
@@ -79,7 +83,10 @@ impl Format for Jpeg {
                     source.take(length).read_to_end(&mut bytes)?;
                     if bytes.starts_with(b"Exif\0\0") {
                         header.turn(metadata::orientation(&bytes));
-                    } else if bytes.starts_with(b"ICC_PROFILE\0\x01") && bytes.len() > 14 {
+                    } else if bytes
+                        .strip_prefix(PROFILE)
+                        .is_some_and(|part| part.len() > 2 && part[0] == 1)
+                    {
                         // The first of the segments that a profile is cut into.
                         header.notes.profile = !metadata::is_srgb(&bytes[14..]);
                     } else if let Some(index) = bytes.strip_prefix(b"MPF\0") {
@@ -91,6 +98,44 @@ impl Format for Jpeg {
             }
             skip_to(source, at + length)?;
         }
+    }
+
+    fn attributes(
+        &self,
+        source: &mut dyn FileSource,
+        header: &Header,
+    ) -> Result<Attributes, FormatError> {
+        let mut attributes = Attributes::new(header.stored);
+        // The segments of a profile, by their numbers from 1.
+        let mut parts = BTreeMap::new();
+        source.seek(SeekFrom::Start(2))?;
+        loop {
+            let marker = next_marker(source)?;
+            if matches!(marker, 0x01 | 0xd0..=0xd8) {
+                continue;
+            }
+            if matches!(marker, 0xd9 | 0xda) {
+                break;
+            }
+            let mut length = [0; 2];
+            source.read_exact(&mut length)?;
+            let at = source.stream_position()?;
+            let length = u64::from(u16::from_be_bytes(length)).saturating_sub(2);
+            if marker == 0xe2 {
+                let mut bytes = Vec::new();
+                source.take(length).read_to_end(&mut bytes)?;
+                if let Some([number, count, part @ ..]) = bytes.strip_prefix(PROFILE) {
+                    parts.insert(*number, (*count, part.to_vec()));
+                }
+            }
+            skip_to(source, at + length)?;
+        }
+        // One of which a segment is missing is none.
+        let whole = parts.values().all(|(count, _)| usize::from(*count) == parts.len());
+        if whole && !parts.is_empty() && parts.keys().copied().eq(1..=parts.len() as u8) {
+            attributes.profile = Some(parts.into_values().flat_map(|(_, part)| part).collect());
+        }
+        Ok(attributes)
     }
 
     fn decode(&self, bytes: &[u8], header: &Header, _page: usize) -> Result<Decoded, FormatError> {
@@ -116,8 +161,14 @@ impl Format for Jpeg {
         let [width, height] = [image.width, image.height].map(|n| n as u32);
         let bytes = image.samples.as_slice().bytes();
         let color = image_crate::color(image)?;
-        JpegEncoder::new_with_quality(sink, quality).encode(bytes, width, height, color)?;
-        Ok(unkept(attributes))
+        let mut encoder = JpegEncoder::new_with_quality(sink, quality);
+        let mut lost = unkept(attributes);
+        if let Some(profile) = &attributes.profile {
+            encoder.set_icc_profile(profile.clone()).map_err(ImageError::Unsupported)?;
+            lost.retain(|what| *what != "the colour profile");
+        }
+        encoder.encode(bytes, width, height, color)?;
+        Ok(lost)
     }
 }
 

@@ -1,7 +1,8 @@
-//! MetaImage (`.mha`): a header of text and the voxels behind it; slices along the third axis.
+//! MetaImage: a header of text and the voxels behind it (`.mha`) or in a file beside it (`.mhd`); slices along the
+//! third axis.
 //!
 //! The lines of the header, with spacing, offset and direction, are kept; written volumes differ from it in size,
-//! type and compression alone. A `.mhd` names another file for its voxels and is refused.
+//! type and compression alone, and hold their voxels themselves, also under the name `.mhd`.
 //!
 //! Source: ITK's description of the MetaIO format.
 
@@ -20,6 +21,9 @@ use crate::data::{Attributes, Axes, Image, Place, StoredType, VolumeHeader};
 pub struct MetaImage;
 
 const NAME: &str = "MetaImage";
+/// The key of the last line, which says where the voxels are, and its value where they follow.
+const DATA_FILE: &str = "ElementDataFile";
+const LOCAL: &str = "LOCAL";
 /// Most bytes of a header.
 const MAX_HEADER: u64 = 1 << 16;
 /// Most channels of a voxel.
@@ -29,6 +33,8 @@ const MOST_CHANNELS: usize = 64;
 struct Lines {
     all: Vec<(String, String)>,
     data: usize,
+    /// The line that says where the voxels are, the last.
+    last: usize,
 }
 
 impl Lines {
@@ -40,20 +46,16 @@ impl Lines {
         loop {
             let end = start[at..].iter().position(|&b| b == b'\n').ok_or(FormatError::CutShort)?;
             let line = String::from_utf8_lossy(&start[at..at + end]).trim().to_string();
+            let last_at = at;
             at += end + 1;
             let (key, value) = line
                 .split_once('=')
                 .ok_or_else(|| FormatError::failed("a line of its header without ="))?;
             let (key, value) = (key.trim().to_string(), value.trim().to_string());
-            let last = key == "ElementDataFile";
-            if last && value != "LOCAL" {
-                return Err(FormatError::Unsupported(
-                    "MetaImage whose voxels lie in another file: save it as .mha".into(),
-                ));
-            }
+            let last = key == DATA_FILE;
             all.push((key, value));
             if last {
-                return Ok(Lines { all, data: at });
+                return Ok(Lines { all, data: at, last: last_at });
             }
         }
     }
@@ -64,6 +66,23 @@ impl Lines {
 
     fn is(&self, key: &str) -> bool {
         self.get(key).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
+    /// The file beside this one that has the voxels.
+    fn data_file(&self) -> Result<Option<&str>, FormatError> {
+        let name = self.get(DATA_FILE).unwrap_or_default();
+        if name == LOCAL {
+            return Ok(None);
+        }
+        // Lists and patterns of several files, and files elsewhere.
+        let several = name.starts_with("LIST") || name.contains(['%', '/', '\\', '\0']);
+        if several || matches!(name, "" | "." | "..") {
+            return Err(FormatError::Unsupported(
+                "MetaImage whose voxels lie in several files or in another folder: save it as .mha"
+                    .into(),
+            ));
+        }
+        Ok(Some(name))
     }
 
     /// Columns, rows, slices and channels.
@@ -137,6 +156,7 @@ impl Format for MetaImage {
 
     fn header(&self, source: &mut dyn FileSource) -> Result<Header, FormatError> {
         let lines = Lines::read(source)?;
+        lines.data_file()?;
         lines.stored()?;
         lines.bytes()?;
         let [width, height, slices, channels] = lines.size()?;
@@ -145,6 +165,20 @@ impl Format for MetaImage {
         header.colours = Colours::Other;
         (header.pages, header.slices) = (slices, true);
         Ok(header)
+    }
+
+    fn data_file(&self, source: &mut dyn FileSource) -> Result<Option<String>, FormatError> {
+        Ok(Lines::read(source)?.data_file()?.map(String::from))
+    }
+
+    fn joined(&self, mut head: Vec<u8>, data: Vec<u8>) -> Vec<u8> {
+        // As if they were behind the header.
+        if let Ok(lines) = Lines::read(&mut std::io::Cursor::new(&head)) {
+            head.truncate(lines.last);
+            head.extend(format!("{DATA_FILE} = {LOCAL}\n").into_bytes());
+            head.extend(data);
+        }
+        head
     }
 
     fn attributes(
@@ -162,6 +196,11 @@ impl Format for MetaImage {
 
     fn decode(&self, bytes: &[u8], _header: &Header, page: usize) -> Result<Decoded, FormatError> {
         let lines = Lines::read(&mut std::io::Cursor::new(bytes))?;
+        if lines.data_file()?.is_some() {
+            return Err(FormatError::Unsupported(
+                "MetaImage without the file of its voxels".into(),
+            ));
+        }
         let [width, height, _, channels] = lines.size()?;
         let stored = lines.stored()?;
         let slice = width * height * channels * stored.size();
@@ -214,7 +253,8 @@ impl Format for MetaImage {
             "BinaryDataByteOrderMSB",
             "ElementMin",
             "ElementMax",
-            "ElementDataFile",
+            DATA_FILE,
+            "HeaderSize",
         ];
         let mut head = String::new();
         let flat = old.lines().any(|line| line.replace(' ', "") == "NDims=2");
@@ -232,7 +272,7 @@ impl Format for MetaImage {
         if channels > 1 {
             head += &format!("ElementNumberOfChannels = {channels}\n");
         }
-        head += &format!("ElementType = {kind}\nElementDataFile = LOCAL\n");
+        head += &format!("ElementType = {kind}\n{DATA_FILE} = {LOCAL}\n");
         sink.write_all(head.as_bytes())?;
         for page in pages {
             sink.write_all(&bytes_of(page.samples.as_slice(), stored, ByteOrder::Little))?;

@@ -6,6 +6,7 @@
 //! messages follow the list. [`unread`] knows formats that are not read, by name.
 
 mod bmp;
+mod gif;
 mod image_crate;
 mod jpeg;
 mod jpeg_bits;
@@ -35,10 +36,11 @@ use super::{Attributes, Image, StoredType, WindowSource};
 use crate::atomic::Sink;
 
 /// All formats, in the order in which messages name them.
-pub static FORMATS: [&dyn Format; 11] = [
+pub static FORMATS: [&dyn Format; 12] = [
     &jpeg::Jpeg,
     &PNG,
     &bmp::Bmp,
+    &gif::Gif,
     &tiff::Tiff,
     &webp::WebP,
     &pnm::Pnm,
@@ -78,6 +80,17 @@ pub trait Format: Debug + Sync {
 
     /// The header of a file, from as few of its bytes as possible.
     fn header(&self, source: &mut dyn FileSource) -> Result<Header, FormatError>;
+
+    /// The name of the file in the same folder that holds the samples, if it is another one.
+    fn data_file(&self, _source: &mut dyn FileSource) -> Result<Option<String>, FormatError> {
+        Ok(None)
+    }
+
+    /// The bytes for [`Format::decode`] from those of a file and of its [data file](Format::data_file).
+    fn joined(&self, mut head: Vec<u8>, data: Vec<u8>) -> Vec<u8> {
+        head.extend(data);
+        head
+    }
 
     /// What a file with this header says beside its samples, with [`Header::stored`] at least.
     fn attributes(
@@ -275,6 +288,11 @@ impl FormatError {
     pub fn failed(cause: impl Into<String>) -> Self {
         FormatError::Failed(cause.into())
     }
+}
+
+/// Whether all colours of a palette are greys, and there are some: what has it is grey.
+fn is_grey(palette: &[[u8; 3]]) -> bool {
+    !palette.is_empty() && palette.iter().all(|[r, g, b]| r == g && g == b)
 }
 
 /// The only page of a format that holds one.

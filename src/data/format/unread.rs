@@ -6,7 +6,7 @@ use std::path::Path;
 /// A format that is not read.
 #[derive(Debug)]
 pub struct Unread {
-    /// What one file is: "GIF picture".
+    /// What one file is: "PFM picture".
     pub name: &'static str,
     /// What to do with a file, which stands as `{}`.
     cure: &'static str,
@@ -52,8 +52,7 @@ fn svg(b: &[u8]) -> bool {
 }
 
 /// In the order in which their content is looked at.
-static UNREAD: [Unread; 26] = [
-    unread("GIF picture", CONVERT, &["gif"], |b| b.starts_with(b"GIF8")),
+static UNREAD: [Unread; 25] = [
     unread("PFM picture", "save {} as TIFF with floats", &["pfm"], pfm),
     unread("AVIF picture", CONVERT, &["avif", "avifs"], |b| matches!(brand(b), b"avif" | b"avis")),
     unread("HEIC picture", CONVERT, &["heic", "heif", "hif", "heics"], |b| {

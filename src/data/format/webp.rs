@@ -1,15 +1,19 @@
-//! WebP: RGB with 8 bits, with or without alpha; written without loss. Of an animation the first frame.
+//! WebP: RGB with 8 bits, with or without alpha and a colour profile; written without loss. Of an animation the first frame.
 
 use std::io::{Read, SeekFrom};
 
-use image::ImageFormat;
+use image::codecs::webp::WebPEncoder;
+use image::{
+    ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, ImageFormat, ImageReader, Limits,
+};
 
 use super::{
     Decoded, FileSource, Format, FormatError, Header, image_crate, metadata, only, unkept,
 };
 use crate::atomic::Sink;
-use crate::data::limits::EXIF;
+use crate::data::limits::{EXIF, METADATA};
 use crate::data::{Attributes, Image, StoredType};
+use crate::tensor::SampleType;
 
 /// WebP files.
 #[derive(Debug)]
@@ -63,12 +67,26 @@ impl Format for WebP {
         Ok(header)
     }
 
+    fn attributes(
+        &self,
+        source: &mut dyn FileSource,
+        header: &Header,
+    ) -> Result<Attributes, FormatError> {
+        source.seek(SeekFrom::Start(0))?;
+        let mut reader = ImageReader::with_format(source, ImageFormat::WebP);
+        let mut limits = Limits::no_limits();
+        limits.max_alloc = Some(METADATA);
+        reader.limits(limits);
+        let profile = reader.into_decoder()?.icc_profile()?;
+        Ok(Attributes { profile, ..Attributes::new(header.stored) })
+    }
+
     fn decode(&self, bytes: &[u8], header: &Header, _page: usize) -> Result<Decoded, FormatError> {
         Ok(image_crate::decode(bytes, ImageFormat::WebP, header)?.into())
     }
 
     fn holds(&self, channels: usize, stored: StoredType) -> bool {
-        channels == 3 && stored == StoredType::U8
+        matches!(channels, 3 | 4) && stored == StoredType::U8
     }
 
     fn encode(
@@ -78,7 +96,19 @@ impl Format for WebP {
         sink: &mut Sink,
         _quality: u8,
     ) -> Result<Vec<&'static str>, FormatError> {
-        image_crate::encode(only(pages, self.name())?, sink, ImageFormat::WebP)?;
-        Ok(unkept(attributes))
+        let image = only(pages, self.name())?;
+        let color = match image.channels {
+            4 if image.samples.sample_type() == SampleType::U8 => ExtendedColorType::Rgba8,
+            _ => image_crate::color(image)?,
+        };
+        let mut lost = unkept(attributes);
+        let mut encoder = WebPEncoder::new_lossless(sink);
+        if let Some(profile) = &attributes.profile {
+            encoder.set_icc_profile(profile.clone()).map_err(ImageError::Unsupported)?;
+            lost.retain(|what| *what != "the colour profile");
+        }
+        let (width, height) = (image.width as u32, image.height as u32);
+        encoder.write_image(image.samples.as_slice().bytes(), width, height, color)?;
+        Ok(lost)
     }
 }
