@@ -61,6 +61,13 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
     };
     let mut translator = Translator::open(&model, options, backend)?;
     words::translator(&translator).iter().for_each(say);
+    let mut counts = counts;
+    if translator.domains().input.stacked {
+        // All pages of a file are one picture.
+        counts = counts.with_all_pages();
+        jobs.retain(|job| !matches!(&job.source, Source::Pair(pair) if pair.page > 0));
+        jobs.iter_mut().for_each(|job| job.slices = 1);
+    }
     say(format!("pictures  {}", amount(&jobs)));
     if let Some((first, count)) = renamed {
         say(format!(
@@ -177,6 +184,10 @@ fn translate(
     let (pages, palettes): (Vec<_>, Vec<_>) =
         outputs.into_iter().map(|output| written::samples(output, &domains.target)).unzip();
     let palette = palettes.into_iter().next().flatten();
+    let pages = match domains.target.stacked {
+        true => pages.iter().flat_map(Image::by_channel).collect(),
+        false => pages,
+    };
     let attributes =
         match written::attributes(job.source.input(direction), &domains.target, palette) {
             Ok(attributes) => attributes,
@@ -221,6 +232,10 @@ fn stream(
 ) -> Result<Option<Done>> {
     let Source::Picture(path) = &job.source else { return Ok(None) };
     let large = is_large(job.size[0], job.size[1]);
+    // Pages come one behind the other, and tiles have all channels.
+    if translator.domains().target.stacked {
+        return Ok(None);
+    }
     if job.slices > 1 || translator.resizing().size(job.size) != job.size {
         // A picture that is resized is read whole, and too large a one is refused there.
         return Ok(None);

@@ -117,8 +117,10 @@ impl Place {
                         }
                     }
                 }),
-                270 if String::from_utf8_lossy(&tag.bytes).contains("<OME") => {
-                    lost.push("the OME description, which states the size");
+                270 if scale != [1.0; 2]
+                    && String::from_utf8_lossy(&tag.bytes).contains("<OME") =>
+                {
+                    lost.push("the OME description, which states the size of a pixel");
                     continue;
                 }
                 282 | 283 | 296 if scale != [1.0; 2] => {

@@ -63,12 +63,17 @@ impl Domain {
         }
     }
 
-    /// Reads page `page` of a file as an image of this domain, with what was changed or left out.
+    /// Reads page `page` of a file, or all of them where they are channels, as an image of this domain, with what was changed or left out.
     ///
     /// # Errors
     /// As [`Picture::read`]; a picture that the domain cannot hold, with what both have.
     pub fn read(&self, path: &Path, page: usize) -> Result<(Image, Notes)> {
-        self.converted(Picture::read(path, page)?, path)
+        self.converted(self.picture(path, page)?, path)
+    }
+
+    /// Page `page` of a file, or all as channels, as the file has them.
+    pub(super) fn picture(&self, path: &Path, page: usize) -> Result<Picture> {
+        if self.stacked { Picture::read_stacked(path) } else { Picture::read(path, page) }
     }
 
     /// A picture as an image of this domain; `path` only serves for messages.

@@ -33,6 +33,7 @@ use super::notes::Notes;
 use super::{Attributes, Image, StoredType, WindowSource};
 use crate::error::{Error, Result};
 use crate::regular::open_regular;
+use crate::tensor::Samples;
 
 /// The header of an image file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +149,19 @@ impl ImageHeader {
         (self.notes.more_frames + 1).saturating_sub(self.pages)
     }
 
+    /// Refuses a file whose pages cannot be channels of one picture.
+    pub(super) fn check_alike(&self, path: &Path) -> Result<()> {
+        match self.other_pages() {
+            0 => Ok(()),
+            n => Err(Error::input(format!(
+                "{} has {n} of {} pages that differ from the first in size or type, so they are no channels \
+                 of one picture: save them alike, or leave it out",
+                path.display(),
+                self.pages + n
+            ))),
+        }
+    }
+
     /// "3 channels of u16", "a palette".
     pub fn describe(&self) -> String {
         let s = if self.channels == 1 { "" } else { "s" };
@@ -231,6 +245,37 @@ impl Picture {
         let mut header = ImageHeader::of(&header);
         header.notes.rounded = rounded;
         Ok(Picture { image, header, attributes })
+    }
+
+    /// Reads all pages of a file as the channels of one picture, those of the first page first.
+    ///
+    /// # Errors
+    /// As [`Picture::read`]; pages that differ in size or type.
+    pub fn read_stacked(path: &Path) -> Result<Picture> {
+        let stack = PictureStack::read(path)?;
+        stack.header.check_alike(path)?;
+        let count = stack.pages.len();
+        let (mut header, mut pictures) = (stack.header, stack.into_pictures());
+        let first = pictures.next().expect("a file has a page");
+        if count == 1 {
+            return Ok(first);
+        }
+        let Picture { image: Image { height, width, channels, .. }, attributes, .. } = first;
+        let kind = first.image.samples.sample_type();
+        let mut samples = Samples::zeros(kind, first.image.samples.len() * count);
+        let images = [first.image].into_iter().chain(pictures.map(|picture| picture.image));
+        for (page, image) in images.enumerate() {
+            for i in 0..width * height {
+                let pixel = image.samples.as_slice().part(i * channels..(i + 1) * channels);
+                samples.copy_at((i * count + page) * channels, pixel);
+            }
+        }
+        let channels = channels * count;
+        header.channels = channels;
+        (header.colours, header.alpha, header.opacity) = (Colours::Other, false, Alpha::None);
+        (header.pages, header.slices) = (1, false);
+        header.notes = Notes { alpha: false, more_frames: 0, ..header.notes };
+        Ok(Picture { image: Image { height, width, channels, samples }, header, attributes })
     }
 
     /// What a file says beside its samples, without reading those: of a picture of any size.

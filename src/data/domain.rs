@@ -26,6 +26,10 @@ pub struct Domain {
     /// The order of the axes of arrays in files, where they are arrays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub axes: Option<Axes>,
+    /// Whether all pages of a file together are the channels of one picture, in files that are read and
+    /// written.
+    #[serde(skip_serializing_if = "is_false")]
+    pub stacked: bool,
     /// The classes that colours stand for, where they are learnt as colours: each pixel of an output gets
     /// the nearest.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,6 +137,7 @@ impl Default for Domain {
             nodata: None,
             stored: None,
             axes: None,
+            stacked: false,
             palette: None,
         }
     }

@@ -77,6 +77,7 @@ const BINS: usize = 1 << 16;
 pub fn find(pairs: &[Pair], half: Half, kinds: &Kinds, options: &SideOptions) -> Result<FoundSide> {
     let side = half.name();
     let read_as = options.read_as.unwrap_or(ReadAs::Auto);
+    let stacked = pairs.iter().any(|pair| pair.stacked);
     let first = pairs.first().map(|pair| pair.half(half));
     let path = first.ok_or_else(|| Error::input("there is no picture to train on"))?;
     let attributes = Picture::read_attributes(path)?;
@@ -85,6 +86,7 @@ pub fn find(pairs: &[Pair], half: Half, kinds: &Kinds, options: &SideOptions) ->
         return labels(pairs, half, options, read_as == ReadAs::Palette);
     }
     let mut domain = kept(kinds, read_as, options, &attributes, side)?;
+    domain.stacked = stacked;
     if kinds.all(|kind| kind.colours == Colours::Palette) && read_as == ReadAs::Auto {
         lines.push(format!("all have palettes: if they are label maps, read {side} as labels"));
     }

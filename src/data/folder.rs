@@ -468,6 +468,14 @@ fn check(
             (of_a.width, of_a.height, [Some((a.clone(), of_a)), Some((b.clone(), of_b))])
         }
     };
+    let mut headers = headers;
+    if use_of_pages == Pages::Channels {
+        for (path, header) in headers.iter_mut().flatten() {
+            header.check_alike(path).map_err(|e| at(path, e))?;
+            // None is left out.
+            header.notes.more_frames = 0;
+        }
+    }
     let name = name.to_string_lossy().into_owned();
     let each = |header: &ImageHeader| match use_of_pages {
         Pages::Auto if header.slices => header.pages,

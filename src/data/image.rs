@@ -179,6 +179,17 @@ impl Image {
         Image { width: self.width + right.width, samples, ..*self }
     }
 
+    /// Each channel as an image.
+    pub fn by_channel(&self) -> Vec<Image> {
+        let channel = |c: usize| {
+            let samples = with_samples!(Samples, &self.samples, all => {
+                Samples::from(all.iter().skip(c).step_by(self.channels).copied().collect::<Vec<_>>())
+            });
+            Image { channels: 1, samples, ..*self }
+        };
+        (0..self.channels).map(channel).collect()
+    }
+
     /// The image mirrored left to right.
     pub fn mirror(&self) -> Image {
         let columns: Vec<usize> = (0..self.width).rev().collect();

@@ -91,6 +91,12 @@ impl Count {
 }
 
 impl NoteCounts {
+    /// The counts where all pages are read.
+    pub fn with_all_pages(mut self) -> NoteCounts {
+        self.frames = Count::default();
+        self
+    }
+
     /// Counts the notes on one picture.
     pub fn add(&mut self, notes: &Notes, path: &Path) {
         self.alpha.add(notes.alpha && !notes.transparent, path);

@@ -145,7 +145,10 @@ impl Pair {
     /// As [`Picture::read`]; an odd width of a side-by-side image.
     pub fn picture(&self, half: Half) -> Result<(Picture, PathBuf)> {
         let path = self.half(half);
-        let mut picture = Picture::read(path, self.page)?;
+        let mut picture = match self.stacked {
+            true => Picture::read_stacked(path)?,
+            false => Picture::read(path, self.page)?,
+        };
         if let PairSource::SideBySide(path) = &self.source {
             let (a, b) = picture.image.halves(path)?;
             picture.image = if half == Half::A { a } else { b };
@@ -173,7 +176,7 @@ impl Pair {
                 Ok((image.halves(path)?, [Some((path.clone(), notes)), None]))
             }
             PairSource::SideBySide(path) => {
-                let picture = Picture::read(path, self.page)?;
+                let picture = of_a.picture(path, self.page)?;
                 let (a, b) = picture.image.halves(path)?;
                 let (a, notes_a) = of_a.converted(Picture { image: a, ..picture.clone() }, path)?;
                 let (b, notes_b) = of_b.converted(Picture { image: b, ..picture }, path)?;

@@ -56,11 +56,14 @@ impl WindowSource for Image {
 
 impl Domain {
     /// Opens the first page of a file to be read by windows, as images of this domain; `None` if its format is
-    /// only read whole.
+    /// only read whole, and where pages are channels.
     ///
     /// # Errors
     /// As [`Domain::read`], but for the size.
     pub fn windows(&self, path: &Path) -> Result<Option<DomainWindows>> {
+        if self.stacked {
+            return Ok(None);
+        }
         let Some(Large { windows, header, attributes }) = large(path)? else { return Ok(None) };
         let (domain, path) = (self.clone(), path.to_path_buf());
         let header = ImageHeader::of(&header);

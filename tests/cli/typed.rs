@@ -231,3 +231,64 @@ fn a_side_without_any_value_is_refused() {
     assert!(error.contains("A has no pixel to train on"), "{error}");
     assert!(!folder.path().join("run").exists());
 }
+
+/// Pages of a TIFF as channels, on both sides: a stack goes in, and a stack comes out.
+#[test]
+fn pages_are_channels_in_and_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let page = |i: usize, p: usize| {
+        let value = |k: usize| (k * (p + 2) % 251 + i * 10 + p * 500) as u16;
+        Image::new(32, 32, 1, (0..32 * 32).map(value).collect::<Vec<u16>>()).unwrap()
+    };
+    let wide = |image: Image| {
+        let Samples::U16(all) = image.samples else { panic!("made so") };
+        let all: Vec<f32> = all.into_iter().map(|v| f32::from(v) / 8.0).collect();
+        Image::new(32, 32, 1, all).unwrap()
+    };
+    for i in 0..3 {
+        for (side, pages, stored) in [
+            ("A", (0..3).map(|p| page(i, p)).collect::<Vec<_>>(), StoredType::U16),
+            ("B", (0..2).map(|p| wide(page(i, p))).collect(), StoredType::F32),
+        ] {
+            let path = path(&format!("data/{side}/{i}.tif"));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let mut attributes = Attributes::new(stored);
+            let ome = "<OME><Image><Pixels PhysicalSizeX=\"0.25\" PhysicalSizeXUnit=\"um\">\
+                       <Channel Name=\"one\"/><Channel Name=\"two\"/></Pixels></Image></OME>\0";
+            attributes.place.tags = vec![pix2pix_engine::data::Tag {
+                tag: 270,
+                kind: 2,
+                count: ome.len() as u64,
+                bytes: ome.into(),
+            }];
+            Image::write_pages(&pages, &attributes, &path, 95).unwrap();
+        }
+    }
+    let said = ok(folder.path(), &words(&format!("train data {SMALL} --pages channels"))).out;
+    assert!(!said.contains("not read"), "{said}");
+    assert!(said.contains("each channel has its range"), "{said}");
+    let said = ok(folder.path(), &words("translate run data/A --output out")).out;
+    assert!(!said.contains("not read"), "{said}");
+    let out = path("out/1.tif");
+    let out = if out.exists() { out } else { path("out/1.tiff") };
+    let first = Picture::read(&out, 0).unwrap();
+    assert_eq!((first.header.pages, first.image.channels), (2, 1));
+    assert_eq!(first.header.stored, StoredType::F32);
+    let stacked = Picture::read_stacked(&out).unwrap();
+    assert_eq!((stacked.image.channels, stacked.image.width), (2, 32));
+    let text = String::from_utf8(stacked.attributes.place.tags[0].bytes.clone()).unwrap();
+    assert!(text.contains("PhysicalSizeX=\"0.25\"") && text.contains("SizeC=\"2\""), "{text}");
+    // Resumed it is read in the same way, and a file whose pages differ is named.
+    ok(folder.path(), &words("train data --resume run --steps 3"));
+    let odd = [Image::filled(32, 32, &[1]), Image::filled(16, 32, &[1])];
+    Image::write_pages(&odd[..1], &Attributes::new(StoredType::U8), &path("odd/A/1.tif"), 95)
+        .unwrap_err();
+    for side in ["A", "B"] {
+        std::fs::create_dir_all(path(&format!("odd/{side}"))).unwrap();
+        let to = path(&format!("odd/{side}/1.tif"));
+        Image::write_pages(&odd, &Attributes::new(StoredType::U8), &to, 95).unwrap();
+    }
+    let error = run(folder.path(), &words(&format!("train odd {SMALL}3 --pages channels"))).err;
+    assert!(error.contains("1 of 2 pages that differ from the first"), "{error}");
+}

@@ -117,16 +117,38 @@ fn volumes_keep_their_place() {
     assert_eq!(lost.unwrap(), Vec::<&str>::new());
     assert_eq!(Picture::read(&to, 0).unwrap(), picture);
     // What describes the layout of the input is not said of another one, and that is told.
-    for name in ["planar5-uint16.tif", "channels.ome.tif"] {
-        let Picture { image, attributes, .. } =
-            Picture::read(&golden("formats").join(name), 0).unwrap();
-        let lost = Image::write_pages(&[image], &attributes, &to, 95).unwrap();
-        assert!(lost.iter().any(|what| what.contains("tifffile description")), "{name}: {lost:?}");
-        let place = Picture::read(&to, 0).unwrap().attributes.place;
-        assert!(place.tags.iter().all(|tag| tag.tag != 270), "{name}");
-    }
-    let names = Picture::read(&golden("formats").join("channels.ome.tif"), 0).unwrap();
-    assert_eq!(names.attributes.channels, ["DAPI", "GFP"]);
+    let Picture { image, attributes, .. } =
+        Picture::read(&golden("formats").join("planar5-uint16.tif"), 0).unwrap();
+    let lost = Image::write_pages(&[image], &attributes, &to, 95).unwrap();
+    assert!(lost.iter().any(|what| what.contains("tifffile description")), "{lost:?}");
+    let place = Picture::read(&to, 0).unwrap().attributes.place;
+    assert!(place.tags.iter().all(|tag| tag.tag != 270));
+    // OME's channels are pages, and keep their names and the size of a pixel.
+    let ome = golden("formats").join("channels.ome.tif");
+    let pages: Vec<Image> = (0..2).map(|i| Picture::read(&ome, i).unwrap().image).collect();
+    let attributes = Picture::read(&ome, 0).unwrap().attributes;
+    assert_eq!(attributes.channels, ["DAPI", "GFP"]);
+    let lost = Image::write_pages(&pages, &attributes, &to, 95).unwrap();
+    assert!(lost.iter().any(|what| what.contains("OME-XML says beside")), "{lost:?}");
+    let back = Picture::read_stacked(&to).unwrap();
+    assert_eq!(back.attributes.channels, ["DAPI", "GFP"]);
+    assert_eq!(back.image.by_channel(), pages);
+    // A name with characters that XML has for itself.
+    let named =
+        Attributes { channels: ["a < b", "\"&\""].map(String::from).to_vec(), ..attributes };
+    Image::write_pages(&pages, &named, &to, 95).unwrap();
+    assert_eq!(Picture::read(&to, 0).unwrap().attributes.channels, named.channels);
+    // Names of bands and their unit.
+    let bands = Attributes {
+        channels: ["red edge", "a < b"].map(String::from).to_vec(),
+        unit: Some("K".to_string()),
+        ..Attributes::new(StoredType::U16)
+    };
+    let image = Image::new(2, 1, 2, vec![1u16, 2, 3, 4]).unwrap();
+    let lost = Image::write_pages(&[image], &bands, &to, 95).unwrap();
+    assert_eq!(lost, Vec::<&str>::new());
+    let back = Picture::read(&to, 0).unwrap().attributes;
+    assert_eq!((back.channels, back.unit), (bands.channels, bands.unit));
 }
 
 /// One of our files: its name, and what it holds, page by page.

@@ -3,7 +3,10 @@
 //! Sources: TIFF 6.0; GeoTIFF 1.1 (OGC 19-008r4); GDAL's tags 42112 and 42113; OME-XML 2016-06.
 
 use quick_xml::Reader;
+use quick_xml::XmlVersion;
+use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::Event;
+use quick_xml::events::attributes::Attribute;
 
 use super::super::{FileSource, FormatError, Header};
 use super::directory::Directory;
@@ -84,20 +87,27 @@ struct Gdal {
 fn gdal(xml: &str) -> Gdal {
     let mut found = Gdal::default();
     let mut reader = Reader::from_str(xml);
-    let mut role = None;
+    let mut item = None;
+    let mut text = String::new();
     loop {
         match reader.read_event() {
             Ok(Event::Start(start)) => {
                 let value = |name: &str| {
                     let attribute = start.try_get_attribute(name).ok()??;
-                    Some(attribute.value.into_owned())
+                    Some(attribute.normalized_value(XmlVersion::Implicit1_0).ok()?.into_owned())
                 };
                 let sample = value("sample").and_then(|n| n.parse::<usize>().ok());
-                role = value("role").zip(sample);
+                item = value("role").zip(sample);
+                text.clear();
             }
-            Ok(Event::Text(text)) => {
+            Ok(Event::Text(part)) => text.push_str(&part),
+            Ok(Event::GeneralRef(entity)) => match entity.resolve_char_ref() {
+                Ok(Some(character)) => text.push(character),
+                _ => text.push_str(resolve_predefined_entity(&entity).unwrap_or_default()),
+            },
+            Ok(Event::End(_)) => {
                 let text = text.trim().to_string();
-                match role.take() {
+                match item.take() {
                     Some((role, sample)) if role == "description" && sample < 1 << 12 => {
                         if found.names.len() <= sample {
                             found.names.resize(sample + 1, String::new());
@@ -124,7 +134,10 @@ fn ome(xml: &str) -> Vec<String> {
                 if start.local_name().as_ref() == "Channel" =>
             {
                 let name = start.try_get_attribute("Name").ok().flatten();
-                let name = name.map(|name| name.value.into_owned());
+                let value = |name: Attribute| {
+                    Some(name.normalized_value(XmlVersion::Implicit1_0).ok()?.into_owned())
+                };
+                let name = name.and_then(value);
                 names.push(name.unwrap_or_default());
             }
             Ok(Event::Eof) | Err(_) => return names,

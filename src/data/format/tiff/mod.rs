@@ -7,6 +7,7 @@
 //! compression, CMYK, YCbCr and CIELab are left to the `image` crate.
 
 mod chunk;
+mod describe;
 mod directory;
 mod kept;
 mod layout;
@@ -157,7 +158,7 @@ impl Format for Tiff {
         sink: &'a mut Sink,
     ) -> Result<Box<dyn RowWriter + 'a>, FormatError> {
         let samples = (width as u64).saturating_mul(height as u64).saturating_mul(channels as u64);
-        let mut writer = Writer::for_samples(sink, samples, attributes)?;
+        let mut writer = Writer::for_samples(sink, samples, 1, attributes)?;
         writer.begin(width, height, channels)?;
         Ok(Box::new(writer))
     }

@@ -6,6 +6,7 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
 use super::super::FormatError;
+use super::describe::{self, Described};
 use super::tag;
 use crate::atomic::Sink;
 use crate::data::stored::{ByteOrder, bytes_of};
@@ -25,6 +26,9 @@ pub struct Writer<'a> {
     /// Where the offset of the next page goes.
     link: u64,
     page: Option<Page>,
+    /// Pages that the file is to have, and those that are written.
+    pages: usize,
+    written: usize,
     lost: Vec<&'static str>,
 }
 
@@ -53,13 +57,14 @@ impl<'a> Writer<'a> {
         attributes: &'a Attributes,
     ) -> Result<Self, FormatError> {
         let samples = pages.iter().map(|page| page.samples.len() as u64).sum::<u64>();
-        Writer::for_samples(sink, samples, attributes)
+        Writer::for_samples(sink, samples, pages.len(), attributes)
     }
 
-    /// Begins a file for so many samples.
+    /// Begins a file for so many samples and pages.
     pub fn for_samples(
         sink: &'a mut Sink,
         samples: u64,
+        pages: usize,
         attributes: &'a Attributes,
     ) -> Result<Self, FormatError> {
         // Deflate makes nothing larger by more than a thousandth.
@@ -72,7 +77,7 @@ impl<'a> Writer<'a> {
         let link = sink.stream_position().map_err(io)?;
         sink.write_all(&[0; 8][..if big { 8 } else { 4 }]).map_err(io)?;
         let (stored, lost) = (attributes.stored, Vec::new());
-        Ok(Writer { sink, attributes, stored, big, link, page: None, lost })
+        Ok(Writer { sink, attributes, stored, big, link, page: None, pages, written: 0, lost })
     }
 
     /// Begins a page.
@@ -200,6 +205,7 @@ impl<'a> Writer<'a> {
         self.sink.write_all(&long(at)).map_err(io)?;
         self.sink.seek(SeekFrom::Start(end)).map_err(io)?;
         self.link = next;
+        self.written += 1;
         Ok(())
     }
 
@@ -209,20 +215,19 @@ impl<'a> Writer<'a> {
         if self.attributes.place.volume.is_some() {
             lost.push("the header of its volume");
         }
-        if self.attributes.unit.is_some() && !self.carries(tag::GDAL_METADATA) {
-            lost.push("the unit");
-        }
+        lost.sort_unstable();
         lost.dedup();
         Ok(lost)
     }
 
-    fn carries(&self, number: u16) -> bool {
-        self.attributes.place.tags.iter().any(|tag| tag.tag == number)
+    fn carried(&self, number: u16) -> Option<&'a Tag> {
+        self.attributes.place.tags.iter().find(|tag| tag.tag == number)
     }
 
     /// The tags of a page in ascending order.
     fn tags(&mut self, page: &Page) -> Vec<Tag> {
-        let Attributes { palette, profile, nodata, channels: names, place, .. } = self.attributes;
+        let Attributes { palette, profile, nodata, channels: names, place, unit, .. } =
+            self.attributes;
         let stored = self.stored;
         let format = match stored {
             StoredType::I8 | StoredType::I16 | StoredType::I32 | StoredType::I64 => 2,
@@ -281,19 +286,53 @@ impl<'a> Writer<'a> {
             let bytes = format!("{nodata}\0").into_bytes();
             tags.push(Tag { tag: tag::GDAL_NODATA, kind: 2, count: bytes.len() as u64, bytes });
         }
+        let all = |number: u16, text: String| {
+            let bytes = format!("{text}\0").into_bytes();
+            Tag { tag: number, kind: 2, count: bytes.len() as u64, bytes }
+        };
+        let text =
+            |tag: &Tag| String::from_utf8_lossy(&tag.bytes).trim_end_matches('\0').to_string();
+        let described = Described {
+            width: page.width,
+            height: page.height,
+            channels: n,
+            pages: self.pages,
+            stored,
+            names,
+        };
+        let description =
+            self.carried(tag::DESCRIPTION).map(text).filter(|text| text.contains("<OME"));
+        let ome = description.and_then(|text| describe::ome(&text, &described));
+        // One channel of a value has no name of its own.
+        let named = if n > 1 && !rgb && !has_alpha { &names[..] } else { &[] };
+        let bands = describe::gdal(named, unit.as_deref(), n);
+        let first = self.written == 0;
+        if let (Some(ome), true) = (&ome, first) {
+            tags.push(all(tag::DESCRIPTION, ome.clone()));
+            self.lost.push("what its OME-XML says beside channels and the size of a pixel");
+        }
+        if let Some(bands) = &bands {
+            tags.push(all(tag::GDAL_METADATA, bands.clone()));
+        }
         for carried in &place.tags {
-            let is_text = carried.tag == tag::DESCRIPTION;
-            let text = String::from_utf8_lossy(&carried.bytes);
+            let text = text(carried);
             // What describes other channels or samples than those that are written would be wrong.
             let marks = ["<OME", "ImageJ=", "{\"shape\":"];
-            if is_text && marks.iter().any(|mark| text.contains(mark)) {
-                self.lost.push(
-                    "its OME-XML, ImageJ or tifffile description, which is of the input's channels",
-                );
+            if carried.tag == tag::DESCRIPTION && marks.iter().any(|mark| text.contains(mark)) {
+                if ome.is_none() {
+                    self.lost.push(
+                        "its OME-XML, ImageJ or tifffile description, which is of the input's channels",
+                    );
+                }
                 continue;
             }
-            if carried.tag == tag::GDAL_METADATA && text.contains("sample=") {
-                self.lost.push("GDAL's metadata, which are of the input's bands");
+            if carried.tag == tag::GDAL_METADATA && (text.contains("sample=") || bands.is_some()) {
+                // What is written here says names and units again.
+                let of_bands =
+                    gdal_kinds(&text).any(|kind| !matches!(kind, "description" | "unittype"));
+                if of_bands || bands.is_none() {
+                    self.lost.push("GDAL's metadata, which are of the input's bands");
+                }
                 continue;
             }
             tags.push(carried.clone());
@@ -311,6 +350,13 @@ impl<'a> Writer<'a> {
             false => longs(tag, &all.iter().map(|&n| n as u32).collect::<Vec<_>>()),
         }
     }
+}
+
+/// The roles of the items of GDAL's metadata that are of one band.
+fn gdal_kinds(xml: &str) -> impl Iterator<Item = &str> {
+    xml.split("<Item").skip(1).filter(|item| item.contains("sample=")).map(|item| {
+        item.split_once("role=\"").and_then(|(_, rest)| rest.split('"').next()).unwrap_or("")
+    })
 }
 
 fn shorts(tag: u16, all: &[u16]) -> Tag {
