@@ -357,13 +357,13 @@ impl Shared {
             batch.pairs.push(pair);
             let (epoch, load) = (batch.epoch, batch.load);
             let turn = augment.draw_turn(epoch, pair, pass);
-            self.with_pair(pair, &augment, |Loaded { a, b, mask }| {
+            let mut add = |Loaded { a, b, mask }: &Loaded, known: Option<Crop>| {
                 let (from, to) = direction.order(a, b);
-                let mut crop = augment.draw(epoch, pair, pass, [from.width, from.height]);
-                // The part of a larger image begins at the crop if it can.
-                let (x, y) =
-                    (crop.x.min(from.width - load.width), crop.y.min(from.height - load.height));
-                (crop.x, crop.y) = (crop.x - x, crop.y - y);
+                let size = [from.width, from.height];
+                let (crop, x, y) = match known {
+                    Some(crop) => (crop, 0, 0),
+                    None => begun(augment.draw(epoch, pair, pass, size), size, load),
+                };
                 batch.crops.push(crop);
                 let part = |image: &Image, to: &mut Samples| {
                     let at = i * pixels * image.channels;
@@ -393,9 +393,38 @@ impl Shared {
                     all.start * c..all.end * c,
                     self.options.domains.input.range(),
                 );
-            })?;
+            };
+            match self.part(pair, &augment, [epoch, pass])? {
+                Some((part, crop)) => add(&part, Some(crop)),
+                None => self.with_pair(pair, &augment, |whole| add(whole, None))?,
+            }
         }
         Ok(Some(batch))
+    }
+
+    /// The part of a pair that is drawn, and the rest of the draw, where nothing is resized, the whole pair would not
+    /// be cached, and its files can be read in parts.
+    fn part(
+        &self,
+        pair: usize,
+        augment: &Augment,
+        [epoch, pass]: [usize; 2],
+    ) -> Result<Option<(Loaded, Crop)>> {
+        let load = augment.load();
+        let size = self.pairs.size(pair).filter(|[width, height]| {
+            augment.fit == Fit::Native && *width >= load.width && *height >= load.height
+        });
+        let Some([width, height]) = size else { return Ok(None) };
+        let bytes = self.options.pair_bytes([width, height]);
+        let room = self.kept_bytes.load(Ordering::Relaxed) + bytes <= self.options.cache_bytes;
+        if room || self.kept[pair].get().is_some() {
+            return Ok(None);
+        }
+        let drawn = augment.draw(epoch, pair, pass, [width, height]);
+        let (crop, x, y) = begun(drawn, [width, height], load);
+        let Some(part) = self.pairs.part(pair, [x, y], load)? else { return Ok(None) };
+        let loaded = prepared(&self.options, augment, part, &self.pairs.name(pair))?;
+        Ok(Some((loaded, crop)))
     }
 
     /// Calls `f` with a pair, from the cache or loaded now and cached if there is room.
@@ -420,6 +449,12 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// Where the part of an image begins that has a crop: at it if it can. Also the crop in that part.
+fn begun(crop: Crop, [width, height]: [usize; 2], load: Size) -> (Crop, usize, usize) {
+    let (x, y) = (crop.x.min(width - load.width), crop.y.min(height - load.height));
+    (Crop { x: crop.x - x, y: crop.y - y, ..crop }, x, y)
 }
 
 /// Checks a pair that was read, (A, B, mask), prepares and resizes it.

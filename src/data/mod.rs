@@ -61,7 +61,7 @@ pub use noise::Shading;
 pub use notes::{NoteCounts, Notes};
 pub use order::Order;
 pub use pair::{Direction, Half, Pair, PairSource, PairWithNotes};
-pub use pairs::{FilePairs, MemoryPairs, Pairs, PlainPair, plain};
+pub use pairs::{FilePairs, MemoryPairs, PairPart, Pairs, PlainPair, plain};
 pub use palette::{BUILT_IN, palette};
 pub use prepare::Mask;
 pub use sheet::sheet;

@@ -6,9 +6,13 @@ use std::path::Path;
 
 use super::fingerprint::CONTENT_BYTES;
 use super::loader::{Loaded, prepared};
-use super::{Augment, Domain, Image, LoaderOptions, Mask, Pair};
+use super::{Augment, Domain, Half, Image, LoaderOptions, Mask, Pair, PairSource, WindowSource};
 use crate::error::{Error, Result};
 use crate::regular::open_regular;
+use crate::tensor::Size;
+
+/// A part of a pair: A, B, and which pixels count if not all do.
+pub type PairPart = (Image, Image, Option<Mask>);
 
 /// Pairs of images in a fixed order, numbered from 0.
 pub trait Pairs: Send + Sync {
@@ -33,6 +37,16 @@ pub trait Pairs: Send + Sync {
     /// # Errors
     /// As [`Pairs::load`].
     fn mask(&self, _i: usize) -> Result<Option<Mask>> {
+        Ok(None)
+    }
+
+    /// The part of pair `i` of this size whose upper left corner is at (x, y), and which of its pixels count, as
+    /// [`Pairs::load`] and [`Pairs::mask`] would have them, without loading the rest; `None` where that cannot be
+    /// done, which is the default.
+    ///
+    /// # Errors
+    /// As [`Pairs::load`].
+    fn part(&self, _i: usize, _at: [usize; 2], _size: Size) -> Result<Option<PairPart>> {
         Ok(None)
     }
 
@@ -181,6 +195,30 @@ impl Pairs for FilePairs {
 
     fn mask(&self, i: usize) -> Result<Option<Mask>> {
         self.pairs[i].read_mask()
+    }
+
+    fn part(&self, i: usize, [x, y]: [usize; 2], size: Size) -> Result<Option<PairPart>> {
+        let pair = &self.pairs[i];
+        // Windows are of the first page.
+        if pair.page > 0 || pair.stacked {
+            return Ok(None);
+        }
+        let read = |half: Half| -> Result<Option<Image>> {
+            let (domain, first) = match (half, &pair.source) {
+                (Half::A, _) => (&self.domains[0], x),
+                (Half::B, PairSource::SideBySide(_)) => (&self.domains[1], pair.width + x),
+                (Half::B, PairSource::Two { .. }) => (&self.domains[1], x),
+            };
+            let windows = domain.windows(pair.half(half))?;
+            // Whether alpha hides a picture only the whole shows.
+            let Some(mut windows) = windows.filter(|windows| !windows.has_alpha()) else {
+                return Ok(None);
+            };
+            windows.read(first, y, size.width, size.height).map(Some)
+        };
+        let (Some(a), Some(b)) = (read(Half::A)?, read(Half::B)?) else { return Ok(None) };
+        let mask = pair.read_mask()?.map(|mask| mask.crop(x, y, size.width, size.height));
+        Ok(Some((a, b, mask)))
     }
 
     fn name(&self, i: usize) -> String {

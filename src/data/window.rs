@@ -98,6 +98,11 @@ impl DomainWindows {
         &self.notes
     }
 
+    /// Whether the last channel of the file is opacity.
+    pub(super) fn has_alpha(&self) -> bool {
+        self.header.alpha
+    }
+
     /// Whether alpha is 0 everywhere: as a rule the first rows tell that it is not.
     fn is_unseen(&mut self) -> Result<bool> {
         let [width, height] = self.size();

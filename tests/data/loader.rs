@@ -1,18 +1,18 @@
 //! The loader: order, resume, threads, errors, and stopping.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use pix2pix_engine::data::{
-    Batch, Direction, Domain, Domains, Fit, Folder, Image, Loader, LoaderOptions, MemoryPairs,
-    Order, Pair, Pairs, ScanOptions, plain,
+    Batch, Direction, Domain, DomainKind, Domains, FilePairs, Fit, Folder, Image, Loader,
+    LoaderOptions, MemoryPairs, Order, Pair, PairPart, Pairs, ScanOptions, plain,
 };
 use pix2pix_engine::device::{Cpu, Device};
 use pix2pix_engine::kernel::{ImageBatch, ImageKernels};
-use pix2pix_engine::tensor::{SampleRange, SampleType, Samples, Shape, View};
+use pix2pix_engine::tensor::{SampleRange, SampleType, Samples, Shape, Size, View};
 use pix2pix_engine::{Error, Result};
 use tempfile::TempDir;
 
@@ -493,5 +493,78 @@ fn pairs_of_two_sizes_are_refused_except_where_both_are_stretched() {
                 assert!(text.contains("uneven: A is 40x36 and B is 40x40"), "{text}");
             }
         }
+    }
+}
+
+/// Pairs in files that counts how often one is loaded whole.
+struct Counted(FilePairs, AtomicUsize);
+
+impl Pairs for Counted {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn load(&self, i: usize) -> Result<(Image, Image)> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.load(i)
+    }
+    fn part(&self, i: usize, at: [usize; 2], size: Size) -> Result<Option<PairPart>> {
+        self.0.part(i, at, size)
+    }
+    fn name(&self, i: usize) -> String {
+        self.0.name(i)
+    }
+    fn size(&self, i: usize) -> Option<[usize; 2]> {
+        self.0.size(i)
+    }
+}
+
+/// Of pictures that are not resized and not cached only the part that is shown is read, to the same bytes.
+#[test]
+fn parts_of_large_pictures_are_those_of_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let numbers = |i: u8, channels: usize| {
+        let value = |k: usize| ((k * 31 + usize::from(i) * 7919) % 40_001) as f32 - 1000.0;
+        Image::new(90, 70, channels, (0..90 * 70 * channels).map(value).collect::<Vec<_>>())
+            .unwrap()
+    };
+    for side in ["A", "B"] {
+        std::fs::create_dir_all(folder.path().join("values").join(side)).unwrap();
+    }
+    let write = |name: String, image: Image| image.write(&folder.path().join(name)).unwrap();
+    for i in 0..3 {
+        write(format!("{i}.tif"), marked(180, 70, 30 * i));
+        write(format!("values/A/{i}.tif"), numbers(i, 2));
+        write(format!("values/B/{i}.tif"), numbers(i + 9, 1));
+    }
+    let values = |channels: usize| Domain {
+        channels: (0..channels).map(|c| c.to_string()).collect(),
+        kind: DomainKind::values(-1000.0, 39_000.0, None),
+        samples: SampleType::F32,
+        ..Domain::default()
+    };
+    let side_by_side = Folder::scan(folder.path(), ScanOptions::default()).unwrap().train;
+    let two = Folder::scan(&folder.path().join("values"), ScanOptions::default()).unwrap().train;
+    for (pairs, domains) in
+        [(side_by_side, [Domain::default(), Domain::default()]), (two, [values(2), values(1)])]
+    {
+        let [input, target] = domains.clone();
+        let options = LoaderOptions {
+            fit: Fit::Native,
+            turn: true,
+            flip_vertical: true,
+            domains: Domains { input, target },
+            ..options()
+        };
+        let pairs = Arc::new(Counted(FilePairs { pairs, domains }, AtomicUsize::new(0)));
+        let batches = |cache_bytes| -> Vec<Batch> {
+            let options = LoaderOptions { cache_bytes, ..options.clone() };
+            let mut loader = Loader::start(pairs.clone(), options, 0, 0).unwrap();
+            (0..6).map(|_| loader.next_batch().unwrap()).collect()
+        };
+        let whole = batches(1 << 30);
+        let loads = pairs.1.swap(0, Ordering::Relaxed);
+        assert!(loads >= 3, "{loads}");
+        assert_eq!(batches(0), whole);
+        assert_eq!(pairs.1.load(Ordering::Relaxed), 0, "none was loaded whole");
     }
 }
