@@ -183,13 +183,13 @@ pub fn run(what: &Prepare) -> Result<ExitCode> {
             let (works, bad, left_out) = pairs_of(a, b)?;
             let done = made(works, bad, &left_out, &Combine, to)?;
             train(&quoted(&to.output));
-            Ok(done)
+            Ok(done.into())
         }
         Prepare::Split { data, to } => {
             let done = made_of(data, &Split, to)?;
             let [a, b] = ["A", "B"].map(|side| quoted(&to.output.join(side)));
             train(&format!("--a {a} --b {b}"));
-            Ok(done)
+            Ok(done.into())
         }
         Prepare::Phases { data, to, val, test, by_folder, seed } => {
             let divide = Phases { val: *val, test: *test, by_folder: *by_folder, seed: *seed };
@@ -203,7 +203,7 @@ pub fn run(what: &Prepare) -> Result<ExitCode> {
                 _ => Fit::Crop,
             };
             let tool = Resize { size: *size, fit, pairs: *pairs, labels: *labels };
-            made_of(data, &tool, to)
+            Ok(made_of(data, &tool, to)?.into())
         }
         Prepare::Crop { data, to, size, at, overlap, pairs } => {
             check_size(*size)?;
@@ -212,7 +212,8 @@ pub fn run(what: &Prepare) -> Result<ExitCode> {
                     "--overlap {overlap} leaves nothing of pieces of {size} pixels: share fewer"
                 )));
             }
-            made_of(data, &Crop { size: *size, at: *at, overlap: *overlap, pairs: *pairs }, to)
+            let tool = Crop { size: *size, at: *at, overlap: *overlap, pairs: *pairs };
+            Ok(made_of(data, &tool, to)?.into())
         }
         Prepare::Edges { data, to, low, high } => {
             if !(0.0 <= *low && low <= high && high.is_finite()) {
@@ -221,13 +222,13 @@ pub fn run(what: &Prepare) -> Result<ExitCode> {
                 )));
             }
             let done = made_of(data, &Edges { low: *low, high: *high }, to)?;
-            pair_with(data, &to.output);
-            Ok(done)
+            pair_with(data, &to.output, done);
+            Ok(done.into())
         }
         Prepare::Grayscale { data, to } => {
             let done = made_of(data, &Grayscale, to)?;
-            pair_with(data, &to.output);
-            Ok(done)
+            pair_with(data, &to.output, done);
+            Ok(done.into())
         }
         Prepare::Holes { data, to, count, share, middle, fill, masks, seed } => {
             if !(0.0 < *share && *share < 1.0) {
@@ -244,8 +245,9 @@ pub fn run(what: &Prepare) -> Result<ExitCode> {
                 seed: *seed,
             };
             let done = made_of(data, &tool, to)?;
-            pair_with(data, &if *masks { to.output.join("pictures") } else { to.output.clone() });
-            Ok(done)
+            let pictures = if *masks { to.output.join("pictures") } else { to.output.clone() };
+            pair_with(data, &pictures, done);
+            Ok(done.into())
         }
     }
 }
@@ -296,7 +298,7 @@ impl Output {
 }
 
 /// Runs a tool over the pictures of a path.
-fn made_of(data: &PathBuf, tool: &dyn Tool, to: &Output) -> Result<ExitCode> {
+fn made_of(data: &PathBuf, tool: &dyn Tool, to: &Output) -> Result<u8> {
     to.check([data])?;
     let (works, left_out) = works(data, &to.output)?;
     made(works, Vec::new(), &left_out, tool, to)
@@ -309,7 +311,7 @@ fn made(
     left_out: &LeftOut,
     tool: &dyn Tool,
     to: &Output,
-) -> Result<ExitCode> {
+) -> Result<u8> {
     let all = works.len() + bad.len();
     say(format!("pictures  {} of them", works.len()));
     left_out.lines().iter().for_each(|line| say(format!("          not used: {line}")));
@@ -321,7 +323,7 @@ fn made(
     notes.lines().iter().for_each(|note| say(format!("          {note}")));
     for (what, files) in &lost {
         let outputs = if *files == 1 { "1 output".to_string() } else { format!("{files} outputs") };
-        say(format!("          {outputs} cannot hold {what} of the input"));
+        say(format!("          {outputs} cannot hold {what}"));
     }
     for (extension, (files, first)) in &converted {
         say(format!(
@@ -340,9 +342,9 @@ fn pictures(count: usize) -> String {
 }
 
 /// Lists what failed, and chooses the exit code.
-fn ended(mut failed: Vec<(PathBuf, Error)>, all: usize, left_out: &LeftOut) -> Result<ExitCode> {
+fn ended(mut failed: Vec<(PathBuf, Error)>, all: usize, left_out: &LeftOut) -> Result<u8> {
     if failed.is_empty() {
-        return Ok(ExitCode::from(if left_out.locked() == 0 { 0 } else { SOME_FAILED }));
+        return Ok(if left_out.locked() == 0 { 0 } else { SOME_FAILED });
     }
     if failed.len() == 1 && all == 1 {
         return Err(failed.remove(0).1);
@@ -355,7 +357,7 @@ fn ended(mut failed: Vec<(PathBuf, Error)>, all: usize, left_out: &LeftOut) -> R
     if failed.len() == all {
         return Err(Error::input("nothing could be made of any of them"));
     }
-    Ok(ExitCode::from(SOME_FAILED))
+    Ok(SOME_FAILED)
 }
 
 /// Copies pairs into their phases.
@@ -388,9 +390,10 @@ fn train(data: &str) {
     say(format!("train     {} train {data}", program()));
 }
 
-/// The next command, for inputs made of targets.
-fn pair_with(targets: &Path, inputs: &Path) {
+/// The next command, for inputs made of targets; those of which none could be made have no partner.
+fn pair_with(targets: &Path, inputs: &Path, code: u8) {
     if targets.is_dir() {
-        train(&format!("--a {} --b {}", quoted(inputs), quoted(targets)));
+        let skip = if code == SOME_FAILED { " --skip-bad" } else { "" };
+        train(&format!("--a {} --b {}{skip}", quoted(inputs), quoted(targets)));
     }
 }

@@ -120,7 +120,7 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
     pixels.lines().iter().for_each(|note| say(format!("pictures  {note}")));
     for (what, files) in &lost {
         let outputs = if *files == 1 { "1 output".to_string() } else { format!("{files} outputs") };
-        say(format!("pictures  {outputs} cannot hold {what} of the input"));
+        say(format!("pictures  {outputs} cannot hold {what}"));
     }
     if !tally.is_empty() {
         say(format!("mean of {}: {}", tally.len(), tally.scores().line()));

@@ -120,7 +120,7 @@ impl Place {
                 270 if scale != [1.0; 2]
                     && String::from_utf8_lossy(&tag.bytes).contains("<OME") =>
                 {
-                    lost.push("the OME description, which states the size of a pixel");
+                    lost.push("the OME-XML, whose size of a pixel changed");
                     continue;
                 }
                 282 | 283 | 296 if scale != [1.0; 2] => {
@@ -132,7 +132,7 @@ impl Place {
             place.tags.push(tag);
         }
         if self.volume.is_some() {
-            lost.push("the header of its volume, which states the size");
+            lost.push("the header of its volume, whose size changed");
         }
         (place, lost)
     }

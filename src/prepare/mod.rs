@@ -39,6 +39,9 @@ pub use phases::{Copies, Part, Phases, phases};
 pub use resize::Resize;
 pub use split::Split;
 
+/// Bytes of a name that file systems take.
+const LONGEST_NAME: usize = 255;
+
 /// What is made of one file, or of the two of a pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Work {
@@ -181,6 +184,13 @@ fn write(
     state: &State,
 ) -> Result<()> {
     let path = output.join(file_name(&made, &work.file));
+    if path.file_name().is_some_and(|name| name.len() > LONGEST_NAME) {
+        return Err(Error::input(format!(
+            "{} would be longer than the name of a file may be: give {} a shorter one",
+            path.file_name().unwrap_or_default().display(),
+            work.file.display()
+        )));
+    }
     if !lock(state).1.insert(path.clone()) {
         return Err(Error::input(format!(
             "{} would be made twice, the second time of {}: rename that file",

@@ -409,6 +409,15 @@ fn wrong_commands_write_nothing() {
     let ended = run(at.path(), &words("prepare grayscale data -o filled --force"));
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert_eq!(files(&at.path().join("filled")), ["a.png", "x.png"]);
+    assert!(ended.out.contains("--skip-bad"), "{ended:?}");
+    // A name that leaves no room for more is one of them, too.
+    let long = "n".repeat(248);
+    save(&at.path().join(format!("long/{long}.png")), &picture(8, 8, 0));
+    save(&at.path().join("long/short.png"), &picture(8, 8, 0));
+    let cut = run(at.path(), &words("prepare crop long -o pieces --size 4 --at grid"));
+    assert_eq!(cut.code, Some(3), "{cut:?}");
+    assert!(cut.err.contains("give long/nnn") && cut.err.contains("a shorter one"), "{cut:?}");
+    assert_eq!(files(&at.path().join("pieces")).len(), 4);
     for part in ["2 of 3 pictures failed", "bad.png is no picture", "have one name"] {
         assert!(ended.err.contains(part), "{part} in {ended:?}");
     }

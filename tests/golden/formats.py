@@ -232,6 +232,23 @@ def more():
     note("vectors.mha", data[1], 1)
 
 
+def jpeg_in_tiff():
+    y, x = np.mgrid[0:40, 0:37]
+    rgb = np.stack([x * 6, y * 6, 255 - x * 3 - y * 3], -1).astype(np.uint8)
+    for name, data, options in (
+        ("jpeg-ycbcr.tif", rgb, {"photometric": "ycbcr", "rowsperstrip": 16}),
+        ("jpeg-ycbcr-tiles.tif", rgb, {"photometric": "ycbcr", "tile": (16, 16), "subsampling": (2, 2)}),
+        ("jpeg-rgb.tif", rgb, {"photometric": "rgb", "tile": (32, 32)}),
+        ("jpeg-grey.tif", rgb[..., 0], {"photometric": "minisblack", "rowsperstrip": 8}),
+    ):
+        tifffile.imwrite(OUT / name, data, compression="jpeg", compressionargs={"level": 95}, **options)
+        # As libjpeg decodes it.
+        np.save(OUT / (name[:-4] + ".npy"), tifffile.imread(OUT / name))
+    # Tables in a tag of their own, as libtiff writes them.
+    Image.fromarray(rgb).save(OUT / "jpeg-tables.tif", compression="jpeg", quality=95)
+    np.save(OUT / "jpeg-tables.npy", np.asarray(Image.open(OUT / "jpeg-tables.tif")))
+
+
 if __name__ == "__main__":
     OUT.mkdir(exist_ok=True)
     for old in OUT.iterdir():
@@ -242,6 +259,7 @@ if __name__ == "__main__":
     volumes()
     pnm()
     more()
+    jpeg_in_tiff()
     lines = ",\n".join(json.dumps(entry) for entry in manifest)
     (OUT / "manifest.json").write_text(f"[\n{lines}\n]\n")
     print(len({e["file"] for e in manifest}), "files,", sum(p.stat().st_size for p in OUT.iterdir()), "bytes")

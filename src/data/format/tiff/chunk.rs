@@ -4,7 +4,12 @@ use std::io::{Read, SeekFrom};
 
 use flate2::read::ZlibDecoder;
 
-use super::super::{FileSource, FormatError};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+use super::super::{FileSource, FormatError, jpeg_scan};
 use super::layout::{Layout, Packing, Predictor};
 use crate::data::stored::{ByteOrder, samples_of};
 use crate::tensor::Samples;
@@ -40,6 +45,12 @@ impl Layout {
                 let mut all = Vec::new();
                 { packed }.read_to_end(&mut all)?;
                 lzw(&all, wanted, &mut raw)?;
+            }
+            Packing::Jpeg { converted } => {
+                let mut data = Vec::new();
+                { packed }.read_to_end(&mut data)?;
+                let size = [self.chunk_width, rows];
+                raw = jpeg(&self.tables, &data, size, self.chunk_channels(), converted)?;
             }
             Packing::PackBits => {
                 let mut all = Vec::new();
@@ -96,6 +107,23 @@ impl Layout {
             )));
         }
         let step = size * self.chunk_channels();
+        if size == 1 || (size == 2 && self.order == ByteOrder::Little) {
+            // What most files have, five times as fast as below.
+            for row in raw.chunks_exact_mut(self.row_bytes()) {
+                match size {
+                    1 => (step..row.len())
+                        .for_each(|at| row[at] = row[at].wrapping_add(row[at - step])),
+                    _ => {
+                        for at in (step..row.len()).step_by(2) {
+                            let number = |at: usize| u16::from_le_bytes([row[at], row[at + 1]]);
+                            let sum = number(at).wrapping_add(number(at - step));
+                            row[at..at + 2].copy_from_slice(&sum.to_le_bytes());
+                        }
+                    }
+                }
+            }
+            return Ok(());
+        }
         for row in raw.chunks_exact_mut(self.row_bytes()) {
             for at in (step..row.len()).step_by(size) {
                 let number = |from: usize| {
@@ -187,5 +215,35 @@ fn unpack_bits(packed: &[u8], wanted: usize, to: &mut Vec<u8>) {
                 to.extend(std::iter::repeat_n(byte, (1 - isize::from(n)) as usize));
             }
         }
+    }
+}
+
+/// The samples of a JPEG stream of this width and height, whose tables may stand elsewhere.
+fn jpeg(
+    tables: &[u8],
+    data: &[u8],
+    [width, height]: [usize; 2],
+    channels: usize,
+    converted: bool,
+) -> Result<Vec<u8>, FormatError> {
+    let (start, rest) = data.split_at_checked(2).ok_or(FormatError::CutShort)?;
+    let stream = [start, tables, rest].concat();
+    jpeg_scan::check(&stream)?;
+    let options = DecoderOptions::default().set_max_width(width).set_max_height(height);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&stream), options);
+    decoder.decode_headers().map_err(|e| FormatError::failed(e.to_string()))?;
+    let colours = match (channels, converted, decoder.input_colorspace()) {
+        (1, ..) => ColorSpace::Luma,
+        (_, true, _) => ColorSpace::RGB,
+        // As they are, whatever the decoder takes them for.
+        (_, false, taken_for) => taken_for.unwrap_or(ColorSpace::RGB),
+    };
+    decoder.set_options(options.jpeg_set_out_colorspace(colours));
+    let samples = decoder.decode().map_err(|e| FormatError::failed(e.to_string()))?;
+    match decoder.dimensions() {
+        Some(size) if size == (width, height) && samples.len() == width * height * channels => {
+            Ok(samples)
+        }
+        _ => Err(FormatError::failed("a strip or tile whose JPEG has another size")),
     }
 }

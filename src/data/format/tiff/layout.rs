@@ -19,6 +19,11 @@ pub enum Packing {
     PackBits,
     /// Zstandard.
     Zstd,
+    /// JPEG, a stream of its own for each chunk; YCbCr becomes RGB where the page says that it is such.
+    Jpeg {
+        /// Whether samples are YCbCr.
+        converted: bool,
+    },
 }
 
 /// What was done to samples before they were packed.
@@ -61,10 +66,16 @@ pub struct Layout {
     pub predictor: Predictor,
     /// Whether white is 0.
     pub white_is_zero: bool,
+    /// Tables of JPEG streams.
+    pub tables: Vec<u8>,
     /// Where each chunk is, and how many bytes it has.
     pub chunks: Vec<(u64, u64)>,
 }
 
+/// The compression that is JPEG.
+pub const JPEG: u64 = 7;
+/// Most bytes of the tables of JPEG streams: four of each kind.
+const MAX_TABLES: u64 = 1 << 16;
 /// Most strips or tiles of a page.
 const MAX_CHUNKS: u64 = 1 << 22;
 
@@ -81,10 +92,14 @@ impl Layout {
         let [width, height] = [number(tag::WIDTH, 0)?, number(tag::HEIGHT, 0)?];
         let channels = number(tag::CHANNELS, 1)?;
         let photometric = number(tag::COLOURS, 1)?;
-        if matches!(photometric, 4..=10) {
+        let compression = number(tag::COMPRESSION, 1)?;
+        // YCbCr is what JPEG makes of RGB.
+        let jpeg = compression == JPEG && matches!(photometric, 0..=2 | 6);
+        if matches!(photometric, 4..=10) && !jpeg {
             return Ok(None);
         }
-        let packing = match number(tag::COMPRESSION, 1)? {
+        let packing = match compression {
+            JPEG if jpeg => Packing::Jpeg { converted: photometric == 6 },
             1 => Packing::None,
             5 => Packing::Lzw,
             8 | 32_946 => Packing::Deflate,
@@ -121,6 +136,9 @@ impl Layout {
             |what| FormatError::Unsupported(format!("TIFF whose channels differ in {what}"));
         let bits = same(&bits, 1).ok_or_else(|| unlike("bits"))?;
         let format = same(&formats, 1).ok_or_else(|| unlike("type"))?;
+        if jpeg && (bits != 8 || planar || !matches!(channels, 1 | 3)) {
+            return Ok(None);
+        }
         let Some(stored) = stored(bits, format) else {
             let kind = match format {
                 2 => "signed ",
@@ -160,7 +178,12 @@ impl Layout {
         if at.len() < count as usize || bytes.len() < count as usize {
             return Err(FormatError::CutShort);
         }
+        // What the streams of chunks share, between a mark of the start and one of the end.
+        let tables = page.bytes(source, tag::JPEG_TABLES, MAX_TABLES)?.filter(|_| jpeg);
+        let tables = tables.unwrap_or_default();
+        let tables = tables.get(2..tables.len().saturating_sub(2)).unwrap_or_default().to_vec();
         Ok(Some(Layout {
+            tables,
             width: width as usize,
             height: height as usize,
             channels: channels as usize,

@@ -64,8 +64,6 @@ mod tag {
     pub const GDAL_NODATA: u16 = 42_113;
 }
 
-/// JPEG strips, with their tables in a place of their own.
-const JPEG: u64 = 7;
 /// Most strips or tiles of a page that are looked at for JPEG data: as many as lines that a picture may have.
 const MAX_PARTS: u64 = 1 << 16;
 
@@ -233,6 +231,22 @@ impl Layout {
 fn whole(layout: &Layout, source: &mut dyn FileSource) -> Result<(Image, usize), FormatError> {
     let (mut rounded, mut image) = (0, None);
     let Layout { width, height, channels, .. } = *layout;
+    if !layout.planar && !layout.tiled {
+        // Strips of whole rows are the image, one behind the other.
+        let mut all: Option<Samples> = None;
+        for down in 0..layout.down() {
+            let (strip, more) = layout.chunk(source, [0, down, 0])?;
+            rounded += more;
+            match (&mut all, strip) {
+                (Some(Samples::U8(all)), Samples::U8(strip)) => all.extend(strip),
+                (Some(Samples::U16(all)), Samples::U16(strip)) => all.extend(strip),
+                (Some(Samples::F32(all)), Samples::F32(strip)) => all.extend(strip),
+                (all, strip) => *all = Some(strip),
+            }
+        }
+        let samples = all.ok_or(FormatError::CutShort)?;
+        return Ok((Image { height, width, channels, samples }, rounded));
+    }
     for plane in 0..if layout.planar { channels } else { 1 } {
         for down in 0..layout.down() {
             for across in 0..layout.across() {
@@ -257,7 +271,11 @@ fn native_header(
     layout: &Layout,
     source: &mut dyn FileSource,
 ) -> Result<Header, FormatError> {
-    let photometric = page.number(source, tag::COLOURS)?.unwrap_or(1);
+    let photometric = match page.number(source, tag::COLOURS)?.unwrap_or(1) {
+        // It is converted.
+        6 => 2,
+        other => other,
+    };
     let extra = page.numbers(source, tag::EXTRA_SAMPLES, MAX_CHANNELS)?;
     let Layout { width, height, channels, .. } = *layout;
     let light = match photometric {
@@ -328,7 +346,7 @@ fn converted_header(page: &Directory, source: &mut dyn FileSource) -> Result<Hea
 /// Checks that the data of JPEG strips are whole, as those of a JPEG file are checked.
 fn check_jpeg(page: &Directory, bytes: &[u8]) -> Result<(), FormatError> {
     let source = &mut Cursor::new(bytes);
-    if page.number(source, tag::COMPRESSION)? != Some(JPEG) {
+    if page.number(source, tag::COMPRESSION)? != Some(layout::JPEG) {
         return Ok(());
     }
     let (at, counts) = match page.entry(tag::TILES) {

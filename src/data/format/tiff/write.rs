@@ -309,7 +309,7 @@ impl<'a> Writer<'a> {
         let first = self.written == 0;
         if let (Some(ome), true) = (&ome, first) {
             tags.push(all(tag::DESCRIPTION, ome.clone()));
-            self.lost.push("what its OME-XML says beside channels and the size of a pixel");
+            self.lost.push("more of the OME-XML than channels and the size of a pixel");
         }
         if let Some(bands) = &bands {
             tags.push(all(tag::GDAL_METADATA, bands.clone()));
@@ -320,9 +320,7 @@ impl<'a> Writer<'a> {
             let marks = ["<OME", "ImageJ=", "{\"shape\":"];
             if carried.tag == tag::DESCRIPTION && marks.iter().any(|mark| text.contains(mark)) {
                 if ome.is_none() {
-                    self.lost.push(
-                        "its OME-XML, ImageJ or tifffile description, which is of the input's channels",
-                    );
+                    self.lost.push("the OME-XML, ImageJ or tifffile description");
                 }
                 continue;
             }
@@ -331,7 +329,7 @@ impl<'a> Writer<'a> {
                 let of_bands =
                     gdal_kinds(&text).any(|kind| !matches!(kind, "description" | "unittype"));
                 if of_bands || bands.is_none() {
-                    self.lost.push("GDAL's metadata, which are of the input's bands");
+                    self.lost.push("GDAL's metadata of bands");
                 }
                 continue;
             }
