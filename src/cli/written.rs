@@ -3,6 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::jobs::Job;
 use crate::data::{
     Attributes, Domain, DomainKind, Image, Picture, RowSink, StoredType, holds, is_large, stem,
@@ -68,7 +71,7 @@ pub fn attributes(
         channels: if named { target.channels.clone() } else { Vec::new() },
         axes: target.axes.unwrap_or(of_input.axes),
         // The profile of the input says what its colours are, and those of the output are likened to the targets'.
-        profile: None,
+        profile: target.profile.as_ref().and_then(|text| STANDARD.decode(text).ok()),
         place: of_input.place,
         ..Attributes::new(target.stored())
     })

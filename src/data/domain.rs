@@ -30,6 +30,10 @@ pub struct Domain {
     /// written.
     #[serde(skip_serializing_if = "is_false")]
     pub stacked: bool,
+    /// The ICC profile that all pictures to train on have, other than sRGB, in base64: translations say that it is
+    /// theirs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     /// The classes that colours stand for, where they are learnt as colours: each pixel of an output gets
     /// the nearest.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -138,6 +142,7 @@ impl Default for Domain {
             stored: None,
             axes: None,
             stacked: false,
+            profile: None,
             palette: None,
         }
     }

@@ -8,12 +8,15 @@
 
 use std::path::Path;
 
+use base64::Engine;
 use rayon::prelude::*;
 
 use super::classes::Found;
 use super::kinds::Kinds;
 use super::pair::Half;
-use super::{Attributes, Class, Colours, Domain, DomainKind, Image, Pair, Picture, StoredType};
+use super::{
+    Attributes, Class, Colours, Domain, DomainKind, Image, ImageHeader, Pair, Picture, StoredType,
+};
 use crate::error::settings::{RANGE_A, RANGE_B};
 use crate::error::{Error, Result};
 use crate::one_of::one_of;
@@ -87,6 +90,11 @@ pub fn find(pairs: &[Pair], half: Half, kinds: &Kinds, options: &SideOptions) ->
     }
     let mut domain = kept(kinds, read_as, options, &attributes, side)?;
     domain.stacked = stacked;
+    if domain.is_light() && ImageHeader::read(path)?.notes.profile {
+        let (profile, line) = profile(pairs, half, attributes.profile.as_deref());
+        domain.profile = profile;
+        lines.push(line);
+    }
     if kinds.all(|kind| kind.colours == Colours::Palette) && read_as == ReadAs::Auto {
         lines.push(format!("all have palettes: if they are label maps, read {side} as labels"));
     }
@@ -147,6 +155,27 @@ pub fn find(pairs: &[Pair], half: Half, kinds: &Kinds, options: &SideOptions) ->
         lines.push(format!("{:.3} % of the samples are NaN{mark} and do not count", 100.0 * holes));
     }
     Ok(FoundSide { has_holes: domain.nodata.is_some() || holes > 0.0, domain, holes, lines })
+}
+
+/// The longest ICC profile that a model keeps: those of displays have some hundred bytes, those of printing inks more.
+const LONGEST_PROFILE: usize = 1 << 16;
+
+/// The profile of the first picture, in base64, if all have it and it is kept, and the sentence that says so.
+fn profile(pairs: &[Pair], half: Half, first: Option<&[u8]>) -> (Option<String>, String) {
+    let Some(first) = first.filter(|profile| profile.len() <= LONGEST_PROFILE) else {
+        return (None, "their colour profile is too long to be kept with the model".to_string());
+    };
+    let has = |pair: &Pair| {
+        let attributes = Picture::read_attributes(pair.half(half));
+        attributes.is_ok_and(|attributes| attributes.profile.as_deref() == Some(first))
+    };
+    match pairs.par_iter().all(has) {
+        true => {
+            let text = base64::engine::general_purpose::STANDARD.encode(first);
+            (Some(text), "all have one colour profile, which the model keeps".to_string())
+        }
+        false => (None, "their colour profiles differ, so the model keeps none".to_string()),
+    }
 }
 
 /// The domain that headers show, of which the range is not known yet.

@@ -179,6 +179,15 @@ impl Image {
         Image { width: self.width + right.width, samples, ..*self }
     }
 
+    /// Each sample `times` times, one behind the other: grey as colours.
+    pub(crate) fn repeated(&self, times: usize) -> Image {
+        let samples = with_samples!(Samples, &self.samples, all => {
+            let each = all.iter().flat_map(|&v| std::iter::repeat_n(v, times));
+            Samples::from(each.collect::<Vec<_>>())
+        });
+        Image { channels: self.channels * times, samples, ..*self }
+    }
+
     /// Each channel as an image.
     pub fn by_channel(&self) -> Vec<Image> {
         let channel = |c: usize| {

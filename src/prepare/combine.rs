@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use super::{Made, Put, Tool, Work, beside, other_pages};
-use crate::data::{LeftOut, PictureStack, match_folders};
+use crate::data::{Attributes, Colours, LeftOut, PictureStack, match_folders};
 use crate::error::{Error, Result};
 
-/// Puts A left and B right. Both have one size and one kind of samples; what is written beside the samples is what
+/// Puts A left and B right. Both have one size and one kind of samples, but that grey beside colours becomes three
+/// equal channels; what is written beside the samples is what
 /// the file of A says.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Combine;
@@ -25,12 +26,30 @@ pub fn works(a: &Path, b: &Path) -> Result<(Vec<Work>, Vec<(std::path::PathBuf, 
     Ok((works, matched.bad, left_out))
 }
 
+/// Repeats grey in three channels, as the colours that it is to stand beside; what cannot be so stays.
+fn coloured(grey: &mut PictureStack, beside: &PictureStack) {
+    let same =
+        grey.header.stored == beside.header.stored && !grey.header.alpha && !beside.header.alpha;
+    if !same || grey.attributes.bits.is_some() || beside.attributes.bits.is_some() {
+        return;
+    }
+    grey.pages.iter_mut().for_each(|page| *page = page.repeated(3));
+    (grey.header.channels, grey.header.colours) = (3, Colours::Rgb);
+    grey.attributes.profile = None;
+}
+
 impl Tool for Combine {
     fn make(&self, work: &Work, put: Put) -> Result<()> {
         let Some(second) = &work.second else {
             return Err(Error::input(format!("{} has no partner", work.file.display())));
         };
-        let (a, b) = (PictureStack::read(&work.file)?, PictureStack::read(second)?);
+        let (mut a, mut b) = (PictureStack::read(&work.file)?, PictureStack::read(second)?);
+        let place = a.attributes.place.clone();
+        match (a.header.colours, b.header.colours) {
+            (Colours::Grey, Colours::Rgb) => coloured(&mut a, &b),
+            (Colours::Rgb, Colours::Grey) => coloured(&mut b, &a),
+            _ => {}
+        }
         let kind = |stack: &PictureStack| {
             let page = &stack.pages[0];
             let count = match stack.pages.len() {
@@ -60,6 +79,7 @@ impl Tool for Combine {
         }
         let pages = beside(&a.pages, &b.pages);
         let lost = [other_pages(&a.header), other_pages(&b.header)].concat();
-        put(Made { name: work.name.clone(), pages, attributes: a.attributes, lost }, None)
+        let attributes = Attributes { place, ..a.attributes };
+        put(Made { name: work.name.clone(), pages, attributes, lost }, None)
     }
 }

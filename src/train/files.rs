@@ -47,8 +47,13 @@ pub(crate) fn refuse_run(out: &Path) -> Result<()> {
         )));
     }
     // A run that was ended before its first checkpoint has a lock, lines and sheets, and no more.
-    let begun = out.join(LOCK).is_file();
-    let Some(foreign) = foreign(out, begun) else { return Ok(()) };
+    let begun = || out.join(LOCK).is_file();
+    let mut found = foreign(out, begun());
+    if found.is_some() && begun() {
+        // Another process may have begun a run since; that it writes it is said where the lock is taken.
+        found = foreign(out, true);
+    }
+    let Some(foreign) = found else { return Ok(()) };
     Err(Error::input(format!(
         "{} is there already, and {} is no run that can go on: move it away or choose another {OUT}",
         foreign.display(),

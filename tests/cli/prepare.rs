@@ -87,13 +87,19 @@ fn pictures_that_one_picture_cannot_hold_are_named() {
     };
     save_two("good.png", picture(8, 8, 0), picture(8, 8, 1));
     save_two("size.png", picture(8, 8, 0), picture(9, 8, 1));
+    let grey = Image::new(8, 8, 1, (0..64).collect::<Vec<u8>>()).unwrap();
+    save_two("grey.png", grey.clone(), picture(8, 8, 1));
     save_two("type.png", picture(8, 8, 0), of_type(StoredType::U16, 8, 8, 3));
     save(&at.path().join("A/alone.png"), &picture(8, 8, 0));
     let ended = run(at.path(), &words("prepare combine A B -o out"));
     assert_eq!(ended.code, Some(3), "{ended:?}");
-    assert_eq!(files(&at.path().join("out")), ["good.png"]);
+    assert_eq!(files(&at.path().join("out")), ["good.png", "grey.png"]);
+    // Grey beside colours is three equal channels.
+    let both = stored(&at.path().join("out/grey.png"));
+    assert_eq!(both.at(3, 2), (&[19u8; 3][..]).into());
+    assert_eq!(both.crop(8, 0, 8, 8), picture(8, 8, 1));
     for part in [
-        "3 of 4 pictures failed",
+        "3 of 5 pictures failed",
         "A/size.png",
         "9x8 pixels",
         "3 channels of u16",

@@ -292,3 +292,30 @@ fn pages_are_channels_in_and_out() {
     let error = run(folder.path(), &words(&format!("train odd {SMALL}3 --pages channels"))).err;
     assert!(error.contains("1 of 2 pages that differ from the first"), "{error}");
 }
+
+/// Outputs say that their colours are those of the targets, whatever profile the inputs have.
+#[test]
+fn a_colour_profile_of_all_targets_is_that_of_outputs() {
+    let folder = tempfile::tempdir().unwrap();
+    let profile = |tag: u8| (0..600u32).map(|i| (i % 251) as u8 ^ tag).collect::<Vec<u8>>();
+    let save = |data: &str, i: usize, of_b: u8| {
+        for (side, tag) in [("A", 1), ("B", of_b)] {
+            let attributes =
+                Attributes { profile: Some(profile(tag)), ..Attributes::new(StoredType::U8) };
+            let path = folder.path().join(format!("{data}/{side}/{i}.png"));
+            write(&crate::program::picture(32, 32, i), &attributes, &path);
+        }
+    };
+    (0..2).for_each(|i| save("data", i, 2));
+    (0..2).for_each(|i| save("mixed", i, i as u8 + 2));
+    let out = |line: &str| ok(folder.path(), &words(line)).out;
+    let said = out(&format!("train data {SMALL}"));
+    assert!(said.contains("all have one colour profile, which the model keeps"), "{said}");
+    out("translate run data/A/0.png --output out.png");
+    let of = |name: &str| Picture::read(&folder.path().join(name), 0).unwrap().attributes.profile;
+    assert_eq!(of("out.png"), Some(profile(2)));
+    let said = out(&format!("train mixed {SMALL}2"));
+    assert!(said.contains("their colour profiles differ"), "{said}");
+    out("translate run2 data/A/0.png --output none.png");
+    assert_eq!(of("none.png"), None);
+}
