@@ -259,6 +259,17 @@ fn cross_entropy_follows_pytorch() {
     });
 }
 
+/// Logits reach 100 in one pixel, where the other classes are 0 in single precision.
+#[test]
+fn softmax_follows_pytorch() {
+    pointwise("softmax", &["x"], &["x"], |tape, v, _| tape.softmax(v[0]));
+}
+
+#[test]
+fn weighing_follows_pytorch() {
+    pointwise("weigh", &["x", "weights"], &["x"], |tape, v, _| tape.weigh(v[0], v[1]));
+}
+
 /// Five steps on gradients from 1e-10, below Adam's eps, to 1. A weight near 0.1 cannot move by
 /// less than 7e-9, so a step of 2e-4 is exact to 4e-5 of itself, and five steps to that of their
 /// sum.

@@ -255,6 +255,37 @@ def cross_entropy(out):
     return {"cross_entropy": rows}
 
 
+def softmax(out):
+    """Over the channels of each pixel. Logits reach +-8 and, at one pixel, 100."""
+    rows = []
+    for index, shape in enumerate([(1, 5, 4, 3), (2, 19, 5, 7), (1, 2, 6, 6), (1, 1, 2, 3)]):
+        name, at = f"softmax/{index}", 9600 + 2 * index
+        x = uniform(at, shape, 8.0)
+        x[0, 0, 0, 0] = 100.0
+        wide = {"x": x.double().requires_grad_()}
+        y = F.softmax(wide["x"], 1)
+        backward(out, name, wide, y, uniform(at + 1, y.shape).double())
+        out[f"{name}/x"] = x
+        rows.append({"shape": shape})
+    return {"softmax": rows}
+
+
+def weigh(out):
+    """Each pixel's channels times its weight, 0 at every third; weights have no gradient."""
+    rows = []
+    for index, shape in enumerate([(1, 5, 4, 3), (2, 16, 5, 7), (1, 1, 3, 3)]):
+        name, at = f"weigh/{index}", 9700 + 3 * index
+        n, c, h, w = shape
+        x, weights = uniform(at, shape), uniform(at + 1, (n, 1, h, w))
+        weights.view(-1)[::3] = 0.0
+        wide = {"x": x.double().requires_grad_()}
+        y = wide["x"] * weights.double()
+        backward(out, name, wide, y, uniform(at + 2, y.shape).double())
+        out |= {f"{name}/x": x, f"{name}/weights": weights}
+        rows.append({"shape": shape})
+    return {"weigh": rows}
+
+
 def small():
     """(tensors, cases) of `ops.safetensors`."""
     out = {}
@@ -262,7 +293,8 @@ def small():
              "conv_transpose": convolutions(out, "conv_transpose", CONV_TRANSPOSE, 1000, True)}
     cases |= norms(out) | pointwise(out) | losses(out) | adam(out)
     # Behind the others, whose streams count what is there.
-    return out, (cases | pools(out) | upsample(out) | reflection_pad(out) | cross_entropy(out))
+    return out, (cases | pools(out) | upsample(out) | reflection_pad(out) | cross_entropy(out) |
+                 softmax(out) | weigh(out))
 
 
 def large():
