@@ -58,6 +58,9 @@ pub enum Prepare {
         /// Keep the pairs of a folder together, so that no film or patient is in two phases
         #[arg(long)]
         by_folder: bool,
+        /// Leave out pictures that cannot be used, and list them
+        #[arg(long)]
+        skip_bad: bool,
         /// Seed of the drawing
         #[arg(long, default_value_t = 0)]
         seed: u64,
@@ -191,9 +194,9 @@ pub fn run(what: &Prepare) -> Result<ExitCode> {
             train(&format!("--a {a} --b {b}"));
             Ok(done.into())
         }
-        Prepare::Phases { data, to, val, test, by_folder, seed } => {
+        Prepare::Phases { data, to, val, test, by_folder, skip_bad, seed } => {
             let divide = Phases { val: *val, test: *test, by_folder: *by_folder, seed: *seed };
-            divided(data, divide, to)
+            divided(data, divide, *skip_bad, to)
         }
         Prepare::Resize { data, to, size, fit, pairs, labels } => {
             check_size(*size)?;
@@ -361,9 +364,9 @@ fn ended(mut failed: Vec<(PathBuf, Error)>, all: usize, left_out: &LeftOut) -> R
 }
 
 /// Copies pairs into their phases.
-fn divided(data: &PathBuf, divide: Phases, to: &Output) -> Result<ExitCode> {
+fn divided(data: &PathBuf, divide: Phases, skip_bad: bool, to: &Output) -> Result<ExitCode> {
     to.check([data])?;
-    let folder = Folder::scan(data, ScanOptions::default())?;
+    let folder = Folder::scan(data, ScanOptions { skip_bad, ..ScanOptions::default() })?;
     let copies = phases(&folder, divide)?;
     folder.left_out.lines().iter().for_each(|line| say(format!("          not used: {line}")));
     let bar = Bar::new(copies.files.len());
@@ -382,7 +385,12 @@ fn divided(data: &PathBuf, divide: Phases, to: &Output) -> Result<ExitCode> {
         to.output.display()
     ));
     train(&quoted(&to.output));
-    Ok(ExitCode::SUCCESS)
+    if folder.skipped.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    complain(format!("{} not used:", pictures(folder.skipped.len())));
+    folder.skipped.iter().take(LISTED).for_each(|skipped| complain(&skipped.reason));
+    Ok(ExitCode::from(SOME_FAILED))
 }
 
 /// The next command.

@@ -131,6 +131,17 @@ fn phases_divide_by_the_seed_and_keep_every_byte() {
         let bytes = |path: &Path| fs::read(path).unwrap();
         assert_eq!(bytes(&at.path().join("one").join(path)), bytes(&source), "{path}");
     }
+    // One bad picture stops it, or is left out by wish.
+    fs::write(at.path().join("data/A/f0/bad.png"), "no picture").unwrap();
+    save(&at.path().join("data/B/f0/bad.png"), &picture(16, 16, 1));
+    let ended = run(at.path(), &words("prepare phases data -o no"));
+    assert_eq!((ended.code, at.path().join("no").exists()), (Some(1), false), "{ended:?}");
+    let ended = run(at.path(), &words("prepare phases data -o skipped --val 1 --skip-bad"));
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.err.contains("bad.png is no picture"), "{ended:?}");
+    assert_eq!(files(&at.path().join("skipped")).len(), 40);
+    fs::remove_file(at.path().join("data/A/f0/bad.png")).unwrap();
+    fs::remove_file(at.path().join("data/B/f0/bad.png")).unwrap();
     // A folder is in one phase alone.
     go(at.path(), "prepare phases data -o films --val 30% --by-folder");
     let of = |phase: &str| -> BTreeSet<String> {
