@@ -2,7 +2,7 @@
 //!
 //! - The format is recognised by the file's content; its extension only helps to word a message.
 //! - The orientation that cameras write (EXIF, and TIFF's own tag) is applied.
-//! - Colours become 8-bit RGB as [`colours`](super::colours) says; CMYK in a JPEG or TIFF is converted to RGB
+//! - Colours become 8-bit RGB as [`colours`](mod@super::colours) says; CMYK in a JPEG or TIFF is converted to RGB
 //!   by the `image` crate. No colour profile is applied.
 //! - Float pixels are refused as colours, since nothing says which value is white.
 //! - A truncated or damaged file is refused, never filled with grey.

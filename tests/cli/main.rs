@@ -8,6 +8,7 @@ mod batch;
 mod changed_data;
 mod check;
 mod faults;
+mod identity;
 mod kill;
 mod limits;
 mod newcomer;
