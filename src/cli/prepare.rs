@@ -24,7 +24,8 @@ const LISTED: usize = 100;
 pub enum Prepare {
     /// Put the pictures of two folders side by side, those of one name in one picture.
     ///
-    /// Folders below, such as train and val, are kept. Training takes two folders as they are as well.
+    /// Folders below, such as train and val, are kept; grey beside colours becomes colours. Training takes two folders
+    /// as they are as well.
     #[command(after_help = super::EXIT_CODES)]
     Combine {
         /// The folder of the pictures that come left
