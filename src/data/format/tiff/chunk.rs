@@ -11,6 +11,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::super::{FileSource, FormatError, jpeg_scan};
 use super::layout::{Layout, Packing, Predictor};
+use crate::data::limits::MAX_BYTES;
 use crate::data::stored::{ByteOrder, samples_of};
 use crate::tensor::Samples;
 
@@ -29,9 +30,13 @@ impl Layout {
         let (at, bytes) = self.chunks[index];
         let rows = self.chunk_rows(down);
         let wanted = self.row_bytes().checked_mul(rows).ok_or(FormatError::TooLarge)?;
+        // A damaged file may state tiles of any size.
+        let mut raw = Vec::new();
+        if wanted as u64 > MAX_BYTES || raw.try_reserve_exact(wanted).is_err() {
+            return Err(FormatError::TooLarge);
+        }
         source.seek(SeekFrom::Start(at))?;
         let packed = source.take(bytes);
-        let mut raw = Vec::with_capacity(wanted);
         match self.packing {
             Packing::None => drop(packed.take(wanted as u64).read_to_end(&mut raw)?),
             Packing::Deflate => {
@@ -61,6 +66,8 @@ impl Layout {
         if raw.len() < wanted {
             return Err(FormatError::CutShort);
         }
+        // A last run may go on behind the last row.
+        raw.truncate(wanted);
         match self.predictor {
             Predictor::None => {}
             Predictor::Difference => self.undo_difference(&mut raw)?,

@@ -76,6 +76,8 @@ pub struct Layout {
 pub const JPEG: u64 = 7;
 /// Most bytes of the tables of JPEG streams: four of each kind.
 const MAX_TABLES: u64 = 1 << 16;
+/// Most pixels of a side of a page, a strip or a tile: what sizes of memory are computed from stays a number.
+const MAX_SIDE: u64 = u32::MAX as u64;
 /// Most strips or tiles of a page.
 const MAX_CHUNKS: u64 = 1 << 22;
 
@@ -161,6 +163,9 @@ impl Layout {
         };
         if width == 0 || height == 0 || chunk_width == 0 || chunk_height == 0 {
             return Err(FormatError::failed("a page without pixels"));
+        }
+        if [width, height, chunk_width, chunk_height].iter().any(|&side| side > MAX_SIDE) {
+            return Err(FormatError::TooLarge);
         }
         let planes = if planar { channels } else { 1 };
         let count = width
