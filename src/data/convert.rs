@@ -63,7 +63,8 @@ impl Domain {
         }
     }
 
-    /// Reads page `page` of a file, or all of them where they are channels, as an image of this domain, with what was changed or left out.
+    /// Reads page `page` of a file, or all of them where they are channels, as an image of this domain, with what
+    /// was changed or left out.
     ///
     /// # Errors
     /// As [`Picture::read`]; a picture that the domain cannot hold, with what both have.

@@ -104,12 +104,6 @@ pub enum ByteOrder {
     Big,
 }
 
-impl ByteOrder {
-    /// That of this machine.
-    const NATIVE: ByteOrder =
-        if cfg!(target_endian = "little") { ByteOrder::Little } else { ByteOrder::Big };
-}
-
 /// The numbers of `$type` in `$bytes`, each made by `$make`.
 macro_rules! numbers {
     ($bytes:expr, $order:expr, $type:ty, $make:expr) => {{
@@ -136,13 +130,8 @@ pub fn samples_of(bytes: &[u8], stored: StoredType, order: ByteOrder) -> (Sample
             })
         };
     }
-    // Samples that lie as this machine has them are copied as they are, 3 times as fast as one by one.
-    let native = order == ByteOrder::NATIVE;
-    let whole = &bytes[..bytes.len() / stored.size() * stored.size()];
     let samples = match stored {
         StoredType::U8 => Samples::U8(bytes.to_vec()),
-        StoredType::U16 if native => Samples::U16(bytemuck::pod_collect_to_vec(whole)),
-        StoredType::F32 if native => Samples::F32(bytemuck::pod_collect_to_vec(whole)),
         StoredType::I8 => Samples::F32(bytes.iter().map(|&b| f32::from(b as i8)).collect()),
         StoredType::U16 => Samples::U16(numbers!(bytes, order, u16, |v| v)),
         StoredType::I16 => Samples::F32(numbers!(bytes, order, i16, f32::from)),

@@ -7,8 +7,7 @@ use crate::data::{Attributes, Colours, LeftOut, PictureStack, match_folders};
 use crate::error::{Error, Result};
 
 /// Puts A left and B right. Both have one size and one kind of samples, but that grey beside colours becomes three
-/// equal channels; what is written beside the samples is what
-/// the file of A says.
+/// equal channels; what is written beside the samples is what the file of A says.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Combine;
 
