@@ -70,6 +70,7 @@
 //! - [`prepare`]: makes data sets of pictures, with the feature `edges` also edges.
 //! - [`data`]: turns folders and lists of pairs into batches. [`metric`]: L1, PSNR, SSIM.
 //!   [`checkpoint`]: safetensors, and PyTorch's `.pth`.
+//! - [`evaluate`]: scores outputs of models, or pictures from elsewhere, against their targets.
 //! - [`verify`]: compares a GPU with the CPU.
 //!
 //! # Conventions
@@ -131,6 +132,7 @@ pub mod data;
 pub mod device;
 pub(crate) mod disk;
 pub mod error;
+pub mod evaluate;
 pub mod kernel;
 pub(crate) mod limits;
 pub(crate) mod lock;
@@ -139,6 +141,7 @@ pub mod model;
 pub mod nn;
 mod one_of;
 pub mod op;
+mod page;
 pub mod prepare;
 mod printable;
 pub mod random;

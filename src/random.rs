@@ -23,6 +23,8 @@ pub enum Purpose {
     Noise = 5,
     /// Holes of pictures.
     Holes = 6,
+    /// Which pictures a resample of a bootstrap has.
+    Bootstrap = 7,
 }
 
 /// Lowest bits of the counter's last word, which hold the [`Purpose`]; a use may count in the others.

@@ -74,8 +74,12 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "train",
         ],
     ),
+    // Pages are text with pictures inside.
+    ("page", &["data::Image"]),
+    // Outputs against targets.
+    ("evaluate", &["tensor", "data", "metric", "page", "translate"]),
     // What is odd about a data set, and what a training would do with it.
-    ("check", &["tensor", "data", "train::RunConfig"]),
+    ("check", &["tensor", "data", "page", "train::RunConfig"]),
     // Compares both devices on every instruction of a training step.
     ("verify", &["tensor", "device", "kernel", "tape", "train"]),
     // The library can be used without a terminal: only `main` imports `cli`.
@@ -98,6 +102,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "train",
             "prepare",
             "translate",
+            "evaluate",
             "check",
             "verify",
         ],

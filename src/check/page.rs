@@ -2,11 +2,10 @@
 
 use std::fmt::Write;
 
-use base64::Engine;
-
 use super::{Finding, Plan, Report, Setting};
-use crate::data::{Folder, Image, Pair};
+use crate::data::{Folder, Pair};
 use crate::error::Result;
+use crate::page::{document, escaped, png};
 
 /// Pairs that are shown of the whole set, and of each finding.
 const SHOWN: usize = 8;
@@ -77,30 +76,12 @@ pub fn page(
         );
     }
     body += "</table>";
-    Ok(format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><title>{}</title><style>{STYLE}</style><main>{body}</main>\n",
-        escaped(data)
-    ))
+    Ok(document(data, STYLE, &body))
 }
 
 const STYLE: &str = "\
-body{font:16px/1.5 system-ui,sans-serif;margin:0;color:#1b1f24;background:#fafafa}\
-main{max-width:72rem;margin:2rem auto;padding:0 1rem}\
-h1{font-size:1.4rem;overflow-wrap:anywhere}h2{font-size:1.1rem;margin-top:2rem}\
 .row{display:flex;flex-wrap:wrap;gap:.75rem;margin:.5rem 0}\
 figure{margin:0;max-width:100%}figure img{height:120px;max-width:50%;object-fit:contain;vertical-align:top;\
 image-rendering:pixelated;border:1px solid #ddd;background:#fff}\
-figcaption{font-size:.75rem;color:#57606a;overflow-wrap:anywhere}\
 .fault,.note{border-left:.3rem solid #c9302c;padding-left:.6rem}.note{border-color:#b8a13b}\
-table{border-collapse:collapse}th,td{text-align:left;vertical-align:top;padding:.25rem .75rem .25rem 0}\
 td:nth-child(2){font-family:ui-monospace,monospace;white-space:nowrap}";
-
-fn png(image: &Image) -> Result<String> {
-    let bytes = image.png_bytes()?;
-    let text = base64::engine::general_purpose::STANDARD.encode(bytes);
-    Ok(format!("data:image/png;base64,{text}"))
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}

@@ -42,6 +42,8 @@ pub enum Command {
     Check(Box<super::check::CheckArgs>),
     /// Translate pictures with a trained model.
     Translate(TranslateArgs),
+    /// Score models, or pictures from elsewhere, against their targets.
+    Evaluate(Box<super::evaluate::EvaluateArgs>),
     /// Make a data set of pictures: pairs, pieces, sizes, phases, or inputs such as edges.
     Prepare {
         #[command(subcommand)]

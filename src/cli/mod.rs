@@ -5,6 +5,7 @@ mod check;
 mod data;
 mod describe;
 mod device;
+mod evaluate;
 mod forecast;
 mod hint;
 mod jobs;
@@ -47,7 +48,8 @@ Exit codes:
   0    done
   1    wrong input: a flag, a picture, a data folder, a model
   2    a machine or a file failed; standard output could not be written
-  3    done but for some pictures, which are listed (translate, prepare); faults were found (check)
+  3    done but for some pictures, which are listed (translate, evaluate, prepare); faults were
+       found (check)
   129, 130, 143
        ended by SIGHUP, SIGINT (Ctrl-C) or SIGTERM; a run in progress is saved
        first, and a second signal ends it at once
@@ -94,6 +96,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(*args),
         Command::Check(args) => check::run(&args),
         Command::Translate(args) => translate::run(args),
+        Command::Evaluate(args) => evaluate::run(&args),
         Command::Prepare { what } => prepare::run(&what),
         Command::Convert { from, to } => {
             let weights = checkpoint::convert(&from, &to)?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::args::DATA;
 use super::values;
 use crate::data::{
-    Direction, Domains, Folder, FoundSide, Half, Pages, ReadAs, SideOptions, find, palette,
+    Direction, Domains, Folder, FoundSide, Half, Pages, Pair, ReadAs, SideOptions, find, palette,
 };
 use crate::error::{Error, Result};
 
@@ -100,6 +100,19 @@ impl SideArgs {
     /// # Errors
     /// As [`find`]; flags that do not fit each other.
     pub fn find(&self, folder: &Folder, direction: Direction) -> Result<[FoundSide; 2]> {
+        self.find_on(folder.training()?, folder, direction)
+    }
+
+    /// As [`SideArgs::find`], on these pairs of the folder.
+    ///
+    /// # Errors
+    /// As [`SideArgs::find`].
+    pub fn find_on(
+        &self,
+        pairs: &[Pair],
+        folder: &Folder,
+        direction: Direction,
+    ) -> Result<[FoundSide; 2]> {
         let classes = self.palette.as_deref().map(palette).transpose()?;
         let (of_a, of_b) = direction.order(self.input, self.target);
         let labels = |read_as| matches!(read_as, Some(ReadAs::Labels | ReadAs::Palette));
@@ -124,7 +137,7 @@ impl SideArgs {
                 keep_alpha: self.keep_alpha,
             };
             let kinds = &folder.kinds[usize::from(half == Half::B)];
-            find(folder.training()?, half, kinds, &options)
+            find(pairs, half, kinds, &options)
         };
         Ok([side(Half::A, of_a, self.range_a)?, side(Half::B, of_b, self.range_b)?])
     }

@@ -13,7 +13,7 @@ use crate::checkpoint;
 use crate::data::{Direction, Image, NoteCounts, QUALITY, is_large, is_lossy, write_rows};
 use crate::error::{Error, Result};
 use crate::tensor::Samples;
-use crate::train::{Tally, class_names};
+use crate::train::Tally;
 use crate::translate::{Tiled, TranslateOptions, Translator};
 
 /// The exit code where some pictures could not be translated, and are listed.
@@ -99,7 +99,7 @@ pub fn run(args: TranslateArgs) -> Result<ExitCode> {
     }
     let sizes: Vec<_> = jobs.iter().map(|job| (job.source.path(), job.size)).collect();
     forecast::announce(&mut translator, &sizes)?;
-    let labels = class_names(&translator.domains().target).is_some();
+    let labels = translator.domains().target.class_names().is_some();
     if let Some(job) = jobs.iter().find(|job| labels && is_lossy(&job.to)) {
         return Err(Error::input(format!(
             "{} would not keep classes: a format that loses detail changes them; use .png",

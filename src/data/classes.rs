@@ -186,6 +186,26 @@ impl Domain {
         Some((Image { height, width, channels: 1, samples: values.into() }, palette))
     }
 
+    /// The names of the classes that its pixels stand for; none where its colours or values stand for none.
+    pub fn class_names(&self) -> Option<Vec<String>> {
+        let classes = match &self.kind {
+            DomainKind::Labels { classes } => classes,
+            _ => self.palette.as_ref()?,
+        };
+        Some(classes.iter().map(|class| class.name.clone()).collect())
+    }
+
+    /// The index of the class of every pixel of a prepared image, of colours that of the nearest one; `None` if
+    /// the domain's colours or values stand for no classes.
+    pub fn class_indices(&self, image: &Image) -> Option<Vec<usize>> {
+        match &self.kind {
+            DomainKind::Labels { .. } => Some(with_samples!(Samples, &image.samples, all => {
+                all.iter().map(|&v| f64::from(v) as usize).collect()
+            })),
+            _ => self.nearest_classes(image),
+        }
+    }
+
     /// The index of the class whose colour is nearest to that of each pixel, the first of equals; `None` if
     /// the domain's colours stand for no classes.
     pub fn nearest_classes(&self, image: &Image) -> Option<Vec<usize>> {

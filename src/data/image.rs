@@ -231,7 +231,7 @@ impl Image {
     }
 
     /// Of two masks of one size, where both are 1.
-    pub(super) fn both(mut self, other: Image) -> Image {
+    pub(crate) fn both(mut self, other: Image) -> Image {
         if let (Samples::U8(all), Samples::U8(others)) = (&mut self.samples, &other.samples) {
             all.iter_mut().zip(others).for_each(|(a, b)| *a &= b);
         }

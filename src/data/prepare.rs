@@ -36,6 +36,14 @@ impl Image {
         Some(Image { height, width, channels: 1, samples: Samples::U8(counts) })
     }
 
+    /// The samples of the pixels that count, those whose number in `counts` is not 0.
+    pub(crate) fn samples_that_count(&self, counts: &[u8]) -> Samples {
+        with_samples!(Samples, &self.samples, all => {
+            let pixels = all.chunks_exact(self.channels).zip(counts).filter(|(_, counts)| **counts != 0);
+            pixels.flat_map(|(pixel, _)| pixel).copied().collect::<Vec<_>>().into()
+        })
+    }
+
     /// Sets all samples of the pixels that do not count to the one nearest to `value`.
     ///
     /// # Panics

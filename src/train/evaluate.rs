@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::kernel::{Backend, Statistics};
 use crate::metric::{self, Confusion, LabelScores};
 use crate::tape::{Program, Tape};
-use crate::tensor::{SampleRange, Samples, Shape, with_samples};
+use crate::tensor::{SampleRange, Samples, Shape};
 
 /// Scores of an output against its target, or their means over several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -100,7 +100,7 @@ impl Scores {
         let small = output.width.min(output.height) < metric::SSIM_WINDOW;
         let ssim = if small { f64::NAN } else { metric::ssim(a, b, size, range, counts)? };
         let (a, b) = match counts {
-            Some(counts) => (counting(output, counts), counting(target, counts)),
+            Some(counts) => (output.samples_that_count(counts), target.samples_that_count(counts)),
             None => (output.samples.clone(), target.samples.clone()),
         };
         let (a, b) = (a.as_slice(), b.as_slice());
@@ -172,14 +172,6 @@ fn counts(mask: &Mask) -> &[u8] {
     }
 }
 
-/// The samples of the pixels that count.
-fn counting(image: &Image, counts: &[u8]) -> Samples {
-    with_samples!(Samples, &image.samples, all => {
-        let pixels = all.chunks_exact(image.channels).zip(counts).filter(|(_, counts)| **counts != 0);
-        pixels.flat_map(|(pixel, _)| pixel).copied().collect::<Vec<_>>().into()
-    })
-}
-
 /// The scores of several outputs.
 #[derive(Clone, Debug)]
 pub struct Tally {
@@ -191,7 +183,7 @@ pub struct Tally {
 impl Tally {
     /// Of outputs of this domain.
     pub fn new(target: &Domain) -> Self {
-        let table = class_names(target).map(|names| Confusion::new(names.len()));
+        let table = target.class_names().map(|names| Confusion::new(names.len()));
         Tally { target: target.clone(), each: Vec::new(), table }
     }
 
@@ -211,7 +203,7 @@ impl Tally {
         } else {
             self.each.push(Scores::counting(output, target, self.target.range(), mask)?);
         }
-        let both = (indices(&self.target, target), indices(&self.target, output));
+        let both = (self.target.class_indices(target), self.target.class_indices(output));
         if let (Some(table), (Some(classes), Some(given))) = (&mut self.table, both) {
             let pixels = classes.into_iter().zip(given).enumerate();
             let counts = |i: usize| mask.is_none_or(|mask| mask[i] != 0);
@@ -235,26 +227,6 @@ impl Tally {
     /// The scores of all: means of the figures of pixels, and figures of classes over all pixels.
     pub fn scores(&self) -> Scores {
         Scores { labels: self.table.as_ref().map(Confusion::scores), ..Scores::mean(&self.each) }
-    }
-}
-
-/// The names of the classes that outputs are scored by; none where their colours or values stand for none.
-pub fn class_names(target: &Domain) -> Option<Vec<String>> {
-    let classes = match &target.kind {
-        DomainKind::Labels { classes } => classes,
-        _ => target.palette.as_ref()?,
-    };
-    Some(classes.iter().map(|class| class.name.clone()).collect())
-}
-
-/// The index of the class of every pixel of a prepared image, or of the nearest colour.
-fn indices(target: &Domain, image: &Image) -> Option<Vec<usize>> {
-    let all = |samples: &Samples| -> Vec<usize> {
-        with_samples!(Samples, samples, all => all.iter().map(|&v| f64::from(v) as usize).collect())
-    };
-    match &target.kind {
-        DomainKind::Labels { .. } => Some(all(&image.samples)),
-        _ => target.nearest_classes(image),
     }
 }
 

@@ -30,7 +30,6 @@ mod trainer;
 
 pub use config::RunConfig;
 pub(crate) use differences::differences;
-pub(crate) use evaluate::class_names;
 pub use evaluate::{Compared, Scores, Tally, Validation, Viewer};
 pub(crate) use files::refuse_run;
 pub use files::{BEST, CONFUSION, METRICS, PREVIOUS, SAMPLES};

@@ -24,7 +24,7 @@ use super::files::{
     BEST, CONFUSION, EPOCH, METRICS, PREVIOUS, SAMPLES, checkpoint_metadata, model_metadata,
     numbered, refuse_run, sheet_name,
 };
-use super::{Metrics, Observer, Progress, RunPlan, Validation, class_names};
+use super::{Metrics, Observer, Progress, RunPlan, Validation};
 use crate::atomic;
 use crate::checkpoint::{LATEST, MODEL, STEP, stated};
 use crate::data::{Fingerprint, Image};
@@ -141,7 +141,7 @@ impl RunFiles {
     /// # Errors
     /// A file that cannot be written.
     pub fn confusion(&self, plan: &RunPlan, validation: &Validation) -> Result<()> {
-        let names = class_names(&plan.config.domains.target);
+        let names = plan.config.domains.target.class_names();
         let (Some(table), Some(names)) = (&validation.confusion, names) else { return Ok(()) };
         let (path, text) = (self.out.join(CONFUSION), table.csv(&names));
         let io = |e| Error::file("write", &path, e);

@@ -7,6 +7,7 @@ mod bad_models;
 mod batch;
 mod changed_data;
 mod check;
+mod evaluate;
 mod faults;
 mod identity;
 mod kill;

@@ -158,3 +158,81 @@ fn scores_leave_out_what_does_not_count() {
     let none = vec![0u8; w * h];
     assert!(Scores::counting(&a, &b, SampleRange::BYTE, Some(&none)).is_err());
 }
+
+/// Two pictures of integers below 256; tests/golden/metrics.py has the same formula.
+fn formula([width, height, channels]: [usize; 3]) -> [Vec<u8>; 2] {
+    let mut both = [Vec::new(), Vec::new()];
+    for y in 0..height {
+        for x in 0..width {
+            for c in 0..channels {
+                let a = (x * 3 + y * (5 + c) + x * y / 17) % 256;
+                both[0].push(a as u8);
+                both[1].push(((a + (x * x + y * 11 + c * 29) % 61) * 4 / 5) as u8);
+            }
+        }
+    }
+    both
+}
+
+/// NRMSE is scikit-image's, correlation scipy's, MAE numpy's, MS-SSIM that of pytorch-msssim, whose window has
+/// weights of single precision.
+#[test]
+fn figures_of_evaluations_are_those_of_other_programs() {
+    let text = std::fs::read_to_string(golden("metrics.json")).unwrap();
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let mut with_scales = 0;
+    for row in &rows {
+        let size: [usize; 3] = serde_json::from_value(row["size"].clone()).unwrap();
+        let [a, b] = formula(size);
+        let (a, b) = (a[..].into(), b[..].into());
+        let close = |name: &str, got: f64| {
+            let want = row[name].as_f64().unwrap();
+            assert!((got - want).abs() < TOLERANCE, "{name} of {size:?}: {got}, not {want}");
+        };
+        close("nrmse", metric::nrmse(a, b).unwrap());
+        close("pearson", metric::pearson(a, b).unwrap());
+        close("mae", metric::mae(a, b).unwrap());
+        let scales = metric::ms_ssim(a, b, [size[1], size[0]], SampleRange::BYTE, None);
+        if row.get("ms_ssim").is_some() {
+            close("ms_ssim", scales.unwrap());
+            with_scales += 1;
+        } else {
+            assert!(scales.unwrap_err().to_string().contains("161"));
+        }
+    }
+    assert_eq!((rows.len(), with_scales), (4, 3));
+}
+
+/// By hand: what has no figure is NaN, and the target alone decides what an error is compared with.
+#[test]
+fn figures_of_flat_pictures() {
+    let (zeros, sevens, steps) = ([0u8; 4], [7u8; 4], [1u8, 2, 3, 4]);
+    let nrmse = |a: &[u8], b: &[u8]| metric::nrmse(a.into(), b.into()).unwrap();
+    let pearson = |a: &[u8], b: &[u8]| metric::pearson(a.into(), b.into()).unwrap();
+    assert_eq!(nrmse(&zeros, &sevens), 1.0);
+    assert_eq!(nrmse(&sevens, &zeros), f64::INFINITY);
+    assert!(nrmse(&zeros, &zeros).is_nan());
+    assert!(pearson(&sevens, &steps).is_nan());
+    assert!((pearson(&steps, &[8, 6, 4, 2]) + 1.0).abs() < 1e-15);
+}
+
+/// A mask reaches every scale: what does not count changes nothing, and where no window is left there is no figure.
+#[test]
+fn ms_ssim_leaves_out_what_does_not_count() {
+    let size = [360, 376];
+    let [a, mut b] = formula([size[1], size[0], 1]);
+    // The last column of windows of the coarsest scale ends at 376.
+    let mut mask = vec![1u8; size[0] * size[1]];
+    let hole = [359 * size[1] + 370, 358 * size[1] + 375];
+    hole.iter().for_each(|&i| mask[i] = 0);
+    let of = |b: &[u8], mask: Option<&[u8]>| {
+        metric::ms_ssim(a[..].into(), b.into(), size, SampleRange::BYTE, mask).unwrap()
+    };
+    let (whole, with) = (of(&b, None), of(&b, Some(&mask)));
+    assert!(whole != with && (whole - with).abs() < 0.05, "{whole} {with}");
+    hole.iter().for_each(|&i| b[i] = b[i].wrapping_add(128));
+    assert_eq!(of(&b, Some(&mask)), with);
+    assert_ne!(of(&b, None), whole);
+    mask.iter_mut().step_by(16).for_each(|counts| *counts = 0);
+    assert!(of(&b, Some(&mask)).is_nan());
+}
