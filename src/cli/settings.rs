@@ -19,13 +19,13 @@ impl NetworkArgs {
         if let Some(size) = self.size {
             config.size = size;
         }
-        if let Some(depth) = self.depth {
-            config.generator.depth = depth;
-        } else if self.size.is_some() {
-            config.generator.depth = RunConfig::depth_for(config.size)?;
-        }
         if let Some(kind) = self.generator {
             config.generator.kind = kind;
+        }
+        if let Some(depth) = self.depth {
+            config.generator.depth = depth;
+        } else if self.size.is_some() || self.generator.is_some() {
+            config.generator.depth = config.default_depth()?;
         }
         if let Some(channels) = self.base_channels {
             config.generator.base_channels = channels;

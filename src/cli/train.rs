@@ -230,7 +230,7 @@ fn follow(
     if args.network.size.is_none() {
         config.size = plan.size;
         if args.network.depth.is_none() {
-            config.generator.depth = RunConfig::depth_for(plan.size)?;
+            config.generator.depth = config.default_depth()?;
         }
         followed.push("size");
         if args.fit.is_none() {

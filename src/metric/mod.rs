@@ -5,13 +5,13 @@
 use crate::error::{Error, Result};
 use crate::tensor::{Sample, SampleRange, SampleSlice, with_samples};
 
-mod bootstrap;
 mod confusion;
-mod ssim;
+mod resample;
+mod similarity;
 
-pub use bootstrap::{Interval, RESAMPLES, bootstrap};
 pub use confusion::{Confusion, LabelScores};
-pub use ssim::{MS_SSIM_SIDE, SSIM_WINDOW, ms_ssim, ssim};
+pub use resample::{Interval, RESAMPLES, bootstrap};
+pub use similarity::{MS_SSIM_SIDE, SSIM_WINDOW, ms_ssim, ssim};
 
 fn check(op: &'static str, a: SampleSlice, b: SampleSlice) -> Result<()> {
     if a.len() != b.len() || a.is_empty() || a.sample_type() != b.sample_type() {

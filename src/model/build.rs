@@ -30,6 +30,11 @@ impl GeneratorConfig {
                  least 1"
             )));
         }
+        if let Some(only) = self.kind.only_depth().filter(|only| *only != depth) {
+            return Err(Error::input(format!(
+                "this generator halves pictures {only} times, its depth cannot be {depth}; leave the depth out"
+            )));
+        }
         self.check()?;
         Ok(self.network())
     }

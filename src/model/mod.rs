@@ -7,6 +7,7 @@
 mod build;
 mod config;
 mod encoder_decoder;
+mod fcn8s;
 mod levels;
 mod network;
 mod patch_gan;
@@ -30,6 +31,11 @@ macro_rules! generators {
         }
 
         impl GeneratorKind {
+            /// The depth of this generator where it has only one.
+            pub fn only_depth(self) -> Option<usize> {
+                (self == GeneratorKind::Fcn8s).then_some(fcn8s::DEPTH)
+            }
+
             /// The network of a configuration, its parameters not yet placed.
             fn build(self, config: &GeneratorConfig) -> Box<dyn Network> {
                 match self {
@@ -40,10 +46,12 @@ macro_rules! generators {
     };
 }
 
-// The two of the paper: section 3.2.1 and Table 2.
+// The two of the paper: section 3.2.1 and Table 2; and the network that scores by section 4.1.
 generators! {
     /// Encoder and decoder of one depth, joined by skip connections.
     Unet = "unet" in unet,
     /// The same without the skips: the paper's ablation.
     EncoderDecoder = "encoder-decoder" in encoder_decoder,
+    /// FCN-8s (Long et al. 2015): max pooling and skips by addition; `score train` trains it.
+    Fcn8s = "fcn8s" in fcn8s,
 }

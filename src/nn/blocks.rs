@@ -138,6 +138,13 @@ impl Block {
         Block { spec, weight, bias, norm }
     }
 
+    /// As [`Block::new`], for a transposed convolution that begins as bilinear interpolation.
+    pub fn bilinear(params: &mut Params, spec: BlockSpec) -> Self {
+        let block = Block::new(params, spec);
+        params.set_init(block.weight, Init::Bilinear);
+        block
+    }
+
     /// Records the block.
     ///
     /// # Errors

@@ -18,6 +18,10 @@ pub enum Init {
     Normal(f32, f32),
     /// All equal.
     Constant(f32),
+    /// Bilinear interpolation, for the filter of a transposed convolution whose windows are twice its stride, with as
+    /// many channels before as behind: channel k to channel k alone, weights falling from the middle to the edge
+    /// (Long et al. 2015, section 3.3).
+    Bilinear,
 }
 
 /// One parameter or running statistic.
@@ -79,6 +83,11 @@ impl Params {
         let view = View::dense(0, shape);
         self.list.push(Param { name, shape, init, trained, port: None, view });
         self.list.len() - 1
+    }
+
+    /// Sets the initial values of parameter `index`.
+    pub(crate) fn set_init(&mut self, index: usize, init: Init) {
+        self.list[index].init = init;
     }
 
     /// Sets the tensor of parameter `index` in files of the PyTorch port.
@@ -144,6 +153,7 @@ impl Params {
         for (i, param) in self.list.iter().enumerate() {
             let values = match param.init {
                 Init::Constant(value) => vec![value; param.shape.count()],
+                Init::Bilinear => bilinear(param.shape),
                 Init::Normal(mean, deviation) => {
                     let layer = network << 16 | i as u32;
                     let quads = param.shape.count().div_ceil(4) as u32;
@@ -181,4 +191,21 @@ impl Params {
         let mut all = self.values.into_iter().chain(grads).chain(state);
         all.try_for_each(|view| b.fill(view, 0.0))
     }
+}
+
+/// The filter (k,r,s,c) of [`Init::Bilinear`].
+fn bilinear(shape: Shape) -> Vec<f32> {
+    let Shape { n: k, h: r, w: s, c } = shape;
+    let weight = |i: usize, window: usize| {
+        let stride = window.div_ceil(2) as f32;
+        1.0 - ((i as f32 + 0.5 - window as f32 / 2.0) / stride).abs()
+    };
+    let mut values = Vec::with_capacity(shape.count());
+    for from in 0..k {
+        for (y, x) in (0..r).flat_map(|y| (0..s).map(move |x| (y, x))) {
+            let of_pixel = weight(y, r) * weight(x, s);
+            values.extend((0..c).map(|to| if to == from { of_pixel } else { 0.0 }));
+        }
+    }
+    values
 }

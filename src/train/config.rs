@@ -129,6 +129,17 @@ impl RunConfig {
     /// The largest size, batch and number of base channels: no machine has the memory for more.
     pub const LARGEST: usize = 1 << 16;
 
+    /// The default depth of this run's generator: the only one that it has, or [`RunConfig::depth_for`] its size.
+    ///
+    /// # Errors
+    /// As [`RunConfig::depth_for`].
+    pub fn default_depth(&self) -> Result<usize> {
+        match self.generator.kind.only_depth() {
+            Some(only) => Ok(only),
+            None => RunConfig::depth_for(self.size),
+        }
+    }
+
     /// The default depth of a generator for images of this size: as often as both sides can be halved, at
     /// most 8 times.
     ///
