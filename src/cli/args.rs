@@ -44,6 +44,11 @@ pub enum Command {
     Translate(TranslateArgs),
     /// Score models, or pictures from elsewhere, against their targets.
     Evaluate(Box<super::evaluate::EvaluateArgs>),
+    /// Score generated photographs by the classes that a network finds in them: the FCN-score.
+    Score {
+        #[command(subcommand)]
+        what: super::score::Score,
+    },
     /// Make a data set of pictures: pairs, pieces, sizes, phases, or inputs such as edges.
     Prepare {
         #[command(subcommand)]

@@ -15,7 +15,9 @@ use super::translate::SOME_FAILED;
 use super::{complain, quoted, say, values, words};
 use crate::atomic;
 use crate::checkpoint;
-use crate::data::{Direction, Domains, Folder, Pair, ScanOptions, WalkOptions, is_writable, walk};
+use crate::data::{
+    Direction, Domain, Folder, Pages, Pair, ScanOptions, WalkOptions, is_writable, walk,
+};
 use crate::error::{Error, Result};
 use crate::evaluate::{
     Case, Evaluation, InputAsItIs, MeanTarget, Model, Predictions, System, Task, csv, evaluate,
@@ -53,9 +55,6 @@ pub struct EvaluateArgs {
     /// The targets are those of a data set of pairs, also where no model is among what is scored
     #[arg(long, help_heading = DATA)]
     pub pairs: bool,
-    /// Which of its pairs [default: test, else val, else all]
-    #[arg(long, help_heading = DATA, value_parser = values::one_of::<Phase>())]
-    pub phase: Option<Phase>,
     /// Which picture of a pair is the input [default: as the model was trained, else a2b]
     #[arg(long, help_heading = DATA, value_name = "WAY")]
     #[arg(value_parser = values::one_of::<Direction>())]
@@ -69,6 +68,18 @@ pub struct EvaluateArgs {
     #[arg(long, help_heading = NETWORKS, value_name = "KIND")]
     #[arg(value_parser = values::one_of::<Statistics>())]
     pub norm: Option<Statistics>,
+    #[command(flatten)]
+    pub report: ReportArgs,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// What is scored by, and what is written of it.
+#[derive(Debug, clap::Args)]
+pub struct ReportArgs {
+    /// Which pairs of a data set are scored by [default: test, else val, else all]
+    #[arg(long, help_heading = DATA, value_parser = values::one_of::<Phase>())]
+    pub phase: Option<Phase>,
     /// The folder for scores.csv, scores.json and the page index.html
     #[arg(long, help_heading = RUN, value_name = "FOLDER", default_value = "evaluation")]
     pub out: PathBuf,
@@ -78,16 +89,15 @@ pub struct EvaluateArgs {
     /// Seed of the resampling behind intervals
     #[arg(long, help_heading = RUN, default_value_t = 0)]
     pub seed: u64,
-    #[command(flatten)]
-    pub device: DeviceArgs,
 }
 
 /// The files that an evaluation writes.
 const FILES: [&str; 3] = ["scores.csv", "scores.json", "index.html"];
 
 pub fn run(args: &EvaluateArgs) -> Result<ExitCode> {
-    check_out(&args.out)?;
+    check_out(&args.report.out)?;
     let names = names(&args.what)?;
+    refuse_targets(&args.what, &args.targets)?;
     args.device.start_threads()?;
     let (mut models, mut folders) = (Vec::new(), Vec::new());
     for (path, name) in args.what.iter().zip(names) {
@@ -96,44 +106,65 @@ pub fn run(args: &EvaluateArgs) -> Result<ExitCode> {
             None => folders.push((path.clone(), name)),
         }
     }
-    let mut devices = Vec::new();
-    let mut translators = Vec::new();
+    let options = TranslateOptions {
+        scale: args.scale,
+        statistics: args.norm,
+        ..TranslateOptions::default()
+    };
+    let mut device = None;
+    let mut opened = Vec::new();
     for (file, name) in models {
         let (backend, header) = args.device.open()?;
-        let options = TranslateOptions {
-            scale: args.scale,
-            statistics: args.norm,
-            ..TranslateOptions::default()
-        };
         let translator = Translator::open(&file, options, backend)?;
-        translators.push(Model { name, file, translator });
-        devices.push(header);
+        opened.push(Model { name, file, translator });
+        device = Some(header);
     }
-    let folder = scan(args, !translators.is_empty())?;
-    let (task, notes) = task(args, &translators, folder)?;
-    if let Some(device) = devices.first() {
+    let has_inputs = !opened.is_empty() || args.pairs;
+    let pages = args.sides.pages.unwrap_or_default();
+    let folder = scan(&args.targets, has_inputs, pages, args.sides.mask.as_deref())?;
+    let (cases, notes) = cases(&args.targets, &folder, args.report.phase, has_inputs)?;
+    let task = task(args, &opened, &folder, cases)?;
+    if let Some(device) = device {
         say(format!("device    {device}"));
     }
     notes.iter().for_each(|line| say(format!("data      {line}")));
-    for model in &translators {
+    for model in &opened {
         say(format!("model     {}", model.file.display()));
         words::translator(&model.translator).iter().for_each(say);
     }
-    let mut systems = in_order(&args.what, translators, folders, &task)?;
     let mut lines = notes;
-    baselines(&task, &mut systems, &mut lines)?;
+    let mut systems = in_order(&args.what, opened, folders, &task)?;
+    match InputAsItIs::fits(&task) {
+        Ok(()) => systems.push(Box::new(InputAsItIs)),
+        Err(why) => lines.push(format!("There is no row for the input as it is: {why}.")),
+    }
+    report(&task, systems, lines, &args.report)
+}
 
+/// Scores, and writes what was found. A mean of the targets is added as the last system.
+pub fn report(
+    task: &Task,
+    mut systems: Vec<Box<dyn System>>,
+    mut lines: Vec<String>,
+    args: &ReportArgs,
+) -> Result<ExitCode> {
+    let mean = MeanTarget::of(task)?;
+    lines.push(format!(
+        "The row \"{}\" is of these very targets, which it therefore knows.",
+        mean.name()
+    ));
+    systems.push(Box::new(mean));
     let bar = Bar::new(task.cases.len());
-    let evaluation = evaluate(&task, &mut systems, args.seed, &mut || bar.advance());
+    let evaluation = evaluate(task, &mut systems, args.seed, &mut || bar.advance());
     bar.end();
     let evaluation = evaluation?;
     table(&evaluation);
-    let systems_scored = evaluation.systems.iter().filter(|system| !system.baseline);
-    if systems_scored.flat_map(|system| &system.scores).all(Option::is_none) {
+    let mut scored = evaluation.systems.iter().filter(|system| !system.baseline);
+    if scored.all(|system| system.scores.iter().all(Option::is_none)) {
         list(&evaluation);
         return Err(Error::input("no output could be scored, so nothing was written"));
     }
-    let html = page(&task, &evaluation, &mut systems, args.cases, &lines)?;
+    let html = page(task, &evaluation, &mut systems, args.cases, &lines)?;
     fs::create_dir_all(&args.out).map_err(|e| Error::file("create", &args.out, e))?;
     for (name, text) in FILES.into_iter().zip([csv(&evaluation), json(&evaluation), html]) {
         let path = args.out.join(name);
@@ -149,7 +180,7 @@ pub fn run(args: &EvaluateArgs) -> Result<ExitCode> {
 }
 
 /// Refuses a folder that holds something else than an evaluation.
-fn check_out(out: &Path) -> Result<()> {
+pub fn check_out(out: &Path) -> Result<()> {
     if out.exists() && !out.is_dir() {
         return Err(Error::input(format!("--out {} is a file; give a folder", out.display())));
     }
@@ -166,7 +197,7 @@ fn check_out(out: &Path) -> Result<()> {
 }
 
 /// The model file of a run or a model; `None` for a folder of pictures.
-fn model(path: &Path) -> Result<Option<PathBuf>> {
+pub fn model(path: &Path) -> Result<Option<PathBuf>> {
     let file = checkpoint::model_file(path);
     if !path.exists() {
         return Err(Error::input(format!(
@@ -187,7 +218,7 @@ fn model(path: &Path) -> Result<Option<PathBuf>> {
 }
 
 /// What is scored is called by the last part of its path, where that tells it from the others, else by all of it.
-fn names(what: &[PathBuf]) -> Result<Vec<String>> {
+pub fn names(what: &[PathBuf]) -> Result<Vec<String>> {
     let whole: BTreeSet<PathBuf> =
         what.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())).collect();
     if whole.len() < what.len() {
@@ -202,50 +233,47 @@ fn names(what: &[PathBuf]) -> Result<Vec<String>> {
     Ok(if distinct { all } else { what.iter().map(|p| p.display().to_string()).collect() })
 }
 
-/// The data set, or the targets as pairs of each with itself.
-fn scan(args: &EvaluateArgs, has_models: bool) -> Result<Folder> {
-    let options = ScanOptions { skip_bad: true, pages: args.sides.pages.unwrap_or_default() };
-    let targets = &args.targets;
-    if args.what.iter().any(|what| same(what, targets)) {
-        return Err(Error::input(format!(
+/// Refuses targets among what is scored by them.
+pub fn refuse_targets(what: &[PathBuf], targets: &Path) -> Result<()> {
+    match what.iter().any(|what| same(what, targets)) {
+        true => Err(Error::input(format!(
             "{} is both scored and the targets; give the targets last",
             targets.display()
-        )));
+        ))),
+        false => Ok(()),
     }
-    let mut folder = match has_models || args.pairs {
+}
+
+/// The data set, or the targets as pairs of each with itself.
+pub fn scan(targets: &Path, as_pairs: bool, pages: Pages, masks: Option<&Path>) -> Result<Folder> {
+    let options = ScanOptions { skip_bad: true, pages };
+    let mut folder = match as_pairs {
         true => Folder::scan(targets, options)?,
         false => Folder::scan_two([targets, targets], None, options)?,
     };
-    if let Some(masks) = &args.sides.mask {
+    if let Some(masks) = masks {
         folder.add_masks(masks)?;
     }
     Ok(folder)
 }
 
-/// What is scored by what, and sentences about it.
-fn task(args: &EvaluateArgs, models: &[Model], folder: Folder) -> Result<(Task, Vec<String>)> {
-    let has_inputs = !models.is_empty() || args.pairs;
-    let directions: Vec<Option<Direction>> =
-        models.iter().map(|model| model.translator.direction()).collect();
-    let direction = args.direction.or(directions.iter().flatten().next().copied());
-    let direction = direction.unwrap_or(Direction::AToB);
-    if let Some(model) = models
-        .iter()
-        .find(|m| m.translator.direction().is_some_and(|of_model| of_model != direction))
-    {
-        return Err(Error::input(format!(
-            "{} was trained in the other direction than --direction {}; evaluate it alone",
-            model.name,
-            values::name_of(direction)
-        )));
-    }
+/// The pictures of a phase, and sentences about them.
+///
+/// # Errors
+/// A phase without pictures.
+pub fn cases(
+    targets: &Path,
+    folder: &Folder,
+    phase: Option<Phase>,
+    has_inputs: bool,
+) -> Result<(Vec<Case>, Vec<String>)> {
     let phases = [
         (Phase::Test, folder.test.clone()),
         (Phase::Val, folder.val.clone()),
         (Phase::Train, folder.train.clone()),
     ];
     let there: Vec<_> = phases.into_iter().filter(|(_, pairs)| !pairs.is_empty()).collect();
-    let chosen = match args.phase {
+    let chosen = match phase {
         Some(Phase::All) => there.clone(),
         Some(phase) => there.iter().filter(|(p, _)| *p == phase).cloned().collect(),
         // What was not trained on; targets alone are all wanted.
@@ -253,13 +281,13 @@ fn task(args: &EvaluateArgs, models: &[Model], folder: Folder) -> Result<(Task, 
         None => there.clone(),
     };
     if chosen.is_empty() {
-        return Err(Error::input(match args.phase {
+        return Err(Error::input(match phase {
             Some(phase) => format!(
                 "{} has no pairs of the phase {}",
-                args.targets.display(),
+                targets.display(),
                 values::name_of(phase)
             ),
-            None => format!("{} has no pictures to score by", args.targets.display()),
+            None => format!("{} has no pictures to score by", targets.display()),
         }));
     }
     let several = there.len() > 1;
@@ -281,6 +309,44 @@ fn task(args: &EvaluateArgs, models: &[Model], folder: Folder) -> Result<(Task, 
     for case in &mut cases {
         case.other_name = case.other_name.take().filter(|name| known[name] == 1);
     }
+    let phases: Vec<String> = chosen.iter().map(|(phase, _)| values::name_of(*phase)).collect();
+    let mut notes = vec![format!(
+        "{}: {} {}{}",
+        targets.display(),
+        cases.len(),
+        if has_inputs { "pairs" } else { "targets" },
+        if several { format!(" of {}", phases.join(", ")) } else { String::new() }
+    )];
+    if has_inputs && phases == ["train"] {
+        notes.push(
+            "these may be pairs that a model was trained on: its scores on them say little of new pictures"
+                .to_string(),
+        );
+    }
+    for skipped in &folder.skipped {
+        notes.push(format!("left out: {}", skipped.reason));
+    }
+    notes.extend(folder.left_out.lines().into_iter().map(|line| format!("not used: {line}")));
+    Ok((cases, notes))
+}
+
+/// What is scored by what.
+fn task(args: &EvaluateArgs, models: &[Model], folder: &Folder, cases: Vec<Case>) -> Result<Task> {
+    let has_inputs = !models.is_empty() || args.pairs;
+    let directions: Vec<Option<Direction>> =
+        models.iter().map(|model| model.translator.direction()).collect();
+    let direction = args.direction.or(directions.iter().flatten().next().copied());
+    let direction = direction.unwrap_or(Direction::AToB);
+    if let Some(model) = models
+        .iter()
+        .find(|m| m.translator.direction().is_some_and(|of_model| of_model != direction))
+    {
+        return Err(Error::input(format!(
+            "{} was trained in the other direction than --direction {}; evaluate it alone",
+            model.name,
+            values::name_of(direction)
+        )));
+    }
     let of: Vec<Pair> = cases.iter().map(|case| case.pair.clone()).collect();
     let found = match models.first() {
         Some(model) => {
@@ -295,7 +361,7 @@ fn task(args: &EvaluateArgs, models: &[Model], folder: Folder) -> Result<(Task, 
             model.translator.domains().clone()
         }
         None => {
-            let sides = args.sides.find_on(&of, &folder, direction)?;
+            let sides = args.sides.find_on(&of, folder, direction)?;
             domains(&sides, direction)
         }
     };
@@ -307,26 +373,7 @@ fn task(args: &EvaluateArgs, models: &[Model], folder: Folder) -> Result<(Task, 
             )));
         }
     }
-    let phases: Vec<String> = chosen.iter().map(|(phase, _)| values::name_of(*phase)).collect();
-    let mut notes = vec![format!(
-        "{}: {} {}{}",
-        args.targets.display(),
-        cases.len(),
-        if has_inputs { "pairs" } else { "targets" },
-        if several { format!(" of {}", phases.join(", ")) } else { String::new() }
-    )];
-    if has_inputs && phases == ["train"] && !models.is_empty() {
-        notes.push(
-            "these may be the pairs that the models were trained on: scores on them say little of new pictures"
-                .to_string(),
-        );
-    }
-    for skipped in &folder.skipped {
-        notes.push(format!("left out: {}", skipped.reason));
-    }
-    notes.extend(folder.left_out.lines().into_iter().map(|line| format!("not used: {line}")));
-    let domains = Domains { ..found };
-    Ok((Task { cases, domains, direction, has_inputs }, notes))
+    Ok(Task { cases, domains: found, direction, has_inputs })
 }
 
 /// The systems in the order in which they were given.
@@ -341,7 +388,8 @@ fn in_order(
     for path in what {
         if folders.peek().is_some_and(|(folder, _)| folder == path) {
             let (folder, name) = folders.next().expect("peeked at");
-            systems.push(Box::new(predictions(folder, name, task)?));
+            let domain = task.domains.target.clone();
+            systems.push(Box::new(predictions(folder, name, domain, &task.cases)?));
         } else {
             systems.push(Box::new(models.next().expect("each is a model or a folder")));
         }
@@ -350,7 +398,12 @@ fn in_order(
 }
 
 /// The pictures of a folder; those that are for no case are told.
-fn predictions(folder: PathBuf, name: String, task: &Task) -> Result<Predictions> {
+pub fn predictions(
+    folder: PathBuf,
+    name: String,
+    domain: Domain,
+    cases: &[Case],
+) -> Result<Predictions> {
     let found = walk(&folder, WalkOptions { deep: true, ..WalkOptions::default() })?;
     if found.pictures.is_empty() {
         return Err(found.nothing(&folder));
@@ -366,9 +419,8 @@ fn predictions(folder: PathBuf, name: String, task: &Task) -> Result<Predictions
             )));
         }
     }
-    let domain = task.domains.target.clone();
     let system = Predictions { name, folder, files, domain };
-    let used: BTreeSet<&PathBuf> = task.cases.iter().filter_map(|case| system.file(case)).collect();
+    let used: BTreeSet<&PathBuf> = cases.iter().filter_map(|case| system.file(case)).collect();
     let unused = system.files.len() - used.len();
     if unused > 0 {
         say(format!(
@@ -378,25 +430,6 @@ fn predictions(folder: PathBuf, name: String, task: &Task) -> Result<Predictions
         ));
     }
     Ok(system)
-}
-
-/// Adds what needs no training.
-fn baselines(
-    task: &Task,
-    systems: &mut Vec<Box<dyn System>>,
-    lines: &mut Vec<String>,
-) -> Result<()> {
-    match InputAsItIs::fits(task) {
-        Ok(()) => systems.push(Box::new(InputAsItIs)),
-        Err(why) => lines.push(format!("There is no row for the input as it is: {why}.")),
-    }
-    let mean = MeanTarget::of(task)?;
-    lines.push(format!(
-        "The row \"{}\" is of these very targets, which it therefore knows.",
-        mean.name()
-    ));
-    systems.push(Box::new(mean));
-    Ok(())
 }
 
 /// The figures of all, a line for each system.

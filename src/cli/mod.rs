@@ -14,6 +14,7 @@ mod port_flags;
 mod prepare;
 mod progress;
 mod resume;
+mod score;
 mod settings;
 mod sides;
 mod stop;
@@ -97,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Translate(args) => translate::run(args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Score { what } => score::run(what),
         Command::Prepare { what } => prepare::run(&what),
         Command::Convert { from, to } => {
             let weights = checkpoint::convert(&from, &to)?;

@@ -5,6 +5,7 @@ mod baseline;
 mod files;
 mod page;
 mod score;
+mod scorer;
 mod summary;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ pub use baseline::{InputAsItIs, MeanTarget};
 pub use files::{csv, json};
 pub use page::page;
 pub use score::{ClassPixels, Measure, Score};
+pub use scorer::{Photographs, Scorer, ThroughScorer};
 pub use summary::{Difference, Summary, difference, summary};
 
 use crate::data::{Direction, Domain, Domains, Image, Mask, Pair};
@@ -100,6 +102,14 @@ pub trait System {
     /// # Errors
     /// An output that there is none of, or that cannot be read or computed.
     fn output(&mut self, case: &Case, input: &Image) -> Result<Image>;
+
+    /// What of the input's kind the output was made of, to be shown, where that is not the input itself.
+    ///
+    /// # Errors
+    /// As [`System::output`].
+    fn seen(&mut self, _case: &Case, _input: &Image) -> Result<Option<Image>> {
+        Ok(None)
+    }
 }
 
 /// A model.

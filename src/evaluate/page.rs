@@ -176,6 +176,9 @@ fn case_row(
     add("target", &to.shown(&prepared))?;
     for (system, scored) in systems.iter_mut().zip(&evaluation.systems) {
         let (Some(score), false) = (&scored.scores[case], scored.baseline) else { continue };
+        if let Some(seen) = system.seen(&task.cases[case], &input)? {
+            add(&scored.name, &from.shown(&from.prepared(seen).0))?;
+        }
         let output = to.prepared(system.output(&task.cases[case], &input)?).0;
         let figure = caption(&evaluation.measures, score);
         add(&format!("{}: {figure}", scored.name), &to.shown(&output))?;

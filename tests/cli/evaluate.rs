@@ -123,7 +123,7 @@ fn a_model_scores_as_its_translations() {
     // Alone the folder needs --pairs, and the phase can be another.
     ok(at.path(), &words("evaluate run data --phase train --out other"));
     let text = std::fs::read_to_string(at.path().join("other/index.html")).unwrap();
-    assert!(text.contains("may be the pairs that the models were trained on"));
+    assert!(text.contains("may be pairs that a model was trained on"));
     ok(at.path(), &words("evaluate written data --pairs --out third"));
     let third = json(&at.path().join("third"));
     assert_eq!(system(&third, "written")["figures"], *figures("written"));

@@ -21,6 +21,7 @@ mod prepare;
 mod program;
 mod resume;
 mod schedules;
+mod score;
 mod sight;
 mod signals;
 mod tiles;

@@ -1,5 +1,6 @@
 //! Small training steps of every kind.
 
+use pix2pix_engine::OneOf;
 use pix2pix_engine::device::{Cpu, Device, StepState};
 use pix2pix_engine::kernel::Backend;
 use pix2pix_engine::model::{
@@ -45,11 +46,12 @@ impl Setup {
     /// Every combination of adversarial loss, condition, generator and norm, small.
     pub fn all() -> Vec<Setup> {
         let mut all = Vec::new();
-        for kind in [GeneratorKind::Unet, GeneratorKind::EncoderDecoder] {
+        for (kind, ..) in GeneratorKind::ALL {
+            let (kind, depth) = (*kind, kind.only_depth().unwrap_or(Setup::SMALL.depth));
             for norm in [NormKind::Batch, NormKind::Instance, NormKind::None] {
                 for gan in [Gan::Vanilla, Gan::Lsgan, Gan::None] {
                     for conditional in [true, false] {
-                        all.push(Setup { kind, norm, gan, conditional, ..Setup::SMALL });
+                        all.push(Setup { kind, norm, gan, conditional, depth, ..Setup::SMALL });
                     }
                 }
             }

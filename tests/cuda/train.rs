@@ -68,6 +68,28 @@ fn losses_and_weights_follow_the_cpu() {
     }
 }
 
+/// Pooling, 7 x 7 and 16 x 16 windows, sums of skips: what no other network of ours has.
+#[test]
+fn an_fcn8s_follows_the_cpu() {
+    if !cuda::nvrtc::or_skip("an_fcn8s_follows_the_cpu") {
+        return;
+    }
+    let folder = bench();
+    let cwd = folder.path();
+    let flags = "--generator fcn8s --gan none --size 64 --base-channels 4 --steps 3";
+    let line = |run: &str| format!("train data --out {run} {flags}");
+    crate::program::ok(cwd, &crate::program::words(&format!("{} --device cpu", line("cpu"))));
+    ok(cwd, &format!("{} --device cuda --precision f32", line("cuda")));
+    let losses = |run: &str| -> Vec<f64> {
+        steps(&cwd.join(run)).iter().map(|line| line["g_l1"].as_f64().unwrap()).collect()
+    };
+    // As above: roundings in the first step, full steps of Adam by noise's signs later.
+    for (i, (got, want)) in losses("cuda").iter().zip(losses("cpu")).enumerate() {
+        let bound = if i == 0 { 1e-4 } else { 2e-2 };
+        assert!((got - want).abs() <= bound * want.abs().max(0.1), "step {i}: {got}, not {want}");
+    }
+}
+
 #[test]
 fn two_and_two_steps_are_four_and_a_graph_is_its_loop() {
     if !cuda::nvrtc::or_skip("two_and_two_steps_are_four_and_a_graph_is_its_loop") {

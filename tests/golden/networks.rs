@@ -302,8 +302,6 @@ fn a_step_of_an_fcn8s_follows_pytorch() {
         let added = |v: f64, before: f32| v - f64::from(before);
         let got: Vec<f32> = values.iter().zip(before).map(|(v, b)| v - b).collect();
         let exact: Vec<f64> = after.iter().zip(before).map(|(v, b)| added(*v, *b)).collect();
-        // As in the step of pix2pix: a step of 2e-4 beside a parameter near 1 is rounded to 3e-4 of it, and the file's
-        // own f32 once more. Where a gradient is near 0 its sign, which alone counts in the first step, is noise.
         compare("update/", &got, &exact, UPDATE_NMSE);
     }
     println!("a step of fcn8s: largest NMSE {:.1e} at {}", worst.0, worst.1);

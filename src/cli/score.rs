@@ -1,0 +1,161 @@
+//! `score`: the FCN-score of generated photographs.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use clap::Subcommand;
+
+use super::args::{DATA, TrainArgs};
+use super::device::DeviceArgs;
+use super::evaluate::{self, ReportArgs};
+use super::{say, train, words};
+use crate::data::{Direction, DomainKind, Pages, ReadAs};
+use crate::error::{Error, Result};
+use crate::evaluate::{Photographs, System, Task, ThroughScorer};
+use crate::model::GeneratorKind;
+use crate::train::Gan;
+use crate::translate::{Scale, TranslateOptions, Translator};
+
+/// Channels of a scorer's first layer by default, 64 in Long et al. 2015: fc6 alone has 103 million weights with 64, and
+/// 6.4 million with 16.
+const BASE_CHANNELS: usize = 16;
+
+#[derive(Debug, Subcommand)]
+pub enum Score {
+    /// Train an FCN-8s to find the classes in real photographs
+    ///
+    /// As `train --generator fcn8s --target labels --gan none --base-channels 16`, all of whose flags work here. The
+    /// photographs are the inputs (--direction) and the labels the targets (--palette).
+    Train(Box<TrainArgs>),
+    /// Score generated photographs by the classes that a trained FCN-8s finds in them
+    Apply(Box<ApplyArgs>),
+}
+
+/// `score apply`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = super::EXIT_CODES)]
+pub struct ApplyArgs {
+    /// The run of `score train`, or its model
+    pub scorer: PathBuf,
+    /// Runs or models that make photographs of labels, and folders of such photographs
+    #[arg(required = true, value_name = "RUN|PHOTOGRAPHS")]
+    pub what: Vec<PathBuf>,
+    /// The data set of real photographs and labels
+    pub data: PathBuf,
+    /// Size at which models translate: trained, native or a factor such as 0.5
+    #[arg(long, help_heading = DATA, default_value = "trained", allow_negative_numbers = true)]
+    pub scale: Scale,
+    #[command(flatten)]
+    pub report: ReportArgs,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+pub fn run(score: Score) -> Result<ExitCode> {
+    match score {
+        Score::Train(args) => train(*args),
+        Score::Apply(args) => apply(&args),
+    }
+}
+
+fn train(mut args: TrainArgs) -> Result<ExitCode> {
+    if args.resume.is_none() {
+        let network = &mut args.network;
+        if network.generator.is_some_and(|kind| kind != GeneratorKind::Fcn8s) {
+            return Err(Error::input(
+                "--generator: `score train` trains an FCN-8s; leave it out, or use `train`",
+            ));
+        }
+        if args.data.sides.target.is_some_and(|target| target != ReadAs::Labels) {
+            return Err(Error::input(
+                "--target: a scorer finds classes, so its targets are labels; leave it out",
+            ));
+        }
+        network.generator = Some(GeneratorKind::Fcn8s);
+        network.gan = network.gan.or(Some(Gan::None));
+        network.base_channels = network.base_channels.or(Some(BASE_CHANNELS));
+        args.data.sides.target = Some(ReadAs::Labels);
+    }
+    train::run(args)
+}
+
+fn apply(args: &ApplyArgs) -> Result<ExitCode> {
+    evaluate::check_out(&args.report.out)?;
+    let names = evaluate::names(&args.what)?;
+    evaluate::refuse_targets(&args.what, &args.data)?;
+    args.device.start_threads()?;
+    let options = TranslateOptions { scale: args.scale, ..TranslateOptions::default() };
+    let Some(file) = evaluate::model(&args.scorer)? else {
+        return Err(Error::input(format!(
+            "{} holds no model; give the run of `score train` first",
+            args.scorer.display()
+        )));
+    };
+    let (backend, device) = args.device.open()?;
+    let scorer = Translator::open(&file, options, backend)?;
+    let domains = scorer.domains().clone();
+    if !matches!(domains.target.kind, DomainKind::Labels { .. }) {
+        return Err(Error::input(format!(
+            "{} gives no classes, so it cannot score: train a scorer by `score train`",
+            file.display()
+        )));
+    }
+    let direction = scorer.direction().unwrap_or(Direction::AToB);
+    let folder = evaluate::scan(&args.data, true, Pages::default(), None)?;
+    let (cases, mut lines) = evaluate::cases(&args.data, &folder, args.report.phase, true)?;
+    say(format!("device    {device}"));
+    lines.iter().for_each(|line| say(format!("data      {line}")));
+    say(format!("scorer    {}", file.display()));
+    words::translator(&scorer).iter().for_each(say);
+    lines.push(match scorer.trained().statistics {
+        Some(found) if found.by_iou => {
+            format!("The scorer's own validation gave a mean IoU of {:.4}.", found.l1)
+        }
+        _ => "The scorer's file tells of no validation of its own.".to_string(),
+    });
+    lines.push(
+        "The row \"real photographs\" is what the scorer finds in the real ones: no generated ones can be expected to \
+         be above it."
+            .to_string(),
+    );
+    let scorer = Rc::new(RefCell::new(scorer));
+    let mut systems: Vec<Box<dyn System>> = Vec::new();
+    for (path, name) in args.what.iter().zip(names) {
+        let photographs = match evaluate::model(path)? {
+            None => {
+                let domain = domains.input.clone();
+                let folder = path.clone();
+                let files = evaluate::predictions(folder, name.clone(), domain, &cases)?;
+                Photographs::Folder(files)
+            }
+            Some(file) => {
+                let (backend, _) = args.device.open()?;
+                let model = Translator::open(&file, options, backend)?;
+                let (makes, sees) = (model.domains().target.format(), domains.input.format());
+                if makes != sees {
+                    return Err(Error::input(format!(
+                        "{} makes pictures with {makes}, and the scorer was trained on {sees}",
+                        file.display()
+                    )));
+                }
+                if model.direction().is_some_and(|of_model| of_model == direction) {
+                    return Err(Error::input(format!(
+                        "{} was trained in the direction of the scorer, from photographs to labels; score models \
+                         that make photographs",
+                        file.display()
+                    )));
+                }
+                say(format!("model     {}", file.display()));
+                words::translator(&model).iter().for_each(say);
+                Photographs::Model(Box::new(model))
+            }
+        };
+        systems.push(Box::new(ThroughScorer { name, photographs, scorer: scorer.clone() }));
+    }
+    let name = "real photographs".to_string();
+    systems.push(Box::new(ThroughScorer { name, photographs: Photographs::Real, scorer }));
+    let task = Task { cases, domains, direction, has_inputs: true };
+    evaluate::report(&task, systems, lines, &args.report)
+}
