@@ -13,8 +13,7 @@ use std::path::PathBuf;
 
 pub use baseline::{InputAsItIs, MeanTarget};
 pub use files::{csv, json};
-pub(crate) use page::digits;
-pub use page::page;
+pub use page::{digits, page};
 pub use score::{ClassPixels, Measure, Score};
 pub use scorer::{Photographs, Scorer, ThroughScorer};
 pub use summary::{Difference, Summary, difference, summary};

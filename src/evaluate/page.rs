@@ -244,8 +244,8 @@ fn small(image: &Image) -> Image {
     image.resize(side(image.width), side(image.height))
 }
 
-/// Four digits that matter; "none" for NaN.
-pub(crate) fn digits(figure: f64) -> String {
+/// A figure with four digits that matter; "none" for NaN.
+pub fn digits(figure: f64) -> String {
     if figure.is_nan() {
         return "none".to_string();
     }
