@@ -8,11 +8,11 @@ use super::resume::same;
 use super::translate::SOME_FAILED;
 use super::{complain, program, quoted, say, values, with_flags};
 use crate::atomic;
-use crate::data::{Fit, Folder, LeftOut, ScanOptions};
+use crate::data::{Fit, Folder, LeftOut, ScanOptions, palette};
 use crate::error::{Error, Result};
 use crate::prepare::{
-    Combine, Crop, CropAt, Edges, Grayscale, Holes, Part, Phases, Prepared, Resize, Split, Tool,
-    Work, pairs_of, phases, prepare, works,
+    Combine, Crop, CropAt, Edges, Grayscale, Holes, Labels, Part, Phases, Prepared, Resize, Split,
+    Tool, Work, pairs_of, phases, prepare, works,
 };
 use crate::tensor::Size;
 
@@ -138,6 +138,20 @@ pub enum Prepare {
         #[command(flatten)]
         to: Output,
     },
+    /// Make label maps of pictures whose colours stand for classes, such as maps.
+    ///
+    /// Every pixel gets the class with the nearest colour. Written are indexed PNGs.
+    #[command(after_help = super::EXIT_CODES)]
+    Labels {
+        /// The folder of the pictures, or one picture
+        data: PathBuf,
+        #[command(flatten)]
+        to: Output,
+        /// The classes: cityscapes, cityscapes-train-ids, cmp-facades, or a file with a line RED GREEN BLUE NAME for
+        /// each
+        #[arg(long, value_name = "FILE")]
+        palette: String,
+    },
     /// Cut holes into pictures: inputs for a model that fills them.
     #[command(after_help = super::EXIT_CODES)]
     Holes {
@@ -233,6 +247,9 @@ pub fn run(what: &Prepare) -> Result<ExitCode> {
             let done = made_of(data, &Grayscale, to)?;
             pair_with(data, &to.output, done);
             Ok(done.into())
+        }
+        Prepare::Labels { data, to, palette: name } => {
+            Ok(made_of(data, &Labels::new(palette(name)?)?, to)?.into())
         }
         Prepare::Holes { data, to, count, share, middle, fill, masks, seed } => {
             if !(0.0 < *share && *share < 1.0) {

@@ -439,3 +439,34 @@ fn wrong_commands_write_nothing() {
         assert!(ended.err.contains(part), "{part} in {ended:?}");
     }
 }
+
+/// Every pixel becomes the value of the class with the nearest colour, in the picture's place on the map.
+#[test]
+fn labels_have_the_nearest_class_with_its_colour() {
+    let at = folder();
+    let colours = [[10, 12, 9], [250, 10, 10], [120, 130, 10], [0, 255, 0]];
+    let samples: Vec<u8> = colours.concat();
+    write(
+        &at.path().join("maps/x/a.png"),
+        &[Image::new(2, 2, 3, samples).unwrap()],
+        &Attributes::new(StoredType::U8),
+    );
+    fs::write(at.path().join("p.txt"), "7 = 0 0 0 ground\n9 = 255 0 0 roof\n30 = 0 255 0 tree\n")
+        .unwrap();
+    let said = go(at.path(), "prepare labels maps --palette p.txt -o labels").out;
+    assert!(said.contains("written   1 picture"), "{said}");
+    let made = at.path().join("labels/x/a.png");
+    // Of the third pixel black is 31,400 away, red 35,225, green 30,125.
+    assert_eq!(stored(&made).samples, Samples::U8(vec![7, 9, 30, 30]));
+    let palette = Picture::read_attributes(&made).unwrap().palette.unwrap();
+    assert_eq!([palette[7], palette[9], palette[30]], [[0, 0, 0], [255, 0, 0], [0, 255, 0]]);
+    fs::write(at.path().join("wide.txt"), "300 = 0 0 0 ground\n").unwrap();
+    let row = |line, says| Refused { line, code: 1, says };
+    refuse_all(
+        at.path(),
+        &[
+            row("prepare labels maps --palette wide.txt -o new", &["ground", "above 255"]),
+            row("prepare labels maps --palette nowhere -o new", &["nowhere"]),
+        ],
+    );
+}
