@@ -32,7 +32,8 @@ fn cell(text: &str) -> String {
 }
 
 /// Everything: figures of all systems with their intervals, differences from the first system, figures of each
-/// picture, definitions, and what was not scored. A figure that there is none of is null, an infinite one "inf".
+/// picture, definitions, the distributions of L, a and b (pixels a bin: of L from 0, of a and b from -110, a bin a unit),
+/// and what was not scored. A figure that there is none of is null, an infinite one "inf".
 pub fn json(evaluation: &Evaluation) -> String {
     let Evaluation { cases, systems, missing, measures, seed } = evaluation;
     let number = |figure: f64| match figure {
@@ -81,8 +82,10 @@ pub fn json(evaluation: &Evaluation) -> String {
                 Value::Object(of)
             })
             .collect();
+        let [[l, a, b], _] = evaluation.colours(i);
+        let lab = if l.is_empty() { Value::Null } else { json!({ "l": l, "a": a, "b": b }) };
         json!({
-            "system": systems[i].name, "baseline": systems[i].baseline, "figures": figures,
+            "lab": lab, "system": systems[i].name, "baseline": systems[i].baseline, "figures": figures,
             "difference_from_first": differences, "pictures": pictures,
         })
     };
@@ -93,7 +96,13 @@ pub fn json(evaluation: &Evaluation) -> String {
         .iter()
         .map(|[system, picture, why]| json!({"system": system, "picture": picture, "why": why}))
         .collect();
+    let [_, [l, a, b]] = match systems.is_empty() {
+        true => Default::default(),
+        false => evaluation.colours(0),
+    };
+    let lab = if l.is_empty() { Value::Null } else { json!({ "l": l, "a": a, "b": b }) };
     let whole = json!({
+        "lab_of_targets": lab,
         "pictures": cases.len(),
         "intervals": format!(
             "95 %, percentile bootstrap over pictures, {} resamples, seed {seed}", RESAMPLES

@@ -7,6 +7,7 @@ mod page;
 mod score;
 mod scorer;
 mod summary;
+mod table;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub use page::{digits, page};
 pub use score::{ClassPixels, Measure, Score};
 pub use scorer::{Photographs, Scorer, ThroughScorer};
 pub use summary::{Difference, Summary, difference, summary};
+pub use table::{Measured, OF_PAPER, Results};
 
 use crate::data::{Direction, Domain, Domains, Image, Mask, Pair};
 use crate::error::{Error, Result};
@@ -239,6 +241,9 @@ pub fn evaluate(
     if has(|score| !score.samples.is_empty()) {
         measures.extend(Measure::OF_SAMPLES);
     }
+    if has(|score| score.colours.is_some()) {
+        measures.extend(Measure::OF_COLOURS);
+    }
     let cases = task.cases.iter().map(|case| case.name.clone()).collect();
     Ok(Evaluation { cases, systems: scored, missing, measures, seed })
 }
@@ -254,6 +259,20 @@ impl Evaluation {
     pub fn differences(&self, system: usize) -> Vec<Difference> {
         let [scores, first] = [system, 0].map(|i| &self.systems[i].scores);
         self.measures.iter().map(|&measure| difference(measure, scores, first, self.seed)).collect()
+    }
+
+    /// The distributions of L, a and b over all outputs of a system, and over their targets; empty where colours are not
+    /// known.
+    pub fn colours(&self, system: usize) -> [[Vec<u64>; 3]; 2] {
+        let mut both = [const { [const { Vec::new() }; 3] }; 2];
+        for colours in
+            self.systems[system].scores.iter().flatten().filter_map(|s| s.colours.as_ref())
+        {
+            for (sums, of) in both.iter_mut().zip(colours) {
+                sums.iter_mut().zip(&of.counts).for_each(|(sum, counts)| score::add(sum, counts));
+            }
+        }
+        both
     }
 
     /// The cases of the first system from worst to best by the first figure.

@@ -21,6 +21,7 @@ td small{color:#57606a;display:block;white-space:nowrap}\
 tr.baseline td,tr.baseline th{color:#57606a;font-weight:normal;font-style:italic}\
 thead th{border-bottom:1px solid #ccc}thead small{font-weight:normal}\
 figure{margin:0}figure img{width:100%;image-rendering:pixelated;border:1px solid #ddd;background:#fff}\
+.curves{display:flex;flex-wrap:wrap;gap:1rem}.curves svg{width:27rem;max-width:100%;background:#fff;border:1px solid #ddd}\
 .case{display:grid;grid-auto-flow:column;grid-auto-columns:minmax(8rem,16rem);gap:.5rem;margin:.5rem 0 1.5rem;\
 overflow-x:auto}\
 .fault{border-left:.3rem solid #c9302c;padding-left:.6rem}";
@@ -93,6 +94,7 @@ pub fn page(
         }
         body += "</table></div>";
     }
+    body += &marginals(evaluation);
     if !missing.is_empty() {
         body += "<h2>Not scored</h2>";
         for [system, case, why] in missing {
@@ -149,6 +151,64 @@ pub fn page(
     }
     body += "</table>";
     Ok(document("Evaluation", STYLE, &body))
+}
+
+/// The colours of curves: the targets, then each system.
+const CURVES: [&str; 7] =
+    ["#000000", "#c9302c", "#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e", "#17a2b8"];
+
+/// Curves of the distributions of a and b over all pixels, in the logarithm of their shares, as in the paper's Figure 7;
+/// nothing where colours are not known.
+fn marginals(evaluation: &Evaluation) -> String {
+    let systems: Vec<usize> =
+        (0..evaluation.systems.len()).filter(|&i| !evaluation.systems[i].baseline).collect();
+    let Some(&first) = systems.first() else { return String::new() };
+    let [_, targets] = evaluation.colours(first);
+    if targets[1].is_empty() {
+        return String::new();
+    }
+    let mut curves = vec![("targets".to_string(), targets)];
+    for &i in systems.iter().take(CURVES.len() - 1) {
+        let [output, _] = evaluation.colours(i);
+        curves.push((evaluation.systems[i].name.clone(), output));
+    }
+    let mut text = "<h2>Colours</h2><p>The logarithm of the share of all pixels that have a value of a (green to red) and \
+                    of b (blue to yellow), in CIE Lab.</p><div class=curves>"
+        .to_string();
+    for (channel, name) in [(1, "a"), (2, "b")] {
+        text += "<svg viewBox=\"0 0 440 200\" role=img>";
+        let _ = write!(text, "<title>{name}</title>");
+        for ((_, counts), colour) in curves.iter().zip(CURVES) {
+            let all: u64 = counts[channel].iter().sum();
+            let point = |(bin, &count): (usize, &u64)| {
+                // From a share of 1 at the top to one of a millionth at the bottom.
+                let depth = -(count as f64 / all as f64).max(1e-6).log10() / 6.0;
+                format!("{},{:.1}", 2 * bin, 4.0 + 176.0 * depth)
+            };
+            let points: Vec<String> = counts[channel].iter().enumerate().map(point).collect();
+            let _ = write!(
+                text,
+                "<polyline fill=none stroke=\"{colour}\" stroke-width=1.5 points=\"{}\"/>",
+                points.join(" ")
+            );
+        }
+        for at in [-100, -50, 0, 50, 100] {
+            let _ = write!(
+                text,
+                "<text x={} y=196 text-anchor=middle font-size=11>{at}</text>",
+                2 * (at + 110)
+            );
+        }
+        let _ = write!(text, "<text x=4 y=14 font-size=12>{name}</text></svg>");
+    }
+    text += "</div><p>";
+    for ((name, _), colour) in curves.iter().zip(CURVES) {
+        let _ = write!(text, "<b style=\"color:{colour}\">{}</b> ", escaped(name));
+    }
+    if systems.len() > CURVES.len() - 1 {
+        let _ = write!(text, "and {} more in scores.json", systems.len() + 1 - CURVES.len());
+    }
+    text + "</p>"
 }
 
 /// Input, target, and the output of each system with its error.

@@ -1,9 +1,9 @@
 //! The figures of one picture.
 
 use super::Truth;
-use crate::data::{Domain, DomainKind, Image};
+use crate::data::{Domain, DomainKind, Image, PixelFormat};
 use crate::error::{Error, Result};
-use crate::metric;
+use crate::metric::{self, LabHistogram};
 use crate::tensor::Samples;
 
 /// A figure of a picture against its target.
@@ -23,6 +23,12 @@ pub enum Measure {
     Pearson,
     /// Root of the mean squared difference over that of the target ([`metric::nrmse`]).
     Nrmse,
+    /// How much the distributions of lightness have in common ([`metric::LabHistogram`]).
+    LabL,
+    /// The same of a, green to red.
+    LabA,
+    /// The same of b, blue to yellow.
+    LabB,
     /// Pixels whose class is right, of all pixels.
     PixelAccuracy,
     /// The same of each class that occurs in the targets, averaged over these.
@@ -42,6 +48,8 @@ impl Measure {
         Measure::Pearson,
         Measure::Nrmse,
     ];
+    /// The figures of colours.
+    pub const OF_COLOURS: [Measure; 3] = [Measure::LabL, Measure::LabA, Measure::LabB];
     /// The figures of classes.
     pub const OF_CLASSES: [Measure; 3] =
         [Measure::MeanIou, Measure::PixelAccuracy, Measure::ClassAccuracy];
@@ -56,6 +64,9 @@ impl Measure {
             Measure::MsSsim => "ms_ssim",
             Measure::Pearson => "pearson",
             Measure::Nrmse => "nrmse",
+            Measure::LabL => "lab_l",
+            Measure::LabA => "lab_a",
+            Measure::LabB => "lab_b",
             Measure::PixelAccuracy => "pixel_accuracy",
             Measure::ClassAccuracy => "class_accuracy",
             Measure::MeanIou => "mean_iou",
@@ -72,6 +83,9 @@ impl Measure {
             Measure::MsSsim => "MS-SSIM",
             Measure::Pearson => "correlation",
             Measure::Nrmse => "NRMSE",
+            Measure::LabL => "Lab: L",
+            Measure::LabA => "Lab: a",
+            Measure::LabB => "Lab: b",
             Measure::PixelAccuracy => "pixel accuracy",
             Measure::ClassAccuracy => "class accuracy",
             Measure::MeanIou => "mean IoU",
@@ -102,6 +116,12 @@ impl Measure {
             Measure::Nrmse => {
                 "the root of the mean squared difference over that of the target's samples"
             }
+            Measure::LabL => {
+                "what the distributions of lightness of all outputs and of all targets have in common: the sum of the \
+                 smaller shares of bins of 1 unit, 0 to 1 (the paper's Figure 7 d)"
+            }
+            Measure::LabA => "the same of a in CIE Lab (D65), from green to red",
+            Measure::LabB => "the same of b, from blue to yellow",
             Measure::PixelAccuracy => {
                 "pixels whose class is right, of all pixels of all pictures (Long et al. 2015)"
             }
@@ -122,7 +142,7 @@ impl Measure {
 
     /// Whether it is of all pixels together, not a mean of the figures of pictures.
     pub fn is_pooled(self) -> bool {
-        Measure::OF_CLASSES.contains(&self)
+        Measure::OF_CLASSES.contains(&self) || Measure::OF_COLOURS.contains(&self)
     }
 }
 
@@ -134,6 +154,8 @@ pub struct Score {
     pub samples: Vec<f64>,
     /// Pixels of each class; empty where there are no classes.
     pub classes: Vec<ClassPixels>,
+    /// The colours of the output and of the target; none where they are not 8-bit RGB.
+    pub colours: Option<[LabHistogram; 2]>,
 }
 
 /// How many pixels of a picture have a class.
@@ -196,6 +218,9 @@ impl Score {
                     "it has values that are not finite where its target has a value",
                 ));
             }
+            if domain.format() == PixelFormat::RGB && domain.kind == DomainKind::Colour {
+                score.colours = Some([output, target].map(|image| colours(image, counts)));
+            }
             score.samples = samples(domain, [output, target], [&given, prepared], counts)?;
         }
         Ok(score)
@@ -204,7 +229,7 @@ impl Score {
     /// A figure of this picture alone; NaN if it has none.
     pub fn figure(&self, measure: Measure) -> f64 {
         if measure.is_pooled() {
-            return pooled(measure, std::iter::once(&self.classes[..]));
+            return pooled(measure, std::iter::once(self));
         }
         let i = Measure::OF_SAMPLES.iter().position(|m| *m == measure);
         i.and_then(|i| self.samples.get(i)).copied().unwrap_or(f64::NAN)
@@ -216,6 +241,14 @@ fn finite(samples: &Samples) -> bool {
         Samples::F32(all) => all.iter().all(|v| v.is_finite()),
         _ => true,
     }
+}
+
+/// The colours of the pixels that count.
+fn colours(image: &Image, counts: Option<&[u8]>) -> LabHistogram {
+    let Samples::U8(all) = &image.samples else { panic!("RGB of 8 bits") };
+    let pixels = all.chunks_exact(3).enumerate();
+    let counted = pixels.filter(|(i, _)| counts.is_none_or(|counts| counts[*i] != 0));
+    LabHistogram::of(counted.map(|(_, pixel)| [pixel[0], pixel[1], pixel[2]]))
 }
 
 /// The figures of samples: of files where a unit matters, of what the network sees elsewhere.
@@ -255,13 +288,29 @@ fn samples(
     ])
 }
 
-/// A figure of classes over all pixels of these pictures.
+/// Adds counts to sums, which may be empty.
+pub(super) fn add(sums: &mut Vec<u64>, counts: &[u64]) {
+    sums.resize(counts.len(), 0);
+    sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+}
+
+/// A figure over all pixels of these pictures.
 ///
 /// # Panics
-/// If it is none of classes.
-pub fn pooled<'a>(measure: Measure, pictures: impl Iterator<Item = &'a [ClassPixels]>) -> f64 {
+/// If it is one of pictures.
+pub fn pooled<'a>(measure: Measure, pictures: impl Iterator<Item = &'a Score>) -> f64 {
+    if let Some(channel) = Measure::OF_COLOURS.iter().position(|of| *of == measure) {
+        let mut both = [const { Vec::new() }; 2];
+        for colours in pictures.filter_map(|score| score.colours.as_ref()) {
+            for (sum, of) in both.iter_mut().zip(colours) {
+                add(sum, &of.counts[channel]);
+            }
+        }
+        let [output, target] = both;
+        return metric::intersection(&output, &target);
+    }
     let mut all = Vec::new();
-    for picture in pictures {
+    for picture in pictures.map(|score| &score.classes) {
         all.resize(picture.len(), ClassPixels::default());
         for (sum, pixels) in all.iter_mut().zip(picture) {
             sum.right += pixels.right;
@@ -284,6 +333,6 @@ pub fn pooled<'a>(measure: Measure, pictures: impl Iterator<Item = &'a [ClassPix
             let there = all.iter().filter(|c| either(c) > 0);
             mean(there.map(|c| c.right as f64 / either(c) as f64).collect())
         }
-        other => panic!("{} is no figure of classes", other.key()),
+        other => panic!("{} is no figure of all pixels", other.key()),
     }
 }

@@ -34,13 +34,16 @@ pub struct Difference {
 /// The figure of a measure over some pictures.
 fn over(measure: Measure, scores: &[&Score]) -> f64 {
     if measure.is_pooled() {
-        return pooled(measure, scores.iter().map(|score| &score.classes[..]));
+        return pooled(measure, scores.iter().copied());
     }
     scores.iter().map(|score| score.figure(measure)).sum::<f64>() / scores.len() as f64
 }
 
 /// Whether a picture belongs into the figure over all.
 fn belongs(measure: Measure, score: &Score) -> bool {
+    if Measure::OF_COLOURS.contains(&measure) {
+        return score.colours.is_some();
+    }
     match measure.is_pooled() {
         true => score.classes.iter().any(|ClassPixels { target, .. }| *target > 0),
         false => score.figure(measure).is_finite(),
@@ -91,7 +94,11 @@ mod tests {
     use super::*;
 
     fn of_ssim(figures: &[f64]) -> Vec<Option<Score>> {
-        let all = |ssim: f64| Score { samples: vec![0.5, 0.5, 20.0, ssim], classes: Vec::new() };
+        let all = |ssim: f64| Score {
+            samples: vec![0.5, 0.5, 20.0, ssim],
+            classes: Vec::new(),
+            colours: None,
+        };
         figures.iter().map(|&ssim| (ssim >= 0.0 || ssim.is_nan()).then(|| all(ssim))).collect()
     }
 
@@ -124,7 +131,8 @@ mod tests {
     fn figures_of_classes_are_of_all_pixels() {
         let of = |right: u64, target: u64, output: u64| ClassPixels { right, target, output };
         let scores = [vec![of(1, 2, 1), of(2, 2, 3)], vec![of(16, 16, 16), of(0, 0, 0)]];
-        let scores = scores.map(|classes| Some(Score { samples: Vec::new(), classes }));
+        let scores =
+            scores.map(|classes| Some(Score { samples: Vec::new(), classes, colours: None }));
         let value = |measure| summary(measure, &scores, 0).value;
         assert_eq!(value(Measure::PixelAccuracy), 19.0 / 20.0);
         assert_eq!(value(Measure::ClassAccuracy), (17.0 / 18.0 + 1.0) / 2.0);

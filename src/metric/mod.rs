@@ -6,10 +6,12 @@ use crate::error::{Error, Result};
 use crate::tensor::{Sample, SampleRange, SampleSlice, with_samples};
 
 mod confusion;
+mod lab;
 mod resample;
 mod similarity;
 
 pub use confusion::{Confusion, LabelScores};
+pub use lab::{LabHistogram, intersection, lab};
 pub use resample::{Interval, RESAMPLES, bootstrap};
 pub use similarity::{MS_SSIM_SIDE, SSIM_WINDOW, ms_ssim, ssim};
 

@@ -76,10 +76,10 @@ fn predictions_are_scored_by_hand_made_figures_and_none_is_left_out_in_silence()
 
     let text = std::fs::read_to_string(out.join("scores.csv")).unwrap();
     let rows: Vec<&str> = text.lines().collect();
-    assert_eq!(rows[0], "picture,system,mae,l1,psnr,ssim,ms_ssim,pearson,nrmse");
+    assert_eq!(rows[0], "picture,system,mae,l1,psnr,ssim,ms_ssim,pearson,nrmse,lab_l,lab_a,lab_b");
     assert_eq!(rows.len(), 1 + 3 * 4);
     assert!(rows.iter().any(|row| row.starts_with("0,ours,3,0.0235294")), "{text}");
-    assert!(rows.contains(&"3,ours,,,,,,,"), "{text}");
+    assert!(rows.contains(&"3,ours,,,,,,,,,,"), "{text}");
 
     let page = std::fs::read_to_string(out.join("index.html")).unwrap();
     for says in ["There is no row for the input as it is", "ours", "Not scored", "data:image/png"] {
@@ -92,6 +92,13 @@ fn predictions_are_scored_by_hand_made_figures_and_none_is_left_out_in_silence()
     let sources = page.matches("src=").count();
     assert_eq!(sources, page.matches("src=\"data:image/png;base64,").count());
     assert!(sources > 0);
+
+    // Of theirs half of the pixels are the targets' own.
+    let shared = figure(&all, "theirs", "lab_a");
+    assert!((0.5..1.0).contains(&shared), "{shared}");
+    assert!(
+        page.contains("<polyline") && all["lab_of_targets"]["a"].as_array().unwrap().len() == 220
+    );
 
     // The same again gives the same bytes.
     let bytes = |name: &str| std::fs::read(out.join(name)).unwrap();

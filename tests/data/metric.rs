@@ -236,3 +236,17 @@ fn ms_ssim_leaves_out_what_does_not_count() {
     mask.iter_mut().step_by(16).for_each(|counts| *counts = 0);
     assert!(of(&b, Some(&mask)).is_nan());
 }
+
+/// L, a and b are scikit-image's, whose constants they have; both sum three products in f64.
+#[test]
+fn lab_is_that_of_scikit_image() {
+    let text = std::fs::read_to_string(golden("lab.json")).unwrap();
+    let rows: Vec<Vec<f64>> = serde_json::from_str(&text).unwrap();
+    assert_eq!(rows.len(), 216);
+    for row in rows {
+        let got = metric::lab([0, 1, 2].map(|i| row[i] as u8));
+        for (got, want) in got.iter().zip(&row[3..]) {
+            assert!((got - want).abs() < 1e-10, "{row:?}: {got}");
+        }
+    }
+}

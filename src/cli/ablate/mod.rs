@@ -1,6 +1,5 @@
 //! `ablate`: the paper's tables on one's own data. Every row is an ordinary run.
 
-mod result;
 mod tables;
 
 use std::ffi::OsString;
@@ -13,7 +12,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use serde_json::json;
 
-use self::result::{Measured, OF_PAPER, Results};
 use self::tables::{Row, Table};
 use super::args::{Cli, Command, RUN, TrainArgs};
 use super::evaluate::Phase;
@@ -23,7 +21,8 @@ use crate::checkpoint;
 use crate::data::{Direction, Domain, Image, Pages, sheet};
 use crate::error::{Error, Result};
 use crate::evaluate::{
-    Case, Measure, Model, Photographs, Scorer, Summary, System, Task, ThroughScorer, evaluate,
+    Case, Measure, Measured, Model, OF_PAPER, Photographs, Results, Scorer, Summary, System, Task,
+    ThroughScorer, evaluate,
 };
 use crate::train::{Checkpoint, checkpoint_of};
 use crate::translate::{TranslateOptions, Translator};

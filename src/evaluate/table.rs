@@ -1,10 +1,10 @@
-//! A table of runs as Markdown and as a page.
+//! A table of settings with their figures and pictures, as Markdown and as a page.
 
 use std::fmt::Write;
 
+use super::{Measure, Summary, digits};
 use crate::data::Image;
 use crate::error::Result;
-use crate::evaluate::{Measure, Summary, digits};
 use crate::metric::Interval;
 use crate::page::{document, escaped, png};
 
@@ -13,6 +13,7 @@ pub const OF_PAPER: [Measure; 3] =
     [Measure::PixelAccuracy, Measure::ClassAccuracy, Measure::MeanIou];
 
 /// A row with what was measured.
+#[derive(Clone, Debug)]
 pub struct Measured {
     /// Its name.
     pub name: String,
@@ -23,6 +24,7 @@ pub struct Measured {
 }
 
 /// What is written.
+#[derive(Clone, Debug)]
 pub struct Results {
     /// The head.
     pub title: String,
