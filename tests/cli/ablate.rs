@@ -120,6 +120,7 @@ fn tables_that_cannot_be_made_are_refused_before_the_first_step() {
             row("ablate losses nowhere", &["nowhere"]),
             row("ablate losses data -- --no-such-flag", &["the row L1", "--no-such-flag"]),
             row("ablate losses data -- --seed 3", &["the row L1", "--seed"]),
+            row("ablate patches data -- --size 64", &["the row 286x286", "at least 96 pixels"]),
             row("ablate losses data --scorer nowhere", &["nowhere does not exist"]),
             row("ablate losses data --phase val", &["no pairs of the phase val"]),
             row("ablate segmentation data --scorer full", &["--scorer", "leave it out"]),

@@ -13,9 +13,10 @@ use clap::Parser;
 use serde_json::json;
 
 use self::tables::{Row, Table};
-use super::args::{Cli, Command, RUN, TrainArgs};
+use super::args::{Cli, Command, RUN};
+use super::device::DeviceArgs;
 use super::evaluate::Phase;
-use super::{evaluate as scoring, say, score, stop, train, values};
+use super::{evaluate as scoring, say, score, settings, stop, train, values};
 use crate::atomic;
 use crate::checkpoint;
 use crate::data::{Direction, Domain, Image, Pages, sheet};
@@ -24,7 +25,7 @@ use crate::evaluate::{
     Case, Measure, Measured, Model, OF_PAPER, Photographs, Results, Scorer, Summary, System, Task,
     ThroughScorer, evaluate,
 };
-use crate::train::{Checkpoint, checkpoint_of};
+use crate::train::{Checkpoint, RunConfig, checkpoint_of};
 use crate::translate::{TranslateOptions, Translator};
 
 /// `ablate`.
@@ -72,7 +73,7 @@ pub fn run(args: &AblateArgs) -> Result<ExitCode> {
     for seed in 0..args.seeds {
         for (i, row) in table.rows.iter().enumerate() {
             let folder = out.join(row.folder(seed));
-            runs.push((seed, i, typed(args, row, seed, &folder)?, folder));
+            runs.push(typed(args, (i, row), seed, folder)?);
         }
     }
     if table.of_labels && args.scorer.is_some() {
@@ -81,7 +82,7 @@ pub fn run(args: &AblateArgs) -> Result<ExitCode> {
         ));
     }
     // What cannot be scored at the end is not trained for hours.
-    let device = &runs[0].2.device;
+    let device = &runs[0].device;
     device.start_threads()?;
     let folder = scoring::scan(&args.data, true, Pages::default(), None)?;
     let (cases, notes) = scoring::cases(&args.data, &folder, args.phase, true)?;
@@ -99,37 +100,14 @@ pub fn run(args: &AblateArgs) -> Result<ExitCode> {
     };
     begin(&out, args, &table)?;
 
-    let count = runs.len();
-    for (i, (seed, row, fresh, folder)) in runs.iter().enumerate() {
-        let name = &table.rows[*row].name;
-        let about = format!("{} of {count}: {name}, seed {seed}", i + 1);
-        let train = match left(folder)? {
-            Left::All => fresh.line.clone(),
-            Left::Some => {
-                vec!["train".into(), args.data.clone().into(), "--resume".into(), folder.into()]
-            }
-            Left::Nothing => {
-                say(format!("row       {about}: is there, {}", folder.display()));
-                continue;
-            }
-        };
-        say(format!("row       {about}"));
-        let Command::Train(mut train) = parsed(&train)? else { unreachable!("it is `train`") };
-        train.device = fresh.device.clone();
-        let code = train::run(*train)?;
-        if code != ExitCode::SUCCESS {
-            say("ablate    goes on from here with the same command");
-            return Ok(code);
-        }
-        // From here on a signal ends the program: what is there is kept.
-        stop::whole(|| ());
+    if let Some(code) = train_all(args, &table, &runs)? {
+        return Ok(code);
     }
-
     let open = |folder: &Path| {
         let (backend, _) = device.open()?;
         Translator::open(folder, TranslateOptions::default(), backend)
     };
-    let target = open(&runs[0].3)?.domains().target.clone();
+    let target = open(&runs[0].folder)?.domains().target.clone();
     let columns = match (&scorer, target.class_names()) {
         (None, Some(_)) => OF_PAPER.to_vec(),
         (Some(_), _) => OF_PAPER.into_iter().chain([Measure::L1, Measure::Ssim]).collect(),
@@ -144,7 +122,7 @@ pub fn run(args: &AblateArgs) -> Result<ExitCode> {
         .collect();
     let mut after = about_figures(args, &table);
     let mut pictures: Vec<Vec<Image>> = vec![Vec::new(); shown.len()];
-    for (seed, row, _, folder) in &runs {
+    for Run { row, seed, folder, .. } in &runs {
         say(format!("score     {}, seed {seed}", table.rows[*row].name));
         let show = if *seed == 0 { &shown[..] } else { &[] };
         let figures = scorings.run(&|| open(folder), show, *row, &mut pictures, &mut after)?;
@@ -171,24 +149,61 @@ pub fn run(args: &AblateArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A row's command line, and the device that it names.
-struct Typed {
+/// A row with a seed.
+struct Run {
+    /// The index of its row.
+    row: usize,
+    seed: u64,
+    folder: PathBuf,
+    /// The command line that begins it.
     line: Vec<OsString>,
-    device: super::device::DeviceArgs,
+    /// The device that this names.
+    device: DeviceArgs,
 }
 
-fn typed(args: &AblateArgs, row: &Row, seed: u64, folder: &Path) -> Result<Typed> {
+/// The run of a row, its settings checked as far as they do not depend on the data.
+fn typed(args: &AblateArgs, (i, row): (usize, &Row), seed: u64, folder: PathBuf) -> Result<Run> {
     let mut line: Vec<OsString> = vec!["train".into(), args.data.clone().into()];
     line.extend(args.flags.iter().cloned());
     line.extend(row.flags.iter().map(OsString::from));
-    line.extend(["--seed".into(), seed.to_string().into(), "--out".into(), folder.into()]);
-    match parsed(&line).map_err(|e| Error::input(format!("the row {}: {e}", row.name)))? {
-        Command::Train(train) => {
-            let TrainArgs { device, .. } = *train;
-            Ok(Typed { line, device })
+    line.extend(["--seed".into(), seed.to_string().into(), "--out".into(), folder.clone().into()]);
+    let checked = || -> Result<DeviceArgs> {
+        let Command::Train(train) = parsed(&line)? else { unreachable!("it is `train`") };
+        let mut config = RunConfig::default();
+        settings::apply(&train, &mut config)?;
+        config.check()?;
+        Ok(train.device)
+    };
+    let device = checked().map_err(|e| Error::input(format!("the row {}: {e}", row.name)))?;
+    Ok(Run { row: i, seed, folder, line, device })
+}
+
+/// Trains what is left of all runs; an exit code where one of them was stopped.
+fn train_all(args: &AblateArgs, table: &Table, runs: &[Run]) -> Result<Option<ExitCode>> {
+    for (i, Run { row, seed, folder, line, device }) in runs.iter().enumerate() {
+        let about = format!("{} of {}: {}, seed {seed}", i + 1, runs.len(), table.rows[*row].name);
+        let line = match left(folder)? {
+            Left::All => line.clone(),
+            Left::Some => {
+                vec!["train".into(), args.data.clone().into(), "--resume".into(), folder.into()]
+            }
+            Left::Nothing => {
+                say(format!("row       {about}: is there, {}", folder.display()));
+                continue;
+            }
+        };
+        say(format!("row       {about}"));
+        let Command::Train(mut train) = parsed(&line)? else { unreachable!("it is `train`") };
+        train.device = device.clone();
+        let code = train::run(*train)?;
+        if code != ExitCode::SUCCESS {
+            say("ablate    goes on from here with the same command");
+            return Ok(Some(code));
         }
-        _ => unreachable!("it is `train`"),
+        // From here on a signal ends the program: what is there is kept.
+        stop::whole(|| ());
     }
+    Ok(None)
 }
 
 fn parsed(line: &[OsString]) -> Result<Command> {
