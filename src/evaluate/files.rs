@@ -32,7 +32,7 @@ fn cell(text: &str) -> String {
 }
 
 /// Everything: figures of all systems with their intervals, differences from the first system, figures of each
-/// picture, definitions, the distributions of L, a and b (pixels a bin: of L from 0, of a and b from -110, a bin a unit),
+/// picture, definitions, the distributions of L, a and b (pixels of each whole number: of L from 0, of a and b from -110),
 /// and what was not scored. A figure that there is none of is null, an infinite one "inf".
 pub fn json(evaluation: &Evaluation) -> String {
     let Evaluation { cases, systems, missing, measures, seed } = evaluation;

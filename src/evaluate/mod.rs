@@ -199,16 +199,14 @@ pub struct Evaluation {
     pub seed: u64,
 }
 
-/// Scores all outputs of all systems; `done` hears of each case.
-///
-/// # Errors
-/// A target that cannot be read.
+/// Scores all outputs of all systems; `done` hears of each case. What cannot be read or computed is in
+/// [`Evaluation::missing`].
 pub fn evaluate(
     task: &Task,
     systems: &mut [Box<dyn System>],
     seed: u64,
     done: &mut dyn FnMut(),
-) -> Result<Evaluation> {
+) -> Evaluation {
     let target = &task.domains.target;
     let mut scored: Vec<Scored> = systems
         .iter()
@@ -220,7 +218,17 @@ pub fn evaluate(
         .collect();
     let mut missing = Vec::new();
     for (i, case) in task.cases.iter().enumerate() {
-        let truth = task.read(i)?;
+        let truth = match task.read(i) {
+            Ok(truth) => truth,
+            Err(error) => {
+                for system in &mut scored {
+                    system.scores.push(None);
+                    missing.push([system.name.clone(), case.name.clone(), error.to_string()]);
+                }
+                done();
+                continue;
+            }
+        };
         for (system, scored) in systems.iter_mut().zip(&mut scored) {
             let output = system.output(case, &truth.input);
             match output.and_then(|output| Score::of(target, &output, &truth)) {
@@ -245,7 +253,7 @@ pub fn evaluate(
         measures.extend(Measure::OF_COLOURS);
     }
     let cases = task.cases.iter().map(|case| case.name.clone()).collect();
-    Ok(Evaluation { cases, systems: scored, missing, measures, seed })
+    Evaluation { cases, systems: scored, missing, measures, seed }
 }
 
 impl Evaluation {

@@ -28,12 +28,12 @@ pub fn lab(rgb: [u8; 3]) -> [f64; 3] {
 }
 
 /// Bins of L, and of a and of b.
-const BINS: [usize; 3] = [100, 220, 220];
-/// Where the first bin begins.
+const BINS: [usize; 3] = [101, 221, 221];
+/// The middle of the first bin.
 const FIRST: [f64; 3] = [0.0, -110.0, -110.0];
 
-/// How many pixels have which L, a and b: a bin a unit, L from 0 to 100, a and b from -110 to 110; what is outside is in
-/// the outermost bin.
+/// How many pixels have which L, a and b, rounded: L from 0 to 100, a and b from -110 to 110; what is outside is in the
+/// outermost bin. Whole numbers are the middles of bins, so that greys, whose a and b are 0 but for rounding, share one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LabHistogram {
     /// The counts of L, of a and of b.
@@ -55,19 +55,13 @@ impl LabHistogram {
         for rgb in pixels {
             if last != Some(rgb) {
                 let of = lab(rgb);
-                bins = [0, 1, 2].map(|i| ((of[i] - FIRST[i]).max(0.0) as usize).min(BINS[i] - 1));
+                bins = [0, 1, 2]
+                    .map(|i| ((of[i] - FIRST[i]).round().max(0.0) as usize).min(BINS[i] - 1));
                 last = Some(rgb);
             }
             all.counts.iter_mut().zip(bins).for_each(|(counts, bin)| counts[bin] += 1);
         }
         all
-    }
-
-    /// Adds the pixels of another.
-    pub fn add(&mut self, other: &LabHistogram) {
-        for (mine, others) in self.counts.iter_mut().zip(&other.counts) {
-            mine.iter_mut().zip(others).for_each(|(mine, other)| *mine += other);
-        }
     }
 }
 

@@ -97,7 +97,7 @@ fn predictions_are_scored_by_hand_made_figures_and_none_is_left_out_in_silence()
     let shared = figure(&all, "theirs", "lab_a");
     assert!((0.5..1.0).contains(&shared), "{shared}");
     assert!(
-        page.contains("<polyline") && all["lab_of_targets"]["a"].as_array().unwrap().len() == 220
+        page.contains("<polyline") && all["lab_of_targets"]["a"].as_array().unwrap().len() == 221
     );
 
     // The same again gives the same bytes.
@@ -126,6 +126,16 @@ fn a_model_scores_as_its_translations() {
     let between = &system(&all, "written")["difference_from_first"]["ssim"];
     assert_eq!(between["value"], 0.0);
     assert!(figure(&all, "the input as it is", "l1") > 0.0);
+
+    // A pair that is cut short keeps nobody from scoring the others, and is listed for each row.
+    let bytes = std::fs::read(at.path().join("data/val/0.png")).unwrap();
+    let cut = at.path().join("data/val/cut.png");
+    std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    let ended = run(at.path(), &words("evaluate run data"));
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.err.contains("cut of run: ") && ended.err.contains("cut short"), "{ended:?}");
+    assert_eq!(*figures("run"), json(&at.path().join("evaluation"))["systems"][0]["figures"]);
+    std::fs::remove_file(cut).unwrap();
 
     // Alone the folder needs --pairs, and the phase can be another.
     ok(at.path(), &words("evaluate run data --phase train --out other"));

@@ -19,7 +19,7 @@ use super::evaluate::Phase;
 use super::{evaluate as scoring, say, score, settings, stop, train, values};
 use crate::atomic;
 use crate::checkpoint;
-use crate::data::{Direction, Domain, Image, Pages, sheet};
+use crate::data::{Direction, Domain, Half, Image, Pages, sheet};
 use crate::error::{Error, Result};
 use crate::evaluate::{
     Case, Measure, Measured, Model, OF_PAPER, Photographs, Results, Scorer, Summary, System, Task,
@@ -114,7 +114,12 @@ pub fn run(args: &AblateArgs) -> Result<ExitCode> {
         (None, None) => vec![Measure::L1, Measure::Psnr, Measure::Ssim],
     };
     let scorings = Scoring { table: &table, cases: &cases, scorer, columns };
-    let shown: Vec<usize> = spread(cases.len(), args.pictures);
+    // A picture that cannot be read is in no row of the sheet, as in no figure.
+    let whole =
+        |case: &Case| [Half::A, Half::B].iter().all(|half| case.pair.picture(*half).is_ok());
+    let readable: Vec<usize> = (0..cases.len()).filter(|&i| whole(&cases[i])).collect();
+    let shown: Vec<usize> =
+        spread(readable.len(), args.pictures).into_iter().map(|i| readable[i]).collect();
     let mut measured: Vec<Measured> = table
         .rows
         .iter()
@@ -128,7 +133,7 @@ pub fn run(args: &AblateArgs) -> Result<ExitCode> {
         let figures = scorings.run(&|| open(folder), show, *row, &mut pictures, &mut after)?;
         measured[*row].seeds.push(figures);
     }
-    if let Some(real) = scorings.real(&mut after)? {
+    if let Some(real) = scorings.real(&mut after) {
         measured.push(real);
     }
     let results = Results {
@@ -300,27 +305,27 @@ impl Scoring<'_> {
             }
         }
         let mut systems: Vec<Box<dyn System>> = vec![Box::new(model)];
-        let mut found = figures(&task, &mut systems, notes)?;
+        let mut found = figures(&task, &mut systems, notes);
         if let Some((scorer, task)) = &self.scorer {
             let photographs = Photographs::Model(Box::new(open()?));
             let name = self.table.rows[row].name.clone();
             let scorer = scorer.clone();
             let mut systems: Vec<Box<dyn System>> =
                 vec![Box::new(ThroughScorer { name, photographs, scorer })];
-            found.extend(figures(task, &mut systems, notes)?);
+            found.extend(figures(task, &mut systems, notes));
         }
         Ok(self.in_columns(&found))
     }
 
     /// The row of the real photographs, where there is a scorer: they have no figures of their own.
-    fn real(&self, notes: &mut Vec<String>) -> Result<Option<Measured>> {
-        let Some((scorer, task)) = &self.scorer else { return Ok(None) };
+    fn real(&self, notes: &mut Vec<String>) -> Option<Measured> {
+        let (scorer, task) = self.scorer.as_ref()?;
         let name = "real photographs".to_string();
         let (photographs, scorer) = (Photographs::Real, scorer.clone());
         let mut systems: Vec<Box<dyn System>> =
             vec![Box::new(ThroughScorer { name: name.clone(), photographs, scorer })];
-        let found = figures(task, &mut systems, notes)?;
-        Ok(Some(Measured { name, seeds: vec![self.in_columns(&found)], paper: None }))
+        let found = figures(task, &mut systems, notes);
+        Some(Measured { name, seeds: vec![self.in_columns(&found)], paper: None })
     }
 
     /// Of these figures one for each column, which is none where it is not among them.
@@ -340,12 +345,8 @@ impl Scoring<'_> {
 }
 
 /// The figures of one system; of pictures that could not be scored a sentence is kept.
-fn figures(
-    task: &Task,
-    systems: &mut [Box<dyn System>],
-    notes: &mut Vec<String>,
-) -> Result<Vec<Summary>> {
-    let evaluation = evaluate(task, systems, 0, &mut || ())?;
+fn figures(task: &Task, systems: &mut [Box<dyn System>], notes: &mut Vec<String>) -> Vec<Summary> {
+    let evaluation = evaluate(task, systems, 0, &mut || ());
     if let Some([system, case, why]) = evaluation.missing.first() {
         notes.push(format!(
             "{} of {} pictures of {system} could not be scored, such as {case}: {why}.",
@@ -353,7 +354,7 @@ fn figures(
             task.cases.len()
         ));
     }
-    Ok(evaluation.summaries(0))
+    evaluation.summaries(0)
 }
 
 /// `count` of `all` numbers at even distances.
