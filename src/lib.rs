@@ -54,7 +54,7 @@
 //! Each module may use those to its left; `tests/layers.rs` checks it.
 //!
 //! ```text
-//! tensor <- device <- kernel <- tape <- op <- nn <- model <- train <- translate <- cli
+//! tensor <- device <- kernel <- tape <- op <- nn <- model <- train <- translate <- evaluate <- cli
 //!                                                     ^         ^
 //!                                                checkpoint    data, metric
 //! ```
@@ -68,7 +68,7 @@
 //! - [`train`]: the recipe of what is learnt, and the run. [`translate`]: applies a model to images
 //!   of any size.
 //! - [`prepare`]: makes data sets of pictures, with the feature `edges` also edges.
-//! - [`data`]: turns folders and lists of pairs into batches. [`metric`]: L1, PSNR, SSIM.
+//! - [`data`]: turns folders and lists of pairs into batches. [`metric`]: figures of two images.
 //!   [`checkpoint`]: safetensors, and PyTorch's `.pth`.
 //! - [`evaluate`]: scores outputs of models, or pictures from elsewhere, against their targets.
 //! - [`verify`]: compares a GPU with the CPU.

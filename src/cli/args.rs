@@ -47,7 +47,7 @@ pub enum Command {
     /// Score generated photographs by the classes that a network finds in them: the FCN-score.
     Score {
         #[command(subcommand)]
-        what: super::score::Score,
+        what: super::score::ScoreCommand,
     },
     /// Train and score the rows of a table: the paper's on your data, or one of your own.
     Ablate(Box<super::ablate::AblateArgs>),

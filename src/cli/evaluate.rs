@@ -29,7 +29,7 @@ use crate::translate::{Scale, TranslateOptions, Translator};
 
 one_of! {
     /// Which pairs of a data set are scored by.
-    pub enum Phase {
+    pub enum ScoredPhase {
         /// Those to train on.
         Train = "train",
         /// Those to validate on.
@@ -78,8 +78,8 @@ pub struct EvaluateArgs {
 #[derive(Debug, clap::Args)]
 pub struct ReportArgs {
     /// Which pairs of a data set are scored by [default: test, else val, else all]
-    #[arg(long, help_heading = DATA, value_parser = values::one_of::<Phase>())]
-    pub phase: Option<Phase>,
+    #[arg(long, help_heading = DATA, value_parser = values::one_of::<ScoredPhase>())]
+    pub phase: Option<ScoredPhase>,
     /// The folder for scores.csv, scores.json and the page index.html
     #[arg(long, help_heading = RUN, value_name = "FOLDER", default_value = "evaluation")]
     pub out: PathBuf,
@@ -112,11 +112,12 @@ pub fn run(args: &EvaluateArgs) -> Result<ExitCode> {
         ..TranslateOptions::default()
     };
     let mut device = None;
-    let mut opened = Vec::new();
+    let (mut opened, mut files) = (Vec::new(), Vec::new());
     for (file, name) in models {
         let (backend, header) = args.device.open()?;
         let translator = Translator::open(&file, options, backend)?;
-        opened.push(Model { name, file, translator });
+        opened.push(Model { name, translator });
+        files.push(file);
         device = Some(header);
     }
     let has_inputs = !opened.is_empty() || args.pairs;
@@ -128,8 +129,8 @@ pub fn run(args: &EvaluateArgs) -> Result<ExitCode> {
         say(format!("device    {device}"));
     }
     notes.iter().for_each(|line| say(format!("data      {line}")));
-    for model in &opened {
-        say(format!("model     {}", model.file.display()));
+    for (model, file) in opened.iter().zip(&files) {
+        say(format!("model     {}", file.display()));
         words::translator(&model.translator).iter().for_each(say);
     }
     let mut lines = notes;
@@ -263,17 +264,17 @@ pub fn scan(targets: &Path, as_pairs: bool, pages: Pages, masks: Option<&Path>) 
 pub fn cases(
     targets: &Path,
     folder: &Folder,
-    phase: Option<Phase>,
+    phase: Option<ScoredPhase>,
     has_inputs: bool,
 ) -> Result<(Vec<Case>, Vec<String>)> {
     let phases = [
-        (Phase::Test, folder.test.clone()),
-        (Phase::Val, folder.val.clone()),
-        (Phase::Train, folder.train.clone()),
+        (ScoredPhase::Test, folder.test.clone()),
+        (ScoredPhase::Val, folder.val.clone()),
+        (ScoredPhase::Train, folder.train.clone()),
     ];
     let there: Vec<_> = phases.into_iter().filter(|(_, pairs)| !pairs.is_empty()).collect();
     let chosen = match phase {
-        Some(Phase::All) => there.clone(),
+        Some(ScoredPhase::All) => there.clone(),
         Some(phase) => there.iter().filter(|(p, _)| *p == phase).cloned().collect(),
         // What was not trained on; targets alone are all wanted.
         None if has_inputs => there.iter().take(1).cloned().collect(),

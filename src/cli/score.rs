@@ -24,7 +24,7 @@ use crate::translate::{Scale, TranslateOptions, Translator};
 const BASE_CHANNELS: usize = 16;
 
 #[derive(Debug, Subcommand)]
-pub enum Score {
+pub enum ScoreCommand {
     /// Train an FCN-8s to find the classes in real photographs
     ///
     /// As `train --generator fcn8s --target labels --gan none --base-channels 16`, all of whose flags work here. The
@@ -54,10 +54,10 @@ pub struct ApplyArgs {
     pub device: DeviceArgs,
 }
 
-pub fn run(score: Score) -> Result<ExitCode> {
+pub fn run(score: ScoreCommand) -> Result<ExitCode> {
     match score {
-        Score::Train(args) => train(*args),
-        Score::Apply(args) => apply(&args),
+        ScoreCommand::Train(args) => train(*args),
+        ScoreCommand::Apply(args) => apply(&args),
     }
 }
 

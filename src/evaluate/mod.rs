@@ -119,8 +119,6 @@ pub trait System {
 pub struct Model {
     /// What it is called.
     pub name: String,
-    /// Its file.
-    pub file: PathBuf,
     /// The model.
     pub translator: Translator,
 }

@@ -15,7 +15,7 @@ use serde_json::json;
 use self::tables::{Row, Table};
 use super::args::{Cli, Command, RUN};
 use super::device::DeviceArgs;
-use super::evaluate::Phase;
+use super::evaluate::ScoredPhase;
 use super::{evaluate as scoring, say, score, settings, stop, train, values};
 use crate::atomic;
 use crate::checkpoint;
@@ -23,7 +23,7 @@ use crate::data::{Direction, Domain, Half, Image, Pages, sheet};
 use crate::error::{Error, Result};
 use crate::evaluate::{
     Case, Measure, Measured, Model, OF_PAPER, Photographs, Results, Scorer, Summary, System, Task,
-    ThroughScorer, evaluate,
+    ThroughScorer, evaluate, summary,
 };
 use crate::train::{Checkpoint, RunConfig, checkpoint_of};
 use crate::translate::{TranslateOptions, Translator};
@@ -47,8 +47,8 @@ pub struct AblateArgs {
     #[arg(long, help_heading = RUN, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
     /// Which pairs are scored by [default: test, else val, else all]
-    #[arg(long, help_heading = RUN, value_parser = values::one_of::<Phase>())]
-    pub phase: Option<Phase>,
+    #[arg(long, help_heading = RUN, value_parser = values::one_of::<ScoredPhase>())]
+    pub phase: Option<ScoredPhase>,
     /// Rows of the sheet of pictures
     #[arg(long, help_heading = RUN, value_name = "N", default_value_t = 4)]
     pub pictures: usize,
@@ -282,8 +282,7 @@ impl Scoring<'_> {
         let direction = translator.direction().unwrap_or(Direction::AToB);
         let domains = translator.domains().clone();
         let task = Task { cases: self.cases.to_vec(), domains, direction, has_inputs: true };
-        let file = PathBuf::new();
-        let mut model = Model { name: self.table.rows[row].name.clone(), file, translator };
+        let mut model = Model { name: self.table.rows[row].name.clone(), translator };
         let last = row + 1 == self.table.rows.len();
         for (pictures, &case) in sheet.iter_mut().zip(shown) {
             let truth = task.read(case)?;
@@ -305,14 +304,14 @@ impl Scoring<'_> {
             }
         }
         let mut systems: Vec<Box<dyn System>> = vec![Box::new(model)];
-        let mut found = figures(&task, &mut systems, notes);
+        let mut found = figures(&task, &mut systems, &self.columns, notes);
         if let Some((scorer, task)) = &self.scorer {
             let photographs = Photographs::Model(Box::new(open()?));
             let name = self.table.rows[row].name.clone();
             let scorer = scorer.clone();
             let mut systems: Vec<Box<dyn System>> =
                 vec![Box::new(ThroughScorer { name, photographs, scorer })];
-            found.extend(figures(task, &mut systems, notes));
+            found.extend(figures(task, &mut systems, &self.columns, notes));
         }
         Ok(self.in_columns(&found))
     }
@@ -324,7 +323,7 @@ impl Scoring<'_> {
         let (photographs, scorer) = (Photographs::Real, scorer.clone());
         let mut systems: Vec<Box<dyn System>> =
             vec![Box::new(ThroughScorer { name: name.clone(), photographs, scorer })];
-        let found = figures(task, &mut systems, notes);
+        let found = figures(task, &mut systems, &self.columns, notes);
         Some(Measured { name, seeds: vec![self.in_columns(&found)], paper: None })
     }
 
@@ -345,7 +344,12 @@ impl Scoring<'_> {
 }
 
 /// The figures of one system; of pictures that could not be scored a sentence is kept.
-fn figures(task: &Task, systems: &mut [Box<dyn System>], notes: &mut Vec<String>) -> Vec<Summary> {
+fn figures(
+    task: &Task,
+    systems: &mut [Box<dyn System>],
+    columns: &[Measure],
+    notes: &mut Vec<String>,
+) -> Vec<Summary> {
     let evaluation = evaluate(task, systems, 0, &mut || ());
     if let Some([system, case, why]) = evaluation.missing.first() {
         notes.push(format!(
@@ -354,7 +358,8 @@ fn figures(task: &Task, systems: &mut [Box<dyn System>], notes: &mut Vec<String>
             task.cases.len()
         ));
     }
-    evaluation.summaries(0)
+    let measured = columns.iter().filter(|column| evaluation.measures.contains(column));
+    measured.map(|&column| summary(column, &evaluation.systems[0].scores, 0)).collect()
 }
 
 /// `count` of `all` numbers at even distances.
